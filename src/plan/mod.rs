@@ -1,0 +1,269 @@
+//! Plans: what a statement needs from which targets, decided once per text and bound to values each time.
+//! Pure: a plan holds no socket, lock, clock or configuration, and can be printed and cached.
+//!
+//! ```text
+//! text + Scan + Head + Session + RuleSet + Catalog --build::plan--> Planned      once, then cached
+//! Planned + text + Scan + parameters               --bind::bind---> Bound        every time
+//! Bound + Target                                   --render-------> SQL text     for each target
+//! ```
+
+pub mod merge;
+pub mod route;
+pub mod slot;
+pub mod text;
+
+use crate::error::SqlError;
+use crate::plan::merge::Merge;
+use crate::plan::route::Routing;
+use crate::plan::slot::Slot;
+use crate::plan::text::Text;
+use crate::rules::{FamilyId, GroupId, RuleSet};
+use crate::sql::{Facts, Scan};
+use crate::value::Datum;
+
+/// What a session adds to a statement's meaning. Everything in it is part of the plan cache's key.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    /// The default schema, by its logical name.
+    pub schema: Option<&'a str>,
+    /// sql_mode, character set, flavour and version: what the bytes mean.
+    pub facts: Facts,
+}
+
+/// One place where a statement can run: a group, and the shard whose physical tables are meant there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The servers.
+    pub group: GroupId,
+    /// The shard of the statement's family; none if it has no sharded table.
+    pub shard: Option<u32>,
+}
+
+/// Where a bound statement goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To one target.
+    One(Target),
+    /// To two or more, sorted, each once.
+    Many(Vec<Target>),
+    /// To any one group: only broadcast tables or none at all. The caller picks (a group already held by the
+    /// transaction; the group that keeps the session's pinned state; else the home of the default schema) and renders
+    /// for `Target { group, shard: None }`.
+    Any,
+}
+
+/// What becomes of the answers.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// One target answers; its packets go on untouched but for physical names.
+    Relay,
+    /// Rows of all targets are merged; then `Bound::window` applies.
+    Merge(&'a Merge),
+    /// Each target did its part of a write: affected rows, matched, changed, duplicates and warnings add up.
+    /// The insert id is that of the target whose rows stand first in the statement (`Bound::first`).
+    Sum,
+    /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
+    Same,
+}
+
+/// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
+/// Every target has been asked for its first `skip + take` rows where that is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// OFFSET.
+    pub skip: u64,
+    /// LIMIT.
+    pub take: u64,
+}
+
+/// The parameters that a rendered text has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Params {
+    /// Those of the client, in their order.
+    Same,
+    /// The client's parameters with these numbers, in this order; some left out, some twice.
+    Picked(Vec<u16>),
+}
+
+/// What a statement does to, or wants from, its session. Heeded by `session` and `exec` before anything is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Effects {
+    /// A pure read without locks, side effects or unknown functions: outside a transaction a replica will do.
+    pub replica_ok: bool,
+    /// It writes rows (INSERT, REPLACE, UPDATE, DELETE): not on a replica, not in a READ ONLY transaction.
+    pub writes: bool,
+    /// It takes row locks (FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE).
+    pub locking: bool,
+    /// MySQL commits the open transaction before it (DDL and administration).
+    pub implicit_commit: bool,
+    /// It calls LAST_INSERT_ID() without an argument, or reads @@last_insert_id, @@identity.
+    pub last_insert_id: bool,
+    /// It calls LAST_INSERT_ID(expr), which sets the session's value.
+    pub sets_last_insert_id: bool,
+    /// It calls FOUND_ROWS().
+    pub found_rows: bool,
+    /// SQL_CALC_FOUND_ROWS: the connection that runs it must answer the next FOUND_ROWS().
+    pub calc_found_rows: bool,
+    /// It calls ROW_COUNT(), or reads @@warning_count, @@error_count.
+    pub row_count: bool,
+    /// It reads user variables.
+    pub reads_variables: bool,
+    /// It sets user variables (`:=`, INTO @x).
+    pub sets_variables: bool,
+    /// It calls GET_LOCK() or another function of that kind.
+    pub user_locks: bool,
+    /// It calls CONNECTION_ID(): only the session knows the right one.
+    pub connection_id: bool,
+    /// It creates or drops a temporary table.
+    pub temporary_table: bool,
+    /// It calls a function that is not MySQL's own and may do anything on the server.
+    pub stored_function: bool,
+    /// It reads the clock, and runs on several targets if the route says so: these must see one clock
+    /// (`SET timestamp = ...` first), or rows get different times.
+    pub clock: bool,
+}
+
+/// What the client asked for in `/*+ shardloom(...) */`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// `primary` or `replica`.
+    pub role: Option<Role>,
+    /// `timeout=`, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// Which server of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The one that takes writes.
+    Primary,
+    /// One that follows it.
+    Replica,
+}
+
+/// A table that a plan names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// Its logical schema.
+    pub schema: Box<str>,
+    /// Its logical name, as the rules write it.
+    pub name: Box<str>,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a table is, as far as a plan knows before it is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Split by the rule of a family.
+    Sharded(FamilyId),
+    /// A full copy on every group.
+    Broadcast,
+    /// On one group.
+    Single(GroupId),
+    /// In a schema of the server's own (information_schema, mysql, ...).
+    System,
+}
+
+/// What is to be done about a statement, for every statement with the same text between its literals.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// How it is answered.
+    pub plan: Plan,
+    /// The numbers of the literals whose value the plan was made for: a statement that has another there needs a plan
+    /// of its own (`ORDER BY 1`).
+    pub pins: Box<[u16]>,
+    /// What it does to its session.
+    pub effects: Effects,
+    /// What its hint says.
+    pub wishes: Wishes,
+    /// The tables it names, each once.
+    pub tables: Box<[Table]>,
+    /// The version of the rule set that it was made for; only that one may bind it.
+    pub rules_version: u64,
+    /// What the bytes of its literals mean.
+    pub facts: Facts,
+}
+
+/// How a statement is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// By one target that is known before the values are: single and broadcast tables, or none.
+    Relay {
+        /// The group; none: any will do.
+        group: Option<GroupId>,
+        /// What is spliced into the text.
+        text: Text,
+    },
+    /// A statement over sharded tables, whose values say how many targets it needs.
+    Sharded(Box<Sharded>),
+    /// The same write on every group: broadcast tables.
+    Everywhere {
+        /// What is spliced into the text.
+        text: Text,
+        /// Values that must not be NULL or 0, or each server would number its copy by itself.
+        numbered: Box<[Slot]>,
+    },
+    /// Not answered, for a reason.
+    Refuse(SqlError),
+}
+
+/// A plan over sharded tables of one family.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sharded {
+    /// Which shards a statement with given values needs.
+    pub routing: Routing,
+    /// The text for a single target.
+    pub text: Text,
+    /// What happens when more than one target is needed.
+    pub many: Many,
+    /// Why it is so, in a few words, for EXPLAIN.
+    pub why: Box<str>,
+}
+
+/// What happens to a statement over sharded tables that needs several targets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Many {
+    /// A SELECT whose rows can be merged.
+    Merge {
+        /// How.
+        merge: Box<Merge>,
+        /// The text for each target, hidden columns included.
+        text: Text,
+        /// OFFSET and LIMIT.
+        limit: Option<LimitSlots>,
+    },
+    /// A write whose parts add up, the same text on each target.
+    Sum,
+    /// INSERT or REPLACE of several rows: each target gets its own.
+    Rows,
+    /// Not answered: the reason, with the place.
+    Refuse(SqlError),
+}
+
+/// Where OFFSET and LIMIT stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSlots {
+    /// OFFSET; none: 0.
+    pub offset: Option<Slot>,
+    /// LIMIT.
+    pub count: Slot,
+}
+
+/// A plan bound to the values of one statement.
+#[derive(Clone, Debug)]
+pub struct Bound<'a> {
+    /// Where it goes.
+    pub route: Route,
+    /// What becomes of the answers.
+    pub answer: Answer<'a>,
+    /// Which of the merged rows the client gets; none: all.
+    pub window: Option<Window>,
+    /// For an INSERT split by shard: the shard of each row in the statement's order.
+    rows: Vec<u32>,
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+}
