@@ -1,0 +1,6 @@
+//! Shardloom: a SQL sharding proxy that speaks the MySQL wire protocol.
+
+pub mod config;
+pub mod diagnostic;
+pub mod document;
+pub mod error;
