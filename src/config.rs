@@ -236,10 +236,7 @@ pub enum LogLevel {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            listen: vec![Listen::Tcp(SocketAddr::new(
-                IpAddr::V4(Ipv4Addr::LOCALHOST),
-                3307,
-            ))],
+            listen: vec![Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3307))],
             tls: Some(Tls::default()),
             rules: PathBuf::from("rules"),
             users: Vec::new(),
@@ -254,10 +251,7 @@ impl Default for Config {
 
 impl Default for Tls {
     fn default() -> Tls {
-        Tls {
-            identity: Identity::SelfSigned,
-            min_version: TlsVersion::V1_2,
-        }
+        Tls { identity: Identity::SelfSigned, min_version: TlsVersion::V1_2 }
     }
 }
 
@@ -304,9 +298,6 @@ impl Default for Timeouts {
 
 impl Default for Log {
     fn default() -> Log {
-        Log {
-            format: LogFormat::Text,
-            level: LogLevel::Info,
-        }
+        Log { format: LogFormat::Text, level: LogLevel::Info }
     }
 }

@@ -45,11 +45,7 @@ pub struct Diagnostic {
 impl Place {
     /// A place in source number `file`.
     pub fn new(file: usize, span: Range<usize>) -> Place {
-        Place {
-            file,
-            start: span.start,
-            end: span.end,
-        }
+        Place { file, start: span.start, end: span.end }
     }
 }
 
@@ -99,11 +95,7 @@ impl Diagnostic {
 
 /// All mistakes as text for a terminal, in the order of their places, with an empty line between two.
 pub fn render(diagnostics: &[Diagnostic], sources: &[Source], color: bool) -> String {
-    let renderer = if color {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    };
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut ordered: Vec<&Diagnostic> = diagnostics.iter().collect();
     ordered.sort_by(|a, b| a.place.cmp(&b.place));
@@ -124,12 +116,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
         .place
         .iter()
         .map(|place| (place, diagnostic.label.as_str(), AnnotationKind::Primary))
-        .chain(
-            diagnostic
-                .related
-                .iter()
-                .map(|(place, label)| (place, label.as_str(), AnnotationKind::Context)),
-        );
+        .chain(diagnostic.related.iter().map(|(place, label)| (place, label.as_str(), AnnotationKind::Context)));
     let mut files: Vec<(usize, Vec<(&Place, &str, AnnotationKind)>)> = Vec::new();
     for entry in places {
         match files.iter_mut().find(|(file, _)| *file == entry.0.file) {
@@ -143,17 +130,9 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
         };
         let annotations = entries.into_iter().map(|(place, label, kind)| {
             let annotation = kind.span(clamp(place, &source.text));
-            if label.is_empty() {
-                annotation
-            } else {
-                annotation.label(label)
-            }
+            if label.is_empty() { annotation } else { annotation.label(label) }
         });
-        group = group.element(
-            Snippet::source(&source.text)
-                .path(&source.name)
-                .annotations(annotations),
-        );
+        group = group.element(Snippet::source(&source.text).path(&source.name).annotations(annotations));
     }
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(note.as_str()));
@@ -166,30 +145,17 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
 
 /// The place as a range inside the text, on character boundaries; a TOML parser may point behind the end.
 fn clamp(place: &Place, text: &str) -> Range<usize> {
-    let floor = |at: usize| {
-        (0..=at.min(text.len()))
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0)
-    };
+    let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let start = floor(place.start);
     start..floor(place.end).max(start)
 }
 
 /// The candidate that a misspelt name most likely means: at most a third of its letters off.
-pub fn did_you_mean<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                distance(&name.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -231,10 +197,7 @@ mod tests {
 
     #[test]
     fn two_places_of_one_file_share_a_picture() {
-        let source = Source {
-            name: "rules/a.toml".into(),
-            text: "x = 1\nx = 2\n".into(),
-        };
+        let source = Source { name: "rules/a.toml".into(), text: "x = 1\nx = 2\n".into() };
         let diagnostic = Diagnostic::at(Place::new(0, 6..7), "x is defined twice", "again here")
             .related(Place::new(0, 0..1), "first here")
             .help("leave one of them out");
@@ -255,19 +218,9 @@ error: x is defined twice
 
     #[test]
     fn places_outside_the_text_do_no_harm() {
-        let source = Source {
-            name: "a".into(),
-            text: "é".into(),
-        };
+        let source = Source { name: "a".into(), text: "é".into() };
         let diagnostic = Diagnostic::at(Place::new(0, 1..99), "odd", "");
         assert!(render(&[diagnostic], &[source], false).contains("odd"));
-        assert!(
-            render(
-                &[Diagnostic::at(Place::new(7, 0..1), "gone", "")],
-                &[],
-                false
-            )
-            .contains("gone")
-        );
+        assert!(render(&[Diagnostic::at(Place::new(7, 0..1), "gone", "")], &[], false).contains("gone"));
     }
 }

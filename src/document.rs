@@ -78,22 +78,13 @@ impl<'a> Document<'a> {
             let title = format!("this is not TOML: {}", error.message());
             mistakes.add(Diagnostic::at(place, title, ""));
         }
-        Document {
-            file,
-            table: table.into_inner(),
-        }
+        Document { file, table: table.into_inner() }
     }
 
     /// The whole file as a section.
     pub fn root(&'a self) -> Section<'a> {
         let place = Place::new(self.file, 0..0);
-        Section {
-            name: String::new(),
-            place,
-            table: &self.table,
-            asked: RefCell::default(),
-            file: self.file,
-        }
+        Section { name: String::new(), place, table: &self.table, asked: RefCell::default(), file: self.file }
     }
 }
 
@@ -101,30 +92,19 @@ impl<'a> Section<'a> {
     /// The value of a key, if it is there.
     pub fn get(&self, key: &'static str) -> Option<Node<'a>> {
         self.asked.borrow_mut().push(key);
-        self.table
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)
-            .map(|(_, value)| Node {
-                name: key.to_owned(),
-                place: Place::new(self.file, value.span()),
-                value: value.get_ref(),
-            })
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| Node {
+            name: key.to_owned(),
+            place: Place::new(self.file, value.span()),
+            value: value.get_ref(),
+        })
     }
 
     /// The value of a key that has to be there; `example` shows one.
-    pub fn require(
-        &self,
-        key: &'static str,
-        example: &str,
-        mistakes: &Mistakes,
-    ) -> Option<Node<'a>> {
+    pub fn require(&self, key: &'static str, example: &str, mistakes: &Mistakes) -> Option<Node<'a>> {
         let node = self.get(key);
         if node.is_none() {
             let title = format!("`{}` has no `{key}`", self.name);
-            mistakes.add(
-                Diagnostic::at(self.place.clone(), title, "")
-                    .help(format!("add `{key} = {example}`")),
-            );
+            mistakes.add(Diagnostic::at(self.place.clone(), title, "").help(format!("add `{key} = {example}`")));
         }
         node
     }
@@ -135,10 +115,7 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let DeValue::Table(table) = node.value else {
-            let form = format!(
-                "write `[{}.NAME]`, or `{key} = {{ NAME = ... }}`",
-                self.path(key)
-            );
+            let form = format!("write `[{}.NAME]`, or `{key} = {{ NAME = ... }}`", self.path(key));
             mistakes.add(node.wrong("a table of names").help(form));
             return Vec::new();
         };
@@ -146,11 +123,7 @@ impl<'a> Section<'a> {
             .iter()
             .map(|(name, value)| {
                 let place = Place::new(self.file, value.span());
-                let node = Node {
-                    name: name.get_ref().to_string(),
-                    place,
-                    value: value.get_ref(),
-                };
+                let node = Node { name: name.get_ref().to_string(), place, value: value.get_ref() };
                 (node, Place::new(self.file, name.span()))
             })
             .collect();
@@ -160,9 +133,7 @@ impl<'a> Section<'a> {
 
     /// The keys that are there, each with its place.
     pub fn keys(&self) -> impl Iterator<Item = (&'a str, Place)> {
-        self.table
-            .keys()
-            .map(|key| (key.get_ref().as_ref(), Place::new(self.file, key.span())))
+        self.table.keys().map(|key| (key.get_ref().as_ref(), Place::new(self.file, key.span())))
     }
 
     /// Notes every key that nothing has asked for.
@@ -182,11 +153,7 @@ impl<'a> Section<'a> {
     }
 
     fn path(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 }
 
@@ -194,11 +161,7 @@ impl<'a> Node<'a> {
     /// A mistake about this value: `expected` is what it should have been.
     pub fn wrong(&self, expected: &str) -> Diagnostic {
         let title = format!("`{}` must be {expected}", self.name);
-        Diagnostic::at(
-            self.place.clone(),
-            title,
-            format!("this is {}", self.kind()),
-        )
+        Diagnostic::at(self.place.clone(), title, format!("this is {}", self.kind()))
     }
 
     /// What the value is, in words.
@@ -228,9 +191,7 @@ impl<'a> Node<'a> {
     /// The integer, if it is one that fits.
     pub fn as_integer(&self) -> Option<i128> {
         match self.value {
-            DeValue::Integer(integer) => {
-                i128::from_str_radix(integer.as_str(), integer.radix()).ok()
-            }
+            DeValue::Integer(integer) => i128::from_str_radix(integer.as_str(), integer.radix()).ok(),
             _ => None,
         }
     }
@@ -290,11 +251,7 @@ impl<'a> Node<'a> {
     pub fn word(&self, mistakes: &Mistakes) -> Option<&'a str> {
         let text = self.string(mistakes)?;
         if text.is_empty() {
-            mistakes.add(Diagnostic::at(
-                self.place.clone(),
-                format!("`{}` must not be empty", self.name),
-                "",
-            ));
+            mistakes.add(Diagnostic::at(self.place.clone(), format!("`{}` must not be empty", self.name), ""));
             return None;
         }
         Some(text)
@@ -319,12 +276,7 @@ impl<'a> Node<'a> {
     /// A list of strings; members that are none are noted and left out.
     pub fn strings(&self, mistakes: &Mistakes) -> Option<Vec<(&'a str, Place)>> {
         let members = self.noted(self.as_list(), "a list of strings", mistakes)?;
-        Some(
-            members
-                .iter()
-                .filter_map(|node| Some((node.word(mistakes)?, node.place.clone())))
-                .collect(),
-        )
+        Some(members.iter().filter_map(|node| Some((node.word(mistakes)?, node.place.clone()))).collect())
     }
 
     /// A table, to be read as the section `name`.
@@ -340,11 +292,7 @@ impl<'a> Node<'a> {
         }
         let names = || choices.iter().map(|(name, _)| *name);
         let title = format!("`{}` cannot be {text:?}", self.name);
-        let diagnostic = Diagnostic::at(
-            self.place.clone(),
-            title,
-            format!("one of {}", listed(names())),
-        );
+        let diagnostic = Diagnostic::at(self.place.clone(), title, format!("one of {}", listed(names())));
         mistakes.add(match did_you_mean(text, names()) {
             Some(right) => diagnostic.help(format!("did you mean {right:?}?")),
             None => diagnostic,
@@ -354,18 +302,9 @@ impl<'a> Node<'a> {
 
     /// A duration such as `"200ms"`, `"30s"`, `"5m"`, `"8h"`, from `low` to `high`.
     pub fn duration(&self, low: Duration, high: Duration, mistakes: &Mistakes) -> Option<Duration> {
-        let units = [
-            ("ms", 1),
-            ("s", 1000),
-            ("m", 60_000),
-            ("h", 3_600_000),
-            ("d", 86_400_000),
-        ];
+        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
         let Some(value) = self.as_str().and_then(|text| measured(text, &units)) else {
-            mistakes.add(
-                self.wrong("a duration")
-                    .help("write a whole number and ms, s, m, h or d, such as \"30s\""),
-            );
+            mistakes.add(self.wrong("a duration").help("write a whole number and ms, s, m, h or d, such as \"30s\""));
             return None;
         };
         let range = format!("{} to {}", show_duration(low), show_duration(high));
@@ -374,28 +313,13 @@ impl<'a> Node<'a> {
 
     /// A size such as `"64MiB"`, `"16KiB"`, from `low` to `high` bytes.
     pub fn size(&self, low: usize, high: usize, mistakes: &Mistakes) -> Option<usize> {
-        let units = [
-            ("B", 1),
-            ("KiB", 1 << 10),
-            ("MiB", 1 << 20),
-            ("GiB", 1 << 30),
-            ("kB", 1000),
-            ("MB", 1_000_000),
-        ];
+        let units = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1000), ("MB", 1_000_000)];
         let Some(value) = self.as_str().and_then(|text| measured(text, &units)) else {
-            mistakes.add(
-                self.wrong("a size")
-                    .help("write a whole number and B, KiB, MiB or GiB, such as \"64MiB\""),
-            );
+            mistakes.add(self.wrong("a size").help("write a whole number and B, KiB, MiB or GiB, such as \"64MiB\""));
             return None;
         };
         let range = format!("{} to {}", show_size(low), show_size(high));
-        self.bounded(
-            usize::try_from(value).unwrap_or(usize::MAX),
-            low..=high,
-            &range,
-            mistakes,
-        )
+        self.bounded(usize::try_from(value).unwrap_or(usize::MAX), low..=high, &range, mistakes)
     }
 
     fn noted<T>(&self, value: Option<T>, expected: &str, mistakes: &Mistakes) -> Option<T> {
@@ -416,22 +340,14 @@ impl<'a> Node<'a> {
             return Some(value);
         }
         let title = format!("`{}` is out of bounds", self.name);
-        mistakes.add(Diagnostic::at(
-            self.place.clone(),
-            title,
-            format!("allowed: {shown}"),
-        ));
+        mistakes.add(Diagnostic::at(self.place.clone(), title, format!("allowed: {shown}")));
         None
     }
 }
 
 /// Words as a list in a sentence: `` `a`, `b` ``.
 pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    words
-        .into_iter()
-        .map(|word| format!("`{word}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A whole number with a unit, in the smallest unit.
@@ -445,16 +361,8 @@ fn measured(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 /// A duration as it would be written in a file.
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
-    let units = [
-        (86_400_000, "d"),
-        (3_600_000, "h"),
-        (60_000, "m"),
-        (1000, "s"),
-    ];
-    match units
-        .iter()
-        .find(|(factor, _)| ms >= *factor && ms % factor == 0)
-    {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    match units.iter().find(|(factor, _)| ms >= *factor && ms % factor == 0) {
         Some((factor, unit)) => format!("{}{unit}", ms / factor),
         None => format!("{ms}ms"),
     }
@@ -463,10 +371,7 @@ pub fn show_duration(duration: Duration) -> String {
 /// A size as it would be written in a file.
 pub fn show_size(bytes: usize) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units
-        .iter()
-        .find(|(factor, _)| bytes >= *factor && bytes % factor == 0)
-    {
+    match units.iter().find(|(factor, _)| bytes >= *factor && bytes % factor == 0) {
         Some((factor, unit)) => format!("{}{unit}", bytes / factor),
         None => format!("{bytes}B"),
     }

@@ -135,11 +135,7 @@ impl SqlError {
     /// An error of the proxy's own.
     pub fn new(code: Code, message: impl Into<String>) -> SqlError {
         let (errno, state) = code.number();
-        SqlError {
-            errno,
-            state: *state,
-            message: message.into(),
-        }
+        SqlError { errno, state: *state, message: message.into() }
     }
 
     /// Error 1235: the statement is understood or not, but not answered; `why` is a whole sentence.
@@ -156,21 +152,12 @@ impl SqlError {
 /// Up to 80 characters of the statement from byte `at` on, for a message.
 pub fn excerpt(sql: &[u8], at: usize) -> String {
     let rest = &sql[at.min(sql.len())..];
-    String::from_utf8_lossy(&rest[..rest.len().min(320)])
-        .chars()
-        .take(80)
-        .collect()
+    String::from_utf8_lossy(&rest[..rest.len().min(320)]).chars().take(80).collect()
 }
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ERROR {} ({}): {}",
-            self.errno,
-            String::from_utf8_lossy(&self.state),
-            self.message
-        )
+        write!(f, "ERROR {} ({}): {}", self.errno, String::from_utf8_lossy(&self.state), self.message)
     }
 }
 

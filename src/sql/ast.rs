@@ -266,8 +266,8 @@ pub enum Expr {
     },
     /// A literal. `index` counts the literals of the statement from 0 in the lexer's order.
     Literal {
-        /// Number among the statement's literals.
-        index: u16,
+        /// Number among the statement's literals; a bulk INSERT may hold more than 65,535.
+        index: u32,
         /// What it is.
         kind: LiteralKind,
         /// Where it stands (with introducer or prefix; without a sign).
