@@ -8,6 +8,8 @@ pub mod lex;
 pub mod scan;
 pub mod splice;
 
+pub use scan::Scan;
+
 /// What changes the meaning of a statement's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
