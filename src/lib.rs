@@ -5,3 +5,4 @@ pub mod diagnostic;
 pub mod document;
 pub mod error;
 pub mod sql;
+pub mod wire;

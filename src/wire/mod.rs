@@ -1,0 +1,15 @@
+//! The MySQL client/server protocol 4.1, written once for both ends: framing, login, commands, replies and rows.
+//! It knows no SQL, no rule and no session; it turns bytes into packets and back, and refuses what is malformed.
+
+pub mod auth;
+pub mod capabilities;
+pub mod column;
+pub mod command;
+pub mod cursor;
+pub mod error;
+pub mod handshake;
+pub mod link;
+pub mod login_client;
+pub mod reply;
+pub mod stream;
+pub mod tls;
