@@ -158,9 +158,8 @@ impl Link {
 
     fn make_room(&mut self) {
         let capacity = self.inbound.capacity();
-        if self.held == self.inbound.len() {
-            self.drop_front(self.held);
-        } else if self.held > 0 && capacity - self.inbound.len() < capacity / 2 {
+        let full = capacity - self.inbound.len() < capacity / 2;
+        if self.held > 0 && (full || self.held == self.inbound.len()) {
             self.drop_front(self.held);
         }
         let spare = capacity - self.inbound.len();
