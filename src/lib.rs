@@ -1,6 +1,7 @@
 //! Shardloom: a SQL sharding proxy that speaks the MySQL wire protocol.
 
 pub mod config;
+pub mod demo;
 pub mod diagnostic;
 pub mod document;
 pub mod error;

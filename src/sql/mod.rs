@@ -32,6 +32,15 @@ pub enum Flavour {
     MariaDb,
 }
 
+impl std::fmt::Display for Flavour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Flavour::MySql => "MySQL",
+            Flavour::MariaDb => "MariaDB",
+        })
+    }
+}
+
 /// How the bytes of a client's text make characters, as far as finding quotes and words goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TextCharset {

@@ -1,0 +1,44 @@
+//! Servers for tests: which flavours there are, and folders that vanish with the test.
+
+use shardloom::demo::cluster::{Cluster, Layout};
+use shardloom::demo::install::{FLAVOURS, Installation, ServerError};
+use shardloom::sql::Flavour;
+use tempfile::TempDir;
+
+/// The flavours installed here; a test runs once for each. One that is missing is said, not passed over in silence:
+/// `make test` repeats it in its last lines. None at all fails the test.
+pub(crate) fn installations() -> Vec<Installation> {
+    let found: Vec<Installation> = FLAVOURS.into_iter().filter_map(installation).collect();
+    assert!(!found.is_empty(), "no MySQL or MariaDB server: run scripts/install-servers");
+    found
+}
+
+fn installation(flavour: Flavour) -> Option<Installation> {
+    match Installation::find(flavour) {
+        Ok(found) => Some(found),
+        Err(ServerError::NotInstalled(flavour)) => {
+            eprintln!("{flavour} is not installed: not tested");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A cluster in a folder of its own; both go when it is dropped.
+pub(crate) struct TestCluster {
+    pub(crate) cluster: Cluster,
+    _folder: TempDir,
+}
+
+impl TestCluster {
+    pub(crate) fn start(installation: &Installation, layout: &Layout) -> TestCluster {
+        let folder = folder();
+        let cluster = Cluster::start(installation, folder.path(), layout).unwrap();
+        TestCluster { cluster, _folder: folder }
+    }
+}
+
+/// In the system's folder for temporary files: a socket's path may have at most 107 bytes.
+pub(crate) fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("shardloom-test-").tempdir().unwrap()
+}
