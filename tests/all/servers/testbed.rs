@@ -1,5 +1,9 @@
 //! Servers for tests: which flavours there are, and folders that vanish with the test.
 
+use std::fs;
+use std::path::Path;
+use std::sync::Once;
+
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{FLAVOURS, Installation, ServerError};
 use shardloom::sql::Flavour;
@@ -39,6 +43,21 @@ impl TestCluster {
 }
 
 /// In the system's folder for temporary files: a socket's path may have at most 107 bytes.
+/// What a killed test run left behind is removed first: the name holds the process that made it.
 pub(crate) fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("shardloom-test-").tempdir().unwrap()
+    static SWEEP: Once = Once::new();
+    SWEEP.call_once(sweep);
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir().unwrap()
+}
+
+const PREFIX: &str = "shardloom-test-";
+
+fn sweep() {
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
 }

@@ -1,0 +1,22 @@
+# What one does with Shardloom from a checkout. Each target installs what it lacks (see scripts/).
+
+.PHONY: demo test lint servers
+
+# Two groups with replicas, a sample shop, the proxy in the foreground. ARGS are those of `shardloom demo`.
+demo: servers
+	cargo build --release --locked
+	target/release/shardloom demo $(ARGS)
+
+# Everything: the tests without servers first, then those with MySQL and MariaDB, then the client drivers.
+test: servers
+	scripts/install-tools
+	scripts/test
+
+# What must be clean before a change lands: format, clippy, documentation.
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+servers:
+	scripts/install-servers
