@@ -305,7 +305,7 @@ impl<'a> Lexer<'a> {
         }
         while self.in_word(at) {
             let length = multi_byte(self.facts.charset, &self.sql[at..]);
-            if length == 1 && self.facts.charset == TextCharset::SingleByte && self.sql[at] == 0xa0 {
+            if length == 1 && self.facts.charset == TextCharset::EightBit && self.sql[at] == 0xa0 {
                 return Err(self.fail(at));
             }
             at += length;
@@ -713,10 +713,10 @@ impl Iterator for Lexer<'_> {
 
 /// The length of the character at the start of `text`, as the servers' `my_ismbchar` finds it; 1 for a
 /// single byte, and for a broken one.
-fn multi_byte(charset: TextCharset, text: &[u8]) -> usize {
+pub(crate) fn multi_byte(charset: TextCharset, text: &[u8]) -> usize {
     let byte = |at: usize| text.get(at).copied().unwrap_or(0);
     let two = match charset {
-        TextCharset::Utf8 | TextCharset::SingleByte => false,
+        TextCharset::Utf8 | TextCharset::EightBit => false,
         TextCharset::Gbk => matches!(byte(0), 0x81..=0xfe) && matches!(byte(1), 0x40..=0x7e | 0x80..=0xfe),
         TextCharset::Big5 => matches!(byte(0), 0xa1..=0xf9) && matches!(byte(1), 0x40..=0x7e | 0xa1..=0xfe),
         TextCharset::Sjis => {
@@ -903,7 +903,7 @@ $a$b$ => w:$a$b$
         }
         let facts = Facts { charset: TextCharset::Gb18030, ..MYSQL };
         assert_eq!(Lexer::new(b"\x81\x30\x81\x30+1", facts).count(), 3);
-        let facts = Facts { charset: TextCharset::SingleByte, ..MYSQL };
+        let facts = Facts { charset: TextCharset::EightBit, ..MYSQL };
         assert_eq!(Lexer::new(b"caf\xe9 '\xa0'", facts).filter(Result::is_ok).count(), 2);
         assert!(Lexer::new(b"t\xa0WHERE", facts).any(|token| token.is_err()));
     }

@@ -4,9 +4,12 @@
 use crate::error::{Code, SqlError, excerpt};
 
 pub mod ast;
+mod cursor;
+pub mod head;
 pub mod lex;
 pub mod scan;
 pub mod splice;
+mod words;
 
 pub use scan::Scan;
 
@@ -44,12 +47,12 @@ impl std::fmt::Display for Flavour {
 /// How the bytes of a client's text make characters, as far as finding quotes and words goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TextCharset {
-    /// No byte of a multi-byte character is below 0x80, and no byte above is white space:
-    /// utf8mb4, utf8mb3, ascii, binary, ujis, eucjpms, euckr, gb2312.
+    /// utf8mb4, utf8mb3, ascii, binary: names are UTF-8.
     Utf8,
-    /// One byte a character: latin1 and its like. Byte 0xA0 is a space in some of them and a letter in
-    /// others, so the lexer refuses it outside of quotes.
-    SingleByte,
+    /// Any other in which no byte of a character but ASCII is below 0x80: latin1 and its like, ujis, eucjpms,
+    /// euckr, gb2312. Byte 0xA0 is a space in some of them and a letter in others, so the lexer refuses it outside
+    /// of quotes; names beyond ASCII are refused where they count.
+    EightBit,
     /// gbk: the second byte may be `\`, a backquote or a letter.
     Gbk,
     /// big5: likewise.
@@ -118,12 +121,12 @@ impl TextCharset {
     /// `character_set_client` (utf16, ucs2, utf32) or that is unknown.
     pub fn of(name: &str) -> Option<TextCharset> {
         Some(match name.to_ascii_lowercase().as_str() {
-            "utf8" | "utf8mb3" | "utf8mb4" | "ascii" | "binary" | "ujis" | "eucjpms" | "euckr" | "gb2312" => {
-                TextCharset::Utf8
+            "utf8" | "utf8mb3" | "utf8mb4" | "ascii" | "binary" => TextCharset::Utf8,
+            "armscii8" | "euckr" | "eucjpms" | "gb2312" | "ujis" | "cp1250" | "cp1251" | "cp1256" | "cp1257"
+            | "cp850" | "cp852" | "cp866" | "dec8" | "geostd8" | "greek" | "hebrew" | "hp8" | "keybcs2" | "koi8r"
+            | "koi8u" | "latin1" | "latin2" | "latin5" | "latin7" | "macce" | "macroman" | "swe7" | "tis620" => {
+                TextCharset::EightBit
             }
-            "armscii8" | "cp1250" | "cp1251" | "cp1256" | "cp1257" | "cp850" | "cp852" | "cp866" | "dec8"
-            | "geostd8" | "greek" | "hebrew" | "hp8" | "keybcs2" | "koi8r" | "koi8u" | "latin1" | "latin2"
-            | "latin5" | "latin7" | "macce" | "macroman" | "swe7" | "tis620" => TextCharset::SingleByte,
             "gbk" => TextCharset::Gbk,
             "big5" => TextCharset::Big5,
             "sjis" | "cp932" => TextCharset::Sjis,

@@ -107,7 +107,7 @@ fn further(lexer: Lexer<'_>, from: u32) -> Option<u32> {
 /// event, or a compound statement of MariaDB. Such a statement is taken to the end of the text: the server
 /// finds its end, and what it consists of goes to one place.
 #[cold]
-fn is_compound(head: &[u8], facts: Facts) -> bool {
+pub(crate) fn is_compound(head: &[u8], facts: Facts) -> bool {
     let mut words = Lexer::new(head, facts)
         .map_while(Result::ok)
         .filter(|token| token.kind == TokenKind::Word)
