@@ -11,5 +11,6 @@ pub mod handshake;
 pub mod link;
 pub mod login_client;
 pub mod reply;
+pub mod response;
 pub mod stream;
 pub mod tls;
