@@ -302,3 +302,13 @@ impl<'a> AuthSwitch<'a> {
         out.push(0);
     }
 }
+
+/// The bytes of AuthMoreData in caching_sha2_password.
+pub(crate) mod sha2 {
+    /// The client asks for the server's public key.
+    pub(crate) const REQUEST_PUBLIC_KEY: u8 = 2;
+    /// The scramble was right; OK follows.
+    pub(crate) const FAST_OK: u8 = 3;
+    /// The password is needed.
+    pub(crate) const FULL: u8 = 4;
+}

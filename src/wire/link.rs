@@ -224,16 +224,18 @@ impl Link {
         self.read_packet().await?.ok_or(WireError::Closed)
     }
 
-    /// Reads one packet and not a byte beyond it, since TLS may begin right behind it.
-    pub(crate) async fn read_packet_exactly(&mut self) -> Result<Option<Packet>, WireError> {
+    /// Waits for the next packet without taking it, and without receiving a byte behind it, where TLS may begin.
+    ///
+    /// The next packet to be read is the same one.
+    pub(crate) async fn peek_packet_exactly(&mut self) -> Result<Packet, WireError> {
         self.held = self.start;
         loop {
             match Found::first(self.buffered(), self.sequence, self.max_packet)? {
-                Found::Packet { len, frames } => return Ok(Some(self.take_packet(len, frames))),
+                Found::Packet { len, .. } => return Ok(Packet { at: self.base + (self.start + HEADER) as u64, len }),
                 Found::Need(total) => {
                     let have = self.inbound.len() - self.start;
                     if self.fill_at_most(total - have).await? == 0 {
-                        return if have == 0 { Ok(None) } else { Err(WireError::Closed) };
+                        return Err(WireError::Closed);
                     }
                 }
             }

@@ -7,7 +7,7 @@ use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::command::com;
 use crate::wire::error::WireError;
 use crate::wire::handshake::{
-    AUTH_MORE_DATA, AUTH_SWITCH, Attributes, AuthSwitch, ChangeUser, Greeting, LoginHead, LoginRequest, SCRAMBLE,
+    AUTH_MORE_DATA, AUTH_SWITCH, Attributes, AuthSwitch, ChangeUser, Greeting, LoginHead, LoginRequest, SCRAMBLE, sha2,
 };
 use crate::wire::link::{Link, Packet};
 use crate::wire::reply::{ERR, ErrPacket, OK, OkPacket};
@@ -252,16 +252,6 @@ async fn authenticate(
         }
     }
     Err(WireError::Malformed { packet: "authentication exchange" }.into())
-}
-
-/// The bytes of AuthMoreData in caching_sha2_password.
-pub(crate) mod sha2 {
-    /// The client asks for the server's public key.
-    pub(crate) const REQUEST_PUBLIC_KEY: u8 = 2;
-    /// The scramble was right; OK follows.
-    pub(crate) const FAST_OK: u8 = 3;
-    /// The password is needed.
-    pub(crate) const FULL: u8 = 4;
 }
 
 async fn more_data(

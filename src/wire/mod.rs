@@ -10,6 +10,7 @@ pub mod error;
 pub mod handshake;
 pub mod link;
 pub mod login_client;
+pub mod login_server;
 pub mod reply;
 pub mod response;
 pub mod stream;
