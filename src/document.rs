@@ -39,6 +39,8 @@ pub struct Node<'a> {
 pub struct Section<'a> {
     /// What it is called, such as `group.g0`; empty for the whole file.
     pub name: String,
+    /// The last part of that, such as `g0`.
+    pub key: String,
     /// Where its name stands.
     pub place: Place,
     table: &'a DeTable<'a>,
@@ -84,11 +86,16 @@ impl<'a> Document<'a> {
     /// The whole file as a section.
     pub fn root(&'a self) -> Section<'a> {
         let place = Place::new(self.file, 0..0);
-        Section { name: String::new(), place, table: &self.table, asked: RefCell::default(), file: self.file }
+        Section::new("", place, &self.table)
     }
 }
 
 impl<'a> Section<'a> {
+    fn new(name: &str, place: Place, table: &'a DeTable<'a>) -> Section<'a> {
+        let (name, file) = (name.to_owned(), place.file);
+        Section { key: name.clone(), name, place, table, asked: RefCell::default(), file }
+    }
+
     /// The value of a key, if it is there.
     pub fn get(&self, key: &'static str) -> Option<Node<'a>> {
         self.asked.borrow_mut().push(key);
@@ -109,22 +116,34 @@ impl<'a> Section<'a> {
         node
     }
 
-    /// The table under a key that names things: each name (with its place) and its value, in the file's order.
-    pub fn named(&self, key: &'static str, mistakes: &Mistakes) -> Vec<(Node<'a>, Place)> {
-        let Some(node) = self.get(key) else {
-            return Vec::new();
-        };
-        let DeValue::Table(table) = node.value else {
-            let form = format!("write `[{}.NAME]`, or `{key} = {{ NAME = ... }}`", self.path(key));
-            mistakes.add(node.wrong("a table of names").help(form));
-            return Vec::new();
-        };
-        let mut entries: Vec<(Node<'a>, Place)> = table
+    /// The tables under a key that names things, such as `group` in `[group.g0]`, in the file's order.
+    pub fn named(&self, key: &'static str, mistakes: &Mistakes) -> Vec<Section<'a>> {
+        let entries = self.entries(key, mistakes);
+        entries
+            .into_iter()
+            .filter_map(|(name, place, node)| {
+                let mut section = node.section(&format!("{}.{name}", self.path(key)), mistakes)?;
+                section.place = place;
+                section.key = name.to_owned();
+                Some(section)
+            })
+            .collect()
+    }
+
+    /// The names under a key, each with its place and its value, in the file's order.
+    pub fn entries(&self, key: &'static str, mistakes: &Mistakes) -> Vec<(&'a str, Place, Node<'a>)> {
+        let Some(node) = self.get(key) else { return Vec::new() };
+        let Some(section) = node.section(key, mistakes) else { return Vec::new() };
+        let mut entries: Vec<(&str, Place, Node<'a>)> = section
+            .table
             .iter()
             .map(|(name, value)| {
-                let place = Place::new(self.file, value.span());
-                let node = Node { name: name.get_ref().to_string(), place, value: value.get_ref() };
-                (node, Place::new(self.file, name.span()))
+                let node = Node {
+                    name: format!("{}.{}", self.path(key), name.get_ref()),
+                    place: Place::new(self.file, value.span()),
+                    value: value.get_ref(),
+                };
+                (name.get_ref().as_ref(), Place::new(self.file, name.span()), node)
             })
             .collect();
         entries.sort_by(|a, b| a.1.cmp(&b.1));
@@ -231,13 +250,7 @@ impl<'a> Node<'a> {
     /// The table, if it is one, to be read as the section `name`.
     pub fn as_section(&self, name: &str) -> Option<Section<'a>> {
         match self.value {
-            DeValue::Table(table) => Some(Section {
-                name: name.to_owned(),
-                place: self.place.clone(),
-                table,
-                asked: RefCell::default(),
-                file: self.place.file,
-            }),
+            DeValue::Table(table) => Some(Section::new(name, self.place.clone(), table)),
             _ => None,
         }
     }
