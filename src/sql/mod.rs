@@ -7,6 +7,7 @@ pub mod ast;
 mod cursor;
 pub mod head;
 pub mod lex;
+pub mod literal;
 pub mod scan;
 pub mod splice;
 mod words;

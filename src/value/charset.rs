@@ -1,7 +1,4 @@
-//! Character sets: of a connection, whose texts become UTF-8 here, and of a column.
-//! Those it does not know are not guessed at.
-
-use std::borrow::Cow;
+//! Character sets of columns: which characters they can hold for sure. Those it does not know are not guessed at.
 
 /// A character set, as far as the proxy can tell its characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,20 +35,6 @@ impl Charset {
         }
     }
 
-    /// A text of this character set in UTF-8; none if that is not known for sure.
-    pub fn to_utf8(self, text: &[u8]) -> Option<Cow<'_, [u8]>> {
-        match self {
-            Charset::Utf8 | Charset::Utf8Mb3 => std::str::from_utf8(text).is_ok().then_some(Cow::Borrowed(text)),
-            Charset::Unknown | Charset::Binary => None,
-            _ if text.is_ascii() => Some(Cow::Borrowed(text)),
-            Charset::Latin1 => {
-                let decoded: String = text.iter().map(|byte| latin1(*byte)).collect();
-                Some(Cow::Owned(decoded.into_bytes()))
-            }
-            Charset::Ascii | Charset::Other => None,
-        }
-    }
-
     /// Whether every character of a UTF-8 text is in this character set for sure.
     pub fn has(self, text: &str) -> bool {
         match self {
@@ -79,16 +62,6 @@ fn latin1(byte: u8) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_become_utf8_where_that_is_sure() {
-        assert_eq!(Charset::Latin1.to_utf8(b"caf\xE9 \x80").as_deref(), Some("café €".as_bytes()));
-        assert_eq!(Charset::Utf8.to_utf8("é".as_bytes()).as_deref(), Some("é".as_bytes()));
-        assert_eq!(Charset::Utf8.to_utf8(b"\xE9"), None);
-        assert_eq!(Charset::by_name("KOI8R").to_utf8(b"abc").as_deref(), Some(&b"abc"[..]));
-        assert_eq!(Charset::by_name("koi8r").to_utf8(b"\xC1"), None);
-        assert_eq!(Charset::by_name("sjis").to_utf8(b"abc"), None);
-    }
 
     #[test]
     fn what_a_column_can_hold() {
