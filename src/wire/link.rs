@@ -12,6 +12,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use crate::wire::compress::Compression;
 use crate::wire::error::WireError;
 use crate::wire::stream::Stream;
 
@@ -72,6 +73,8 @@ pub struct Link {
     /// How much of `outbound` is written.
     sent: usize,
     max_packet: usize,
+    /// Present once compression is in force.
+    compression: Option<Box<Compression>>,
 }
 
 impl Link {
@@ -89,6 +92,7 @@ impl Link {
             outbound: Vec::new(),
             sent: 0,
             max_packet,
+            compression: None,
         }
     }
 
@@ -142,11 +146,39 @@ impl Link {
     ///
     /// One system call in clear. Dropping the future loses nothing.
     pub async fn fill(&mut self) -> io::Result<usize> {
+        if self.compression.is_some() {
+            return self.fill_compressed().await;
+        }
         self.make_room();
-        let before = self.inbound.len();
         let n = self.stream.read_buf(&mut self.inbound).await?;
-        debug_assert_eq!(before + n, self.inbound.len());
         self.more = self.inbound.len() == self.inbound.capacity();
+        Ok(n)
+    }
+
+    /// Like [`Link::fill`]: takes in the next compressed packet, after as many reads as it needs.
+    async fn fill_compressed(&mut self) -> io::Result<usize> {
+        self.drop_front(self.held);
+        let before = self.inbound.len();
+        while self.inbound.len() == before {
+            let Some(compression) = &mut self.compression else { return Ok(0) };
+            if compression.unpack(&mut self.inbound).map_err(io::Error::other)? {
+                continue;
+            }
+            if self.receive_compressed().await? == 0 {
+                return Ok(0);
+            }
+        }
+        Ok(self.inbound.len() - before)
+    }
+
+    /// Reads once, without decompressing anything.
+    async fn receive_compressed(&mut self) -> io::Result<usize> {
+        let Some(compression) = &mut self.compression else { return Ok(0) };
+        compression.received.reserve(IDLE_BUFFER);
+        let n = self.stream.read_buf(&mut compression.received).await?;
+        if n == 0 && compression.is_inside_packet() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
         Ok(n)
     }
 
@@ -203,6 +235,10 @@ impl Link {
     pub async fn read_packet(&mut self) -> Result<Option<Packet>, WireError> {
         self.held = self.start;
         loop {
+            if let (Some(_), Some(&number)) = (&self.compression, self.buffered().get(3)) {
+                // Under compression clients number frames as they like; the number that counts is the outer one.
+                self.sequence = number;
+            }
             match Found::first(self.buffered(), self.sequence, self.max_packet)? {
                 Found::Packet { len, frames } => return Ok(Some(self.take_packet(len, frames))),
                 Found::Need(total) => {
@@ -270,12 +306,18 @@ impl Link {
     /// Commands that it sends ahead are kept for later, up to a bound; behind that its end is not seen.
     /// Dropping the future loses nothing.
     pub async fn closed(&mut self) {
-        while self.inbound.len() - self.start < LOOKAHEAD {
-            if !matches!(self.fill().await, Ok(1..)) {
+        loop {
+            let ahead = self.compression.as_ref().map_or(self.inbound.len() - self.start, |c| c.received.len());
+            let read = match &self.compression {
+                _ if ahead >= LOOKAHEAD => pending().await,
+                None => self.fill().await,
+                // Commands sent ahead stay compressed: their numbers would get into the answer's.
+                Some(_) => self.receive_compressed().await,
+            };
+            if !matches!(read, Ok(1..)) {
                 return;
             }
         }
-        pending().await
     }
 
     // Writing.
@@ -318,12 +360,22 @@ impl Link {
 
     /// How many bytes are queued and not written.
     pub fn queued(&self) -> usize {
-        self.outbound.len() - self.sent
+        let compressed = self.compression.as_ref().map_or(0, |compression| compression.outbound.len());
+        self.outbound.len() + compressed - self.sent
     }
 
     /// Writes everything queued; dropping the future loses nothing, a later flush goes on.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.whole()?;
+        if let Some(compression) = &mut self.compression {
+            compression.pack(&self.outbound);
+            self.outbound.clear();
+            while self.sent < compression.outbound.len() {
+                self.sent += written(self.stream.write(&compression.outbound[self.sent..]).await?)?;
+            }
+            compression.outbound.clear();
+            compression.outbound.shrink_to(COMMAND_BUFFER);
+        }
         while self.sent < self.outbound.len() {
             self.sent += written(self.stream.write(&self.outbound[self.sent..]).await?)?;
         }
@@ -337,7 +389,8 @@ impl Link {
     /// If the future is dropped before its end, the link refuses to write anything further.
     pub async fn flush_then(&mut self, raw: &[u8]) -> io::Result<()> {
         self.whole()?;
-        if !self.outbound.is_empty() && raw.len() <= COALESCE {
+        let little = !self.outbound.is_empty() && raw.len() <= COALESCE;
+        if little || self.compression.is_some() {
             self.push_raw(raw);
             return self.flush().await;
         }
@@ -370,6 +423,12 @@ impl Link {
     }
 
     // Changing the layer below.
+
+    /// Compresses everything from now on, in both directions; the login's last OK was the last packet without.
+    pub(crate) fn start_compression(&mut self) {
+        // Once is enough: COM_CHANGE_USER ends like a login, too.
+        self.compression.get_or_insert_default();
+    }
 
     /// Accepts TLS as a server; the client's SSLRequest was the last packet read.
     pub async fn upgrade_server_tls(mut self, config: Arc<rustls::ServerConfig>) -> Result<Link, WireError> {
@@ -623,6 +682,44 @@ mod tests {
         assert_eq!(text(&mut link).await, b"b");
         link.start_command();
         assert!(link.read_packet().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn compressed_links_understand_each_other() {
+        let (near, far) = duplex(300);
+        let (mut a, mut b) = (Link::new(Stream::memory(near), 1 << 26), Link::new(Stream::memory(far), 1 << 26));
+        a.start_compression();
+        b.start_compression();
+        let long = vec![b'l'; MAX_FRAME + 5];
+        let command = long.clone();
+        let client = tokio::spawn(async move {
+            for _ in 0..2 {
+                a.start_command();
+                a.push(&command);
+                a.flush().await.unwrap();
+                a.push(b"sent ahead");
+                a.flush().await.unwrap();
+                assert_eq!(a.queued(), 0);
+                for expected in [&b"answer"[..], &[b'r'; 100_000]] {
+                    assert_eq!(text(&mut a).await, expected);
+                }
+            }
+            a
+        });
+        for _ in 0..2 {
+            b.start_command();
+            assert!(text(&mut b).await == long);
+            tokio::select! {
+                () = b.closed() => panic!("it is not closed"),
+                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+            }
+            b.push(b"answer");
+            b.flush_then(&[&header(100_000, 7)[..], &[b'r'; 100_000]].concat()).await.unwrap();
+            assert_eq!(text(&mut b).await, b"sent ahead");
+        }
+        drop(client.await.unwrap());
+        assert!(b.read_packet().await.unwrap().is_none());
+        assert!(b.inbound.len() < 100, "what was consumed is dropped");
     }
 
     #[tokio::test]

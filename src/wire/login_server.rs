@@ -25,6 +25,7 @@ pub const OFFERED: Capabilities = Capabilities(
         | Capabilities::FOUND_ROWS.0
         | Capabilities::LONG_FLAG.0
         | Capabilities::CONNECT_WITH_DB.0
+        | Capabilities::COMPRESS.0
         | Capabilities::ODBC.0
         | Capabilities::LOCAL_FILES.0
         | Capabilities::IGNORE_SPACE.0
@@ -309,11 +310,14 @@ async fn check_change(
     Ok(login)
 }
 
-/// Sends the OK that ends a login or a COM_CHANGE_USER; what is agreed on is in force from then on.
+/// Sends the OK that ends a login or a COM_CHANGE_USER; compression, if it was agreed on, is in force from then on.
 pub async fn welcome(link: &mut Link, login: &Login, status: Status) -> io::Result<()> {
     link.push_with(|out| OkPacket { status, ..OkPacket::default() }.encode(login.capabilities, out));
     link.flush().await?;
     link.start_command();
+    if login.capabilities.has(Capabilities::COMPRESS) {
+        link.start_compression();
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod capabilities;
 pub mod column;
 pub mod command;
+mod compress;
 pub mod cursor;
 pub mod error;
 pub mod handshake;
