@@ -1,6 +1,7 @@
 //! The rule set: which groups of servers there are, how tables are split over them, and where a key's rows lie.
 //! Checked whole when read, immutable after. It knows no SQL, no connection and no file.
 
+pub mod catalog;
 pub mod method;
 pub mod name;
 mod read;
