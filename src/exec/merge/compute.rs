@@ -9,6 +9,7 @@ use crate::exec::merge::number::{Number, Operator, Output, inexact, uncomputable
 use crate::plan::merge::{Aggregate, Cell, Comparison, Scalar, Test};
 use crate::plan::slot::Slot;
 use crate::value::Datum;
+use crate::value::decimal::MAX_SCALE;
 
 /// Tells the value in a slot, decoded.
 pub type ValueOf<'a> = dyn Fn(Slot) -> Option<Datum<'a>> + 'a;
@@ -43,7 +44,9 @@ impl NumberCell {
         let kind = Kind::of(def);
         let text = columns.format() == RowFormat::Text;
         match kind {
-            Kind::Signed | Kind::Unsigned | Kind::Decimal | Kind::Null => {}
+            Kind::Signed | Kind::Unsigned | Kind::Null => {}
+            // MariaDB has DECIMALs with 38 of them.
+            Kind::Decimal if def.decimals <= MAX_SCALE => {}
             Kind::Float if !text => {}
             Kind::Double if !text || def.decimals >= NOT_FIXED => {}
             _ => return Err(uncomputable(def)),

@@ -149,8 +149,8 @@ impl Column {
         match aggregate {
             Aggregate::Any => Ok(Column::Any),
             Aggregate::Sum => Ok(Column::Sum { cell: number()?, output: output()?, sum: None }),
-            Aggregate::Min(key) => Extreme::new(index, *key, false, columns),
-            Aggregate::Max(key) => Extreme::new(index, *key, true, columns),
+            Aggregate::Min(key) => Extreme::new(index, *key, false, columns).map(Column::Extreme),
+            Aggregate::Max(key) => Extreme::new(index, *key, true, columns).map(Column::Extreme),
             Aggregate::BitAnd => bits(BitOperator::And),
             Aggregate::BitOr => bits(BitOperator::Or),
             Aggregate::BitXor => bits(BitOperator::Xor),
@@ -239,10 +239,10 @@ impl Column {
 }
 
 impl Extreme {
-    fn new(column: usize, key: SortKey, greatest: bool, columns: &Columns) -> Result<Column, SqlError> {
+    fn new(column: usize, key: SortKey, greatest: bool, columns: &Columns) -> Result<Extreme, SqlError> {
         // The least by the turned order is the greatest.
         let key = Key::new(&SortKey { desc: greatest, ..key }, columns, Purpose::Extreme)?;
-        Ok(Column::Extreme(Extreme { key, column, best: None, cell: Vec::new() }))
+        Ok(Extreme { key, column, best: None, cell: Vec::new() })
     }
 
     fn absorb(&mut self, cells: Cells, scratch: &mut Vec<u8>) -> Result<(), SqlError> {

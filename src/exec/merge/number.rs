@@ -180,7 +180,8 @@ impl Output {
     pub(super) fn new(def: &ColumnDef, format: RowFormat) -> Result<Output, SqlError> {
         let kind = Kind::of(def);
         match kind {
-            Kind::Signed | Kind::Unsigned | Kind::Decimal => {}
+            Kind::Signed | Kind::Unsigned => {}
+            Kind::Decimal if def.decimals <= MAX_SCALE => {}
             // Each server rounded already what it printed.
             Kind::Double if format == RowFormat::Binary || def.decimals >= NOT_FIXED => {}
             _ => return Err(uncomputable(def)),

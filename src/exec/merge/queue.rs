@@ -32,7 +32,7 @@ impl Queue {
 
     /// Takes the first row away, and says how many bytes were held for it.
     pub(super) fn pop(&mut self) -> usize {
-        let Some(taken) = self.front().map(|row| Queue::cost(row)) else { return 0 };
+        let Some(taken) = self.front().map(Queue::cost) else { return 0 };
         self.head += taken;
         if self.head == self.bytes.len() {
             self.clear();
