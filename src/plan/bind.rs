@@ -1,26 +1,488 @@
-//! Binding: from the values of one statement to the targets that must answer, and to the text for each.
-//! It makes no plan and sends nothing.
+//! Binding: from the values of one statement to the targets that must answer.
+//! It makes no plan, writes no text and sends nothing.
 
-// The signatures that `exec` is written against; the bodies follow with routing.
-//
-// pub fn bind<'a>(planned: &'a Planned, rules: &'a RuleSet, sql: &'a [u8], scan: &'a Scan, args: &'a [Datum<'a>])
-//     -> Result<Bound<'a>, SqlError>
-//     errors: the plan's own refusal, 1235 for values that cannot be routed, 1210 for too few parameters
-//
-// /// For COM_STMT_PREPARE: any one target that knows the statement's columns, whatever its parameters will be.
-// pub fn sample<'a>(planned, rules, sql, scan) -> Result<Bound<'a>, SqlError>
-//
-// impl<'a> Bound<'a> {
-//     /// Whether the client's own text can be sent as it is (then `render` gives back the same bytes).
-//     pub fn verbatim(&self) -> bool;
-//     /// Appends the text for one target of the route (or, for `Route::Any`, of the group picked).
-//     pub fn render(&self, target: Target, out: &mut Vec<u8>) -> Params;
-//     /// The value in a slot (for merge::Scalar::Slot), decoded; the numbers there have been checked.
-//     pub fn datum(&self, slot: Slot) -> Option<Datum<'a>>;
-//     /// The logical names of a physical table on a target, for column definitions: None leaves them as they are.
-//     pub fn logical(&self, target: Target, schema: &[u8], table: &[u8]) -> Option<(&'a str, &'a str)>;
-//     /// All (physical schema, physical table, logical schema, logical table) of a target, for error messages.
-//     pub fn names(&self, target: Target) -> impl Iterator<Item = Name<'a>>;
-//     /// For an INSERT split by shard: the target that has the statement's first row.
-//     pub fn first(&self) -> Option<Target>;
-// }
+use std::ops::Bound as Edge;
+
+use crate::error::{Code, SqlError};
+use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
+use crate::plan::route::{By, Condition, KeyColumn, Routing};
+use crate::plan::slot::Slot;
+use crate::plan::{Answer, Bound, LimitSlots, Many, Plan, Planned, Route, Sharded, Target, Window};
+use crate::rules::shards::Shards;
+use crate::rules::{Family, FamilyId, GroupId, RuleSet};
+use crate::sql::Facts;
+use crate::sql::literal::decode;
+use crate::sql::scan::Scan;
+use crate::value::{Canon, CanonRange, Datum, Key, canonical, canonical_range, stored};
+
+/// Binds a plan to the statement at hand, which must have the key and pinned literals that the plan was made for, and
+/// to the parameters of EXECUTE.
+///
+/// # Errors
+/// The plan's own refusal; 1235 for values that cannot be placed, or need more targets than the plan can merge; 1210
+/// for missing parameters.
+pub fn bind<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+) -> Result<Bound<'a>, SqlError> {
+    debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
+    let values = Values { sql, scan, args, facts: planned.facts };
+    let mut bound = Bound {
+        route: Route::Any,
+        answer: Answer::Relay,
+        window: None,
+        rows: Vec::new(),
+        planned,
+        rules,
+        sql,
+        scan,
+        args,
+    };
+    match &planned.plan {
+        Plan::Relay { group: None, .. } => {}
+        Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
+        Plan::Everywhere { numbered, .. } => {
+            values.check_numbered(numbered)?;
+            bound.route = everywhere(rules);
+            bound.answer = Answer::Same;
+        }
+        Plan::Sharded(sharded) => Placing { sharded, values, rules }.place(&mut bound)?,
+        Plan::Describe { family, .. } => {
+            bound.route = Route::One(target(found(rules, *family)?, 0));
+            bound.answer = Answer::Describe;
+        }
+        Plan::Refuse(refusal) => return Err(refusal.clone()),
+    }
+    Ok(bound)
+}
+
+/// Binds a plan to any one target that knows the statement's columns, whatever its values are: for COM_STMT_PREPARE.
+///
+/// # Errors
+/// The plan's own refusal.
+pub fn sample<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+) -> Result<Bound<'a>, SqlError> {
+    let (rows, args) = (Vec::new(), &[] as &[Datum<'_>]);
+    let (answer, window) = (Answer::Relay, None);
+    let mut bound = Bound { route: Route::Any, answer, window, rows, planned, rules, sql, scan, args };
+    match &planned.plan {
+        Plan::Relay { group: None, .. } => {}
+        Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
+        Plan::Everywhere { .. } => bound.route = Route::One(Target { group: GroupId(0), shard: None }),
+        Plan::Sharded(sharded) => {
+            let family = family(rules, &sharded.routing)?;
+            let shards = 0..family.shards;
+            let fits = |shard: &u32| sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
+            let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits)).unwrap_or(0);
+            bound.route = Route::One(target(family, shard));
+        }
+        Plan::Describe { family, .. } => {
+            bound.route = Route::One(target(found(rules, *family)?, 0));
+            bound.answer = Answer::Describe;
+        }
+        Plan::Refuse(refusal) => return Err(refusal.clone()),
+    }
+    Ok(bound)
+}
+
+/// The values of one statement.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'a> {
+    pub(super) sql: &'a [u8],
+    pub(super) scan: &'a Scan,
+    pub(super) args: &'a [Datum<'a>],
+    pub(super) facts: Facts,
+}
+
+impl<'a> Values<'a> {
+    /// The value in a slot; none if its meaning is not known here.
+    ///
+    /// # Errors
+    /// 1210 for a parameter that was not given.
+    pub(super) fn datum(&self, slot: Slot) -> Result<Option<Datum<'a>>, SqlError> {
+        Ok(match slot {
+            Slot::Null => Some(Datum::Null),
+            Slot::Bool(value) => Some(Datum::Int(i64::from(value))),
+            Slot::Literal { index, negative } => self
+                .scan
+                .literals
+                .get(index as usize)
+                .and_then(|literal| decode(literal.span.of(self.sql), literal.kind, negative, self.facts)),
+            Slot::Param { index, negative } => match self.args.get(usize::from(index)) {
+                None => return Err(SqlError::new(Code::WrongArguments, "Incorrect arguments to EXECUTE")),
+                Some(datum) if !negative => Some(datum.clone()),
+                Some(datum) => negated(datum),
+            },
+        })
+    }
+
+    /// That none of these is NULL or 0, which an AUTO_INCREMENT column takes for "the next number".
+    fn check_numbered(&self, slots: &[Slot]) -> Result<(), SqlError> {
+        for slot in slots {
+            let numbers = |datum: &Datum<'_>| match datum {
+                Datum::Int(value) => *value != 0,
+                Datum::UInt(value) => *value != 0,
+                Datum::Text(text) => text.iter().any(|byte| (b'1'..=b'9').contains(byte)),
+                _ => false,
+            };
+            if !self.datum(*slot)?.as_ref().is_some_and(numbers) {
+                let why =
+                    "each server would number the AUTO_INCREMENT column by itself: give it a whole number other than 0";
+                return Err(SqlError::refuse(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// A number of rows in LIMIT or OFFSET.
+    fn count(&self, slot: Slot) -> Result<u64, SqlError> {
+        let count = match self.datum(slot)? {
+            Some(Datum::Int(value)) => u64::try_from(value).ok(),
+            Some(Datum::UInt(value)) => Some(value),
+            _ => None,
+        };
+        count.ok_or_else(|| SqlError::new(Code::WrongArguments, "Incorrect arguments to LIMIT"))
+    }
+}
+
+/// The value behind a minus sign; none if it is not a number here.
+fn negated<'a>(datum: &Datum<'a>) -> Option<Datum<'a>> {
+    match datum {
+        Datum::Null => Some(Datum::Null),
+        Datum::Int(value) => value.checked_neg().map(Datum::Int),
+        Datum::UInt(value) => {
+            i128::from(*value).checked_neg().and_then(|value| i64::try_from(value).ok()).map(Datum::Int)
+        }
+        Datum::Decimal(value) => Some(Datum::Decimal(value.negate())),
+        Datum::Double(value) => Some(Datum::Double(-value)),
+        Datum::Text(_) | Datum::Bytes(_) | Datum::Moment(_) | Datum::Time(_) => None,
+    }
+}
+
+/// The placing of one statement over sharded tables.
+struct Placing<'p, 'a> {
+    sharded: &'p Sharded,
+    values: Values<'a>,
+    rules: &'p RuleSet,
+}
+
+impl<'p, 'a> Placing<'p, 'a> {
+    fn place(&self, bound: &mut Bound<'a>) -> Result<(), SqlError>
+    where
+        'p: 'a,
+    {
+        let routing = &self.sharded.routing;
+        let family = family(self.rules, routing)?;
+        self.values.check_numbered(&routing.numbered)?;
+        let shards = match (&routing.by, routing.shard) {
+            (_, Some(shard)) if shard < family.shards => Shards::one(shard),
+            (_, Some(shard)) => {
+                let why = format!("the hint names shard {shard}, and {} has {}", family.name, family.shards);
+                return Err(SqlError::refuse(why));
+            }
+            (By::Conditions(conditions), None) => match self.conditions(family, conditions)? {
+                Found::Shards(shards) => shards,
+                Found::Apart => {
+                    return match &self.sharded.many {
+                        Many::Refuse(refusal) => Err(refusal.clone()),
+                        _ => Err(SqlError::refuse("the statement needs rows of several shards at once")),
+                    };
+                }
+            },
+            (By::Rows(slots), None) => {
+                bound.rows = self.rows(family, slots)?;
+                bound.rows.iter().copied().collect()
+            }
+        };
+        self.check_group(family, &shards)?;
+        self.check_assigned(family, &shards)?;
+        bound.route = match shards.single() {
+            Some(shard) => Route::One(target(family, shard)),
+            None => {
+                self.answer_many(bound)?;
+                Route::Many(targets(family, &shards))
+            }
+        };
+        Ok(())
+    }
+
+    /// What becomes of the answers of several targets.
+    fn answer_many(&self, bound: &mut Bound<'a>) -> Result<(), SqlError>
+    where
+        'p: 'a,
+    {
+        match &self.sharded.many {
+            Many::Merge { merge, limit, .. } => {
+                bound.answer = Answer::Merge(merge);
+                bound.window = limit.map(|limit| self.window(limit)).transpose()?;
+                self.check_numbers(merge)
+            }
+            Many::Sum | Many::Rows(_) => {
+                bound.answer = Answer::Sum;
+                Ok(())
+            }
+            Many::Refuse(refusal) => Err(refusal.clone()),
+        }
+    }
+
+    fn window(&self, limit: LimitSlots) -> Result<Window, SqlError> {
+        let skip = limit.offset.map_or(Ok(0), |offset| self.values.count(offset))?;
+        Ok(Window { skip, take: self.values.count(limit.count)? })
+    }
+
+    /// The shards on which all sets of references have what matters of them.
+    fn conditions(&self, family: &Family, conditions: &[Condition]) -> Result<Found, SqlError> {
+        let mut all: Option<Shards> = None;
+        for condition in conditions {
+            let shards = self.shards(family, condition)?;
+            // Of these references no row matters: they may be looked for anywhere.
+            if shards.is_empty() {
+                continue;
+            }
+            match &all {
+                None => all = Some(shards),
+                Some(known) if *known == shards && shards.single().is_some() => {}
+                Some(_) => return Ok(Found::Apart),
+            }
+        }
+        let shards = all.unwrap_or_else(|| Shards::one(self.anywhere(family)));
+        let apart = conditions.len() > 1 && shards.single().is_none();
+        Ok(if apart { Found::Apart } else { Found::Shards(shards) })
+    }
+
+    /// A shard for a statement of which no row of a sharded table matters.
+    fn anywhere(&self, family: &Family) -> u32 {
+        let fits = |shard: &u32| self.sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
+        (0..family.shards).find(fits).unwrap_or(0)
+    }
+
+    /// The shards that can have rows which meet a condition.
+    fn shards(&self, family: &Family, condition: &Condition) -> Result<Shards, SqlError> {
+        let all = || Ok(Shards::all(family.shards));
+        match condition {
+            Condition::All => all(),
+            Condition::None => Ok(Shards::none()),
+            Condition::Eq { key, value } => self.equal(family, *key, *value),
+            Condition::NullSafeEq { key, value } => match self.values.datum(*value)? {
+                Some(Datum::Null) => all(),
+                _ => self.equal(family, *key, *value),
+            },
+            Condition::In { key, values } => {
+                let mut found = Shards::none();
+                for value in values {
+                    found = found.union(&self.equal(family, *key, *value)?);
+                }
+                Ok(found)
+            }
+            Condition::Range { key, low, high } => self.range(family, self.key(*key), *low, *high),
+            Condition::And(conditions) => {
+                let mut found = Shards::all(family.shards);
+                for condition in conditions {
+                    found = found.intersect(&self.shards(family, condition)?);
+                }
+                Ok(found)
+            }
+            Condition::Or(conditions) => {
+                let mut found = Shards::none();
+                for condition in conditions {
+                    found = found.union(&self.shards(family, condition)?);
+                }
+                Ok(found)
+            }
+        }
+    }
+
+    fn key(&self, key: u8) -> &KeyColumn {
+        &self.sharded.routing.keys[usize::from(key)]
+    }
+
+    fn equal(&self, family: &Family, key: u8, value: Slot) -> Result<Shards, SqlError> {
+        let key = self.key(key);
+        let Some(datum) = self.values.datum(value)? else { return Ok(Shards::all(family.shards)) };
+        Ok(match canonical(&datum, &key.kind) {
+            Canon::Key(found) => family.route_set(usize::from(key.level), &found),
+            Canon::Never => Shards::none(),
+            Canon::Unknown | Canon::Refused(_) => Shards::all(family.shards),
+        })
+    }
+
+    fn range(
+        &self,
+        family: &Family,
+        key: &KeyColumn,
+        low: Option<(Slot, bool)>,
+        high: Option<(Slot, bool)>,
+    ) -> Result<Shards, SqlError> {
+        let all = Shards::all(family.shards);
+        let value = |bound: Option<(Slot, bool)>| bound.map(|(slot, _)| self.values.datum(slot)).transpose();
+        let (low_value, high_value) = (value(low)?, value(high)?);
+        // A bound whose value is not known leaves the range open on its side.
+        let edge = |value: &'_ Option<Option<Datum<'a>>>, bound: Option<(Slot, bool)>| match (value, bound) {
+            (Some(Some(datum)), Some((_, true))) => Edge::Included(datum.clone()),
+            (Some(Some(datum)), Some((_, false))) => Edge::Excluded(datum.clone()),
+            _ => Edge::Unbounded,
+        };
+        let (low, high) = (edge(&low_value, low), edge(&high_value, high));
+        Ok(match canonical_range(low.as_ref(), high.as_ref(), &key.kind) {
+            CanonRange::Keys(low, high) => family.route_range(usize::from(key.level), low.as_ref(), high.as_ref()),
+            CanonRange::Never => Shards::none(),
+            CanonRange::Unknown => all,
+        })
+    }
+
+    /// The shard of each row of an INSERT.
+    fn rows(&self, family: &Family, slots: &[Slot]) -> Result<Vec<u32>, SqlError> {
+        let keys = &self.sharded.routing.keys;
+        slots.chunks(keys.len().max(1)).map(|row| self.row(family, row)).collect()
+    }
+
+    fn row(&self, family: &Family, row: &[Slot]) -> Result<u32, SqlError> {
+        let columns = self.sharded.routing.keys.iter();
+        let keys: Result<Vec<Key>, SqlError> = columns.zip(row).map(|(key, slot)| self.stored(key, *slot)).collect();
+        let keys = keys?;
+        family.shard(&keys).ok_or_else(|| {
+            let labels: Vec<&str> = self.sharded.routing.keys.iter().map(|key| &*key.label).collect();
+            let values: Vec<String> = keys.iter().map(shown).collect();
+            SqlError::refuse(format!("no shard of {} has {} = {}", family.name, labels.join(", "), values.join(", ")))
+        })
+    }
+
+    /// The key that a column has when this value is stored in it.
+    fn stored(&self, key: &KeyColumn, slot: Slot) -> Result<Key, SqlError> {
+        let refuse = |why: &str| SqlError::refuse(format!("{}: {why}", key.label));
+        let Some(datum) = self.values.datum(slot)? else {
+            return Err(refuse("the meaning of this literal as the value of a sharding key is not known"));
+        };
+        match stored(&datum, &key.kind) {
+            Canon::Key(key) => Ok(key),
+            Canon::Refused(why) => Err(refuse(why)),
+            Canon::Never | Canon::Unknown => Err(refuse("the value of the sharding key does not fit its column")),
+        }
+    }
+
+    /// That the shards are where the single tables are.
+    fn check_group(&self, family: &Family, shards: &Shards) -> Result<(), SqlError> {
+        let Some(group) = self.sharded.routing.group else { return Ok(()) };
+        if shards.iter().all(|shard| family.home(shard) == group) {
+            return Ok(());
+        }
+        let name = self.rules.group(group).map_or("another group", |group| group.name.as_str());
+        let why = format!("the statement joins rows of a sharded table with a single table that is on {name}");
+        Err(SqlError::refuse(why))
+    }
+
+    /// That an UPDATE of key columns leaves all rows where they are.
+    fn check_assigned(&self, family: &Family, shards: &Shards) -> Result<(), SqlError> {
+        for (key, value) in &self.sharded.routing.assigned {
+            let key = self.key(*key);
+            let stored = self.stored(key, *value)?;
+            let goes = family.route_set(usize::from(key.level), &stored);
+            let stays = match (shards.single(), family.levels()) {
+                (Some(shard), 1) => goes.single() == Some(shard),
+                (Some(shard), _) => goes.iter().any(|part| part == shard),
+                (None, _) => false,
+            };
+            if !stays {
+                let why =
+                    format!("{} would get a value of another shard; delete the row and insert it anew", key.label);
+                return Err(SqlError::refuse(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// That the literals and parameters which the merge computes with are exact numbers.
+    fn check_numbers(&self, merge: &Merge) -> Result<(), SqlError> {
+        let mut slots = Vec::new();
+        if let Combine::Fold { columns, .. } = &merge.combine {
+            for column in columns {
+                if let Aggregate::Compute(scalar) = column {
+                    scalar_slots(scalar, &mut slots);
+                }
+            }
+        }
+        merge.having.iter().for_each(|test| test_slots(test, &mut slots));
+        for slot in slots {
+            let exact = matches!(
+                self.values.datum(slot)?,
+                Some(Datum::Null | Datum::Int(_) | Datum::UInt(_) | Datum::Decimal(_))
+            );
+            if !exact {
+                let why = "a value beside aggregates of several shards has to be a whole number or a decimal";
+                return Err(SqlError::refuse(why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What conditions lead to.
+enum Found {
+    /// These shards.
+    Shards(Shards),
+    /// Different sets of references need different shards.
+    Apart,
+}
+
+fn scalar_slots(scalar: &Scalar, found: &mut Vec<Slot>) {
+    match scalar {
+        Scalar::Cell(_) => {}
+        Scalar::Slot(slot) => found.push(*slot),
+        Scalar::Negate(inner) => scalar_slots(inner, found),
+        Scalar::Add(both) | Scalar::Subtract(both) | Scalar::Multiply(both) => {
+            both.iter().for_each(|scalar| scalar_slots(scalar, found));
+        }
+    }
+}
+
+fn test_slots(test: &Test, found: &mut Vec<Slot>) {
+    match test {
+        Test::And(tests) | Test::Or(tests) => tests.iter().for_each(|test| test_slots(test, found)),
+        Test::Not(test) => test_slots(test, found),
+        Test::Compare(_, left, right) => [left, right].into_iter().for_each(|scalar| scalar_slots(scalar, found)),
+        Test::IsNull(scalar) => scalar_slots(scalar, found),
+        Test::Cell(_) => {}
+    }
+}
+
+fn family<'r>(rules: &'r RuleSet, routing: &Routing) -> Result<&'r Family, SqlError> {
+    found(rules, routing.family)
+}
+
+fn found(rules: &RuleSet, family: FamilyId) -> Result<&Family, SqlError> {
+    rules.family(family).ok_or_else(|| SqlError::new(Code::Unknown, "a plan of another rule set"))
+}
+
+fn target(family: &Family, shard: u32) -> Target {
+    Target { group: family.home(shard), shard: Some(shard) }
+}
+
+fn targets(family: &Family, shards: &Shards) -> Vec<Target> {
+    let mut targets: Vec<Target> = shards.iter().map(|shard| target(family, shard)).collect();
+    targets.sort();
+    targets
+}
+
+/// All groups.
+fn everywhere(rules: &RuleSet) -> Route {
+    let target = |group: usize| Target { group: GroupId(group as u16), shard: None };
+    match rules.groups().len() {
+        1 => Route::One(target(0)),
+        groups => Route::Many((0..groups).map(target).collect()),
+    }
+}
+
+/// A key for a message.
+fn shown(key: &Key) -> String {
+    match key {
+        Key::Null => "NULL".into(),
+        key => String::from_utf8_lossy(&key.bytes()).into_owned(),
+    }
+}

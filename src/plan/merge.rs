@@ -64,7 +64,9 @@ pub enum Combine {
     /// them all, so that equal rows follow each other.
     Distinct(Box<[SortKey]>),
     /// Aggregates. Rows equal by all `keys` become one; `Merge::order` covers them, so that they follow each other.
-    /// Without keys all rows become exactly one (each target returns one, or none where its HAVING says so).
+    /// Without keys all rows become one (each target returns one, or none where its HAVING says so, and no rows at all
+    /// become none). First the cells are folded row by row; a key is compared with the row folded so far before any of
+    /// its cells changes. When a group is whole, `Average` and `Compute` are worked out.
     Fold {
         /// What makes a group.
         keys: Box<[SortKey]>,
@@ -76,7 +78,7 @@ pub enum Combine {
 /// How the cells of one column become one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Aggregate {
-    /// Any of them: they are equal, or MySQL itself would pick one.
+    /// Any that is not NULL, NULL if there are none: they are equal, or MySQL itself would pick one.
     Any,
     /// The sum of those that are not NULL, exact for integers and DECIMAL, NULL if there are none: SUM and COUNT.
     Sum,

@@ -7,18 +7,25 @@
 //! Bound + Target                                   --render-------> SQL text     for each target
 //! ```
 
+pub mod bind;
+pub mod cache;
 pub mod merge;
+pub mod print;
+pub mod render;
 pub mod route;
 pub mod slot;
 pub mod text;
+
+use std::sync::Arc;
 
 use crate::error::SqlError;
 use crate::plan::merge::Merge;
 use crate::plan::route::Routing;
 use crate::plan::slot::Slot;
 use crate::plan::text::Text;
-use crate::rules::{FamilyId, GroupId, RuleSet};
-use crate::sql::{Facts, Scan};
+use crate::rules::{FamilyId, GroupId, PhysicalName, RuleSet};
+use crate::sql::Facts;
+use crate::sql::scan::Scan;
 use crate::value::Datum;
 
 /// What a session adds to a statement's meaning. Everything in it is part of the plan cache's key.
@@ -64,6 +71,9 @@ pub enum Answer<'a> {
     Sum,
     /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
     Same,
+    /// As `Relay`, but cells of the rows hold names of tables and schemas, in backquotes or alone, which have to be put
+    /// back to logical ones: DESCRIBE, SHOW CREATE TABLE and the like of a sharded table.
+    Describe,
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -114,6 +124,10 @@ pub struct Effects {
     pub user_locks: bool,
     /// It calls CONNECTION_ID(): only the session knows the right one.
     pub connection_id: bool,
+    /// It calls USER(), CURRENT_USER() or the like: the servers know the proxy's account, not the client's.
+    pub account: bool,
+    /// It calls RAND(), UUID() or another function with a new value each time.
+    pub random: bool,
     /// It creates or drops a temporary table.
     pub temporary_table: bool,
     /// It calls a function that is not MySQL's own and may do anything on the server.
@@ -150,6 +164,8 @@ pub struct Table {
     pub name: Box<str>,
     /// Where it is.
     pub place: Place,
+    /// The physical name of each shard of it; none if it is not sharded.
+    pub physical: Arc<[PhysicalName]>,
 }
 
 /// Where a table is, as far as a plan knows before it is bound.
@@ -172,7 +188,7 @@ pub struct Planned {
     pub plan: Plan,
     /// The numbers of the literals whose value the plan was made for: a statement that has another there needs a plan
     /// of its own (`ORDER BY 1`).
-    pub pins: Box<[u16]>,
+    pub pins: Box<[u32]>,
     /// What it does to its session.
     pub effects: Effects,
     /// What its hint says.
@@ -197,11 +213,19 @@ pub enum Plan {
     },
     /// A statement over sharded tables, whose values say how many targets it needs.
     Sharded(Box<Sharded>),
+    /// A description of a sharded table (DESCRIBE, SHOW CREATE TABLE): its first shard gives it.
+    Describe {
+        /// The family of the table.
+        family: FamilyId,
+        /// What is spliced into the text.
+        text: Text,
+    },
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.
         text: Text,
-        /// Values that must not be NULL or 0, or each server would number its copy by itself.
+        /// The values of an AUTO_INCREMENT column, none of which may be NULL or 0: each server would number its copy
+        /// by itself.
         numbered: Box<[Slot]>,
     },
     /// Not answered, for a reason.
@@ -217,8 +241,6 @@ pub struct Sharded {
     pub text: Text,
     /// What happens when more than one target is needed.
     pub many: Many,
-    /// Why it is so, in a few words, for EXPLAIN.
-    pub why: Box<str>,
 }
 
 /// What happens to a statement over sharded tables that needs several targets.
@@ -235,8 +257,8 @@ pub enum Many {
     },
     /// A write whose parts add up, the same text on each target.
     Sum,
-    /// INSERT or REPLACE of several rows: each target gets its own.
-    Rows,
+    /// INSERT or REPLACE of several rows: each target gets its own by this text.
+    Rows(Text),
     /// Not answered: the reason, with the place.
     Refuse(SqlError),
 }

@@ -7,7 +7,7 @@ pub enum Slot {
     /// A literal, counted from 0 in the lexer's order.
     Literal {
         /// Its number.
-        index: u16,
+        index: u32,
         /// A minus sign stands before it.
         negative: bool,
     },

@@ -274,6 +274,11 @@ impl Table {
 }
 
 impl ShardedTable {
+    /// The names of all shards of it, to be kept by plans of this rule set.
+    pub fn all_physical(&self) -> &Arc<[PhysicalName]> {
+        &self.physical
+    }
+
     /// The name of a shard of it; the shard must be one of the family's.
     pub fn physical(&self, shard: u32) -> &PhysicalName {
         &self.physical[shard as usize]

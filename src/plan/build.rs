@@ -1,0 +1,394 @@
+//! From a statement to its plan: reads its tree, asks what its conditions say, and chooses between relay, merge,
+//! write and refusal. Made once for a text; values come later.
+
+use crate::error::SqlError;
+use crate::plan::locality::{Locality, routing, single_group};
+use crate::plan::read::merge;
+use crate::plan::resolve::{Model, QueryId, several};
+use crate::plan::route::By;
+use crate::plan::text::Composer;
+use crate::plan::ties::Ties;
+use crate::plan::write::{Writing, is_single_table, read_delete, read_insert, read_update};
+use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, Table, Wishes};
+use crate::rules::catalog::Catalog;
+use crate::rules::{GroupId, Placement, RuleSet};
+use crate::sql::ast::{Delete, Insert, ObjectName, Query, Span, Statement, Update};
+use crate::sql::head::{Admin, Ddl, Head, Show, ShowKind, names_in};
+use crate::sql::hint::{HintItem, hints};
+use crate::sql::parse::parse;
+use crate::sql::scan::Scan;
+
+/// Plans the first statement of `sql`, as scanned and headed.
+///
+/// A statement that cannot be answered has a plan, too: [`Plan::Refuse`], so that it is found in the cache.
+pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &RuleSet, catalog: &Catalog) -> Planned {
+    let build = Build { sql, scan, session, rules, catalog };
+    let mut planned = match head {
+        Head::Dml => match parse(sql, session.facts) {
+            Ok(statement) => build.statement(&statement),
+            Err(failure) => build.unread(failure.refusal(sql)),
+        },
+        other => build.other(other),
+    };
+    if let Err(refusal) = build.hints(&mut planned) {
+        planned.plan = Plan::Refuse(refusal);
+    }
+    planned
+}
+
+/// What a statement is planned from.
+#[derive(Clone, Copy)]
+struct Build<'a> {
+    sql: &'a [u8],
+    scan: &'a Scan,
+    session: Session<'a>,
+    rules: &'a RuleSet,
+    catalog: &'a Catalog,
+}
+
+impl<'a> Build<'a> {
+    /// A statement whose tree is known.
+    fn statement(self, statement: &'a Statement) -> Planned {
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let (plan, pins) = match statement {
+            Statement::Query(query) => self.query(&mut model, query),
+            Statement::Insert(insert) => (self.insert(&mut model, insert), Vec::new()),
+            Statement::Update(update) => (self.update(&mut model, update), Vec::new()),
+            Statement::Delete(delete) => (self.delete(&mut model, delete), Vec::new()),
+        };
+        let plan = plan.unwrap_or_else(Plan::Refuse);
+        let mut effects = model.effects;
+        effects.replica_ok = matches!(statement, Statement::Query(_)) && reads_only(&effects);
+        let mut all = model.pins;
+        all.extend(pins);
+        all.sort_unstable();
+        all.dedup();
+        Planned { pins: all.into(), effects, tables: model.tables.into(), ..self.planned(plan) }
+    }
+
+    /// A plan without anything around it.
+    fn planned(self, plan: Plan) -> Planned {
+        Planned {
+            plan,
+            pins: Box::default(),
+            effects: Effects::default(),
+            wishes: Wishes::default(),
+            tables: Box::default(),
+            rules_version: self.rules.version,
+            facts: self.session.facts,
+        }
+    }
+
+    fn query(self, model: &mut Model<'a>, query: &'a Query) -> (Result<Plan, SqlError>, Vec<u32>) {
+        let mut pins = Vec::new();
+        let plan = model.query(query, None).and_then(|id| self.select(model, id, &mut pins));
+        (plan, pins)
+    }
+
+    fn select(self, model: &Model<'a>, query: QueryId, pins: &mut Vec<u32>) -> Result<Plan, SqlError> {
+        let ties = Ties::of(model);
+        let locality = Locality::of(model, &ties);
+        let composer = Composer::new(self.scan, model.edits.clone());
+        let text = composer.plain()?;
+        let Some(routing) = routing(model, &ties, &locality)? else {
+            return Ok(Plan::Relay { group: single_group(model, &locality)?, text });
+        };
+        let many = match merge(model, &locality, query, &composer) {
+            Ok(merging) => {
+                pins.extend(merging.pins);
+                Many::Merge { merge: Box::new(merging.merge), text: merging.text, limit: merging.limit }
+            }
+            Err(refusal) => Many::Refuse(refusal),
+        };
+        Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
+    }
+
+    fn insert(self, model: &mut Model<'a>, insert: &'a Insert) -> Result<Plan, SqlError> {
+        let (table, query) = read_insert(model, insert)?;
+        let ties = Ties::of(model);
+        let locality = Locality::of(model, &ties);
+        Writing { model, ties: &ties, locality: &locality, scan: self.scan }.insert(insert, table, query)
+    }
+
+    fn update(self, model: &mut Model<'a>, update: &'a Update) -> Result<Plan, SqlError> {
+        let scope = read_update(model, update)?;
+        let ties = Ties::of(model);
+        let locality = Locality::of(model, &ties);
+        let order = update.order_by.first().map(|item| item.span);
+        let limited = order.or(update.limit.as_ref().map(|limit| limit.span));
+        let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
+        writing.change(&scope, &update.set, limited)
+    }
+
+    fn delete(self, model: &mut Model<'a>, delete: &'a Delete) -> Result<Plan, SqlError> {
+        let scope = read_delete(model, delete)?;
+        let ties = Ties::of(model);
+        let locality = Locality::of(model, &ties);
+        let order = delete.order_by.first().map(|item| item.span);
+        let mut limited = order.or(delete.limit.as_ref().map(|limit| limit.span));
+        if delete.returning && !is_single_table(&delete.tables) {
+            limited = limited.or(Some(delete.span));
+        }
+        let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
+        let mut plan = writing.change(&scope, &[], limited)?;
+        if delete.returning {
+            forbid_many(&mut plan, several(self.sql, "RETURNING", delete.span));
+        }
+        Ok(plan)
+    }
+
+    /// DML that could not be read: forwarded if it names nothing but single tables of one group.
+    fn unread(self, refusal: SqlError) -> Planned {
+        let names = names_in(self.sql, self.session.facts).unwrap_or_default();
+        let mut planned = self.forward(&names, Some(refusal));
+        // Whatever it is, it may do anything.
+        planned.effects.writes = true;
+        planned.effects.stored_function = true;
+        planned.effects.sets_variables = true;
+        planned.effects.reads_variables = true;
+        planned
+    }
+
+    /// A statement that has no tree.
+    fn other(self, head: &Head) -> Planned {
+        let nothing: &[ObjectName] = &[];
+        match head {
+            Head::Ddl { verb, tables, temporary } => self.ddl(*verb, tables, *temporary),
+            Head::Admin { verb, tables } => {
+                let mut planned = self.forward(tables, None);
+                planned.effects.implicit_commit = !matches!(verb, Admin::Checksum | Admin::Help);
+                planned.effects.writes = true;
+                planned
+            }
+            Head::Account { tables } => {
+                let mut planned = self.forward(tables, None);
+                planned.effects.implicit_commit = true;
+                planned.effects.writes = true;
+                planned
+            }
+            Head::Lock { tables } => {
+                let names: Vec<ObjectName> = tables.iter().map(|(name, _)| name.clone()).collect();
+                let mut planned = self.forward(&names, None);
+                planned.effects.implicit_commit = true;
+                planned.effects.user_locks = true;
+                planned
+            }
+            Head::Flush { tables, locks } => {
+                let mut planned = self.forward(tables, None);
+                planned.effects.implicit_commit = true;
+                planned.effects.user_locks = *locks;
+                planned
+            }
+            Head::Load { tables, .. } => {
+                let mut planned = self.forward(tables, None);
+                planned.effects.writes = true;
+                planned
+            }
+            Head::Call { tables, .. } | Head::Do { tables } | Head::Compound { tables } | Head::Unknown { tables } => {
+                let mut planned = self.forward(tables, None);
+                planned.effects.writes = true;
+                planned.effects.stored_function = true;
+                planned.effects.sets_variables = true;
+                planned
+            }
+            Head::Handler { table } => {
+                let mut planned = self.forward(std::slice::from_ref(table), None);
+                planned.effects.user_locks = true;
+                planned
+            }
+            Head::Describe { table, .. } => self.describe(Some(table), None),
+            Head::Show(show) => self.show(show),
+            Head::Explain { inner, .. } => self.explain(*inner),
+            _ => self.forward(nothing, None),
+        }
+    }
+
+    fn ddl(self, verb: Ddl, tables: &[ObjectName], temporary: bool) -> Planned {
+        let mut planned = match verb {
+            Ddl::CreateDatabase | Ddl::AlterDatabase | Ddl::DropDatabase => {
+                let why = "schemas are declared in the rules; CREATE, ALTER and DROP DATABASE are not passed on:";
+                self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
+            }
+            _ => self.forward(tables, None),
+        };
+        planned.effects.implicit_commit = !temporary;
+        planned.effects.temporary_table = temporary;
+        planned.effects.writes = true;
+        planned
+    }
+
+    fn show(self, show: &Show) -> Planned {
+        match show.kind {
+            ShowKind::Columns | ShowKind::Index | ShowKind::CreateTable => {
+                self.describe(show.table.as_ref(), show.schema.as_ref().map(|schema| schema.name.as_str()))
+            }
+            _ => {
+                let tables: Vec<ObjectName> = show.table.iter().cloned().collect();
+                self.forward(&tables, None)
+            }
+        }
+    }
+
+    /// DESCRIBE and its like: a sharded table is described by its first shard, under its logical name.
+    fn describe(self, table: Option<&ObjectName>, schema: Option<&str>) -> Planned {
+        let Some(name) = table else { return self.forward(&[], None) };
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let found = match (schema, &name.schema) {
+            (Some(_), None) => return self.describe_elsewhere(name),
+            _ => model.table(name),
+        };
+        let (index, place) = match found {
+            Ok(index) => (index, model.tables[usize::from(index)].place),
+            Err(refusal) => return self.planned(Plan::Refuse(refusal)),
+        };
+        let Place::Sharded(family) = place else { return self.forward(std::slice::from_ref(name), None) };
+        model.rename(index, name, false);
+        let plan = match Composer::new(self.scan, model.edits).plain() {
+            Ok(text) => Plan::Describe { family, text },
+            Err(refusal) => Plan::Refuse(refusal),
+        };
+        Planned { tables: model.tables.into(), ..self.planned(plan) }
+    }
+
+    /// `SHOW COLUMNS FROM t FROM s`: the schema stands behind the table, where it cannot be spliced in front of it.
+    fn describe_elsewhere(self, name: &ObjectName) -> Planned {
+        let why = "SHOW ... FROM table FROM schema of a sharded table is not supported; write FROM schema.table:";
+        let refusal = SqlError::refuse_at(why, self.sql, name.span.start as usize);
+        let sharded = self.rules.schemas().any(|schema| matches!(schema.table(&name.name.name), Placement::Sharded(_)));
+        if sharded { self.planned(Plan::Refuse(refusal)) } else { self.forward(std::slice::from_ref(name), None) }
+    }
+
+    /// EXPLAIN of a statement: that of one target, the first if there are several.
+    fn explain(self, inner: Span) -> Planned {
+        let names = names_in(self.sql, self.session.facts).unwrap_or_default();
+        let why = "EXPLAIN of a statement over sharded tables is not supported; EXPLAIN SHARDLOOM shows its plan and the \
+                   statement for each target:";
+        self.forward(&names, Some(SqlError::refuse_at(why, self.sql, inner.start as usize)))
+    }
+
+    /// A statement for the group of its tables, passed on as it is but for physical names of schemas. `refusal` is
+    /// what is said if a table in it is sharded or broadcast.
+    fn forward(self, names: &[ObjectName], refusal: Option<SqlError>) -> Planned {
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let mut group: Option<GroupId> = None;
+        for name in names {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
+            // Without a schema, or with one that no rule knows, it is no table of ours: perhaps no table at all.
+            let Some(schema) = schema.filter(|schema| self.rules.schema(schema).is_some()) else { continue };
+            let Ok(table) = model.table(name) else { continue };
+            match model.tables[usize::from(table)].place {
+                Place::Single(found) => {
+                    if group.is_some_and(|group| group != found) {
+                        let why = "tables of several groups in one statement are not supported:";
+                        let refusal = SqlError::refuse_at(why, self.sql, name.span.start as usize);
+                        return self.planned(Plan::Refuse(refusal));
+                    }
+                    group = Some(found);
+                    model.rename(table, name, false);
+                }
+                Place::Sharded(_) | Place::Broadcast => {
+                    let refusal = refusal.unwrap_or_else(|| self.not_passed_on(schema, name, table, &model.tables));
+                    return self.planned(Plan::Refuse(refusal));
+                }
+                Place::System => {}
+            }
+        }
+        let group = Some(group.unwrap_or_else(|| model.home()));
+        let plan = match Composer::new(self.scan, model.edits).plain() {
+            Ok(text) => Plan::Relay { group, text },
+            Err(refusal) => Plan::Refuse(refusal),
+        };
+        Planned { tables: model.tables.into(), ..self.planned(plan) }
+    }
+
+    /// Why a statement that is not read is not passed on.
+    fn not_passed_on(self, schema: &str, name: &ObjectName, table: u16, tables: &[Table]) -> SqlError {
+        let kind = match tables[usize::from(table)].place {
+            Place::Sharded(_) => "sharded",
+            _ => "a broadcast table",
+        };
+        let why = format!(
+            "{schema}.{} is {kind}, and this kind of statement is only passed on for single tables (new tables: \
+             shardloom check --create):",
+            name.name.name
+        );
+        SqlError::refuse_at(&why, self.sql, name.span.start as usize)
+    }
+
+    /// Puts the client's hints into the plan.
+    fn hints(self, planned: &mut Planned) -> Result<(), SqlError> {
+        if self.scan.hint.is_none() {
+            return Ok(());
+        }
+        for item in hints(self.sql, self.scan)? {
+            match item {
+                HintItem::Primary => planned.wishes.role = Some(Role::Primary),
+                HintItem::Replica => planned.wishes.role = Some(Role::Replica),
+                HintItem::TimeoutMs(timeout) => planned.wishes.timeout_ms = Some(timeout),
+                HintItem::Shard(shard) => self.to_shard(planned, shard)?,
+                HintItem::Group(name) => self.to_group(planned, &name)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn to_shard(self, planned: &mut Planned, shard: u32) -> Result<(), SqlError> {
+        match &mut planned.plan {
+            Plan::Sharded(sharded) => match &sharded.routing.by {
+                By::Conditions(_) => {
+                    sharded.routing.shard = Some(shard);
+                    Ok(())
+                }
+                By::Rows(slots) if slots.is_empty() => {
+                    sharded.routing.shard = Some(shard);
+                    Ok(())
+                }
+                By::Rows(_) => {
+                    Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go"))
+                }
+            },
+            Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
+            Plan::Relay { .. } | Plan::Everywhere { .. } => {
+                Err(SqlError::refuse("the hint shard= is for statements over sharded tables"))
+            }
+        }
+    }
+
+    fn to_group(self, planned: &mut Planned, name: &str) -> Result<(), SqlError> {
+        let Some(wanted) = self.rules.group_named(name) else {
+            return Err(SqlError::refuse(format!("the hint names group {name}, which no rule knows")));
+        };
+        match &mut planned.plan {
+            Plan::Relay { group, .. } => *group = Some(wanted),
+            Plan::Refuse(_) => {}
+            Plan::Sharded(_) | Plan::Everywhere { .. } | Plan::Describe { .. } => {
+                let why =
+                    "the hint group= is for statements without sharded tables, and not for writes of broadcast ones";
+                return Err(SqlError::refuse(why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a query leaves nothing behind, so that a replica can answer it.
+fn reads_only(effects: &Effects) -> bool {
+    let leaves = effects.writes
+        || effects.locking
+        || effects.sets_last_insert_id
+        || effects.sets_variables
+        || effects.calc_found_rows
+        || effects.user_locks
+        || effects.stored_function;
+    let asks = effects.found_rows || effects.row_count || effects.last_insert_id;
+    !leaves && !asks
+}
+
+/// Makes a plan refuse several targets.
+fn forbid_many(plan: &mut Plan, refusal: SqlError) {
+    if let Plan::Sharded(sharded) = plan
+        && !matches!(sharded.many, Many::Refuse(_))
+    {
+        sharded.many = Many::Refuse(refusal);
+    }
+}

@@ -1,0 +1,340 @@
+//! Plans as text, for EXPLAIN SHARDLOOM and `shardloom explain`: what is done, why, where, and with which statements.
+//! It decides nothing, and shows nothing that a plan does not hold.
+
+use std::fmt::Write;
+
+use crate::error::SqlError;
+use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
+use crate::plan::route::{By, Condition, Routing};
+use crate::plan::slot::Slot;
+use crate::plan::{Answer, Bound, Effects, Many, Params, Plan, Planned, Role, Route, Target, Wishes};
+use crate::rules::RuleSet;
+use crate::sql::scan::Scan;
+
+/// One line of an explanation: what it is about, and what there is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// One word.
+    pub about: &'static str,
+    /// The rest.
+    pub text: String,
+}
+
+/// Explains a bound plan; `statements`: how many of the rewritten statements are shown at most.
+pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
+    let mut out = Out { bound, lines: Vec::new() };
+    out.headline();
+    out.routing();
+    if let Answer::Merge(merge) = bound.answer {
+        out.merge(merge);
+    }
+    out.effects();
+    out.targets(statements);
+    out.lines
+}
+
+/// Explains why a statement is not answered.
+pub fn explain_refusal(planned: &Planned, rules: &RuleSet, sql: &[u8], scan: &Scan, why: &SqlError) -> Vec<Line> {
+    let mut lines = vec![Line { about: "refused", text: why.to_string() }];
+    if let Plan::Sharded(sharded) = &planned.plan {
+        let values = Shown { sql, scan };
+        lines.push(Line { about: "route", text: values.routing(&sharded.routing, rules) });
+    }
+    lines
+}
+
+struct Out<'b, 'a> {
+    bound: &'b Bound<'a>,
+    lines: Vec<Line>,
+}
+
+impl Out<'_, '_> {
+    fn push(&mut self, about: &'static str, text: impl Into<String>) {
+        self.lines.push(Line { about, text: text.into() });
+    }
+
+    fn headline(&mut self) {
+        let (about, text) = match (&self.bound.answer, &self.bound.route) {
+            (Answer::Relay, Route::Any) => ("relay", "any group answers, its packets are passed on"),
+            (Answer::Relay, _) => ("relay", "one target answers, its packets are passed on"),
+            (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
+            (Answer::Sum, _) => ("write", "each target does its part, the counts add up"),
+            (Answer::Same, _) => ("write", "every group does the same to its copy"),
+            (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
+        };
+        self.push(about, text);
+    }
+
+    fn routing(&mut self) {
+        if let Plan::Sharded(sharded) = &self.bound.planned.plan {
+            let shown = Shown { sql: self.bound.sql, scan: self.bound.scan };
+            let text = shown.routing(&sharded.routing, self.bound.rules);
+            self.push("route", text);
+            if let (Route::One(_), Many::Refuse(why)) = (&self.bound.route, &sharded.many) {
+                let text = format!("on several shards it is refused: {}", why.message);
+                self.push("else", text);
+            }
+        }
+    }
+
+    fn merge(&mut self, merge: &Merge) {
+        let shown = Shown { sql: self.bound.sql, scan: self.bound.scan };
+        if merge.hidden > 0 {
+            self.push("hidden", format!("{} columns, not shown to the client", merge.hidden));
+        }
+        match merge.order.is_empty() {
+            true => self.push("rows", "in any order"),
+            false => self.push("rows", format!("sorted by {}", keys(&merge.order))),
+        }
+        match &merge.combine {
+            Combine::None => {}
+            Combine::Distinct(by) => self.push("distinct", keys(by)),
+            Combine::Fold { keys: by, columns } => {
+                let by = if by.is_empty() { "all rows".to_string() } else { format!("by {}", keys(by)) };
+                self.push("fold", by);
+                let shown_columns = columns.len() - usize::from(merge.hidden);
+                for (index, column) in columns.iter().enumerate() {
+                    let cell = match index.checked_sub(shown_columns) {
+                        None => Cell::Item(index as u16),
+                        Some(hidden) => Cell::Hidden(hidden as u16),
+                    };
+                    self.push("column", format!("{} = {}", cell_name(cell), shown.aggregate(column)));
+                }
+            }
+        }
+        if let Some(having) = &merge.having {
+            self.push("having", shown.test(having));
+        }
+        if !merge.sort.is_empty() {
+            self.push("sort", format!("by {}", keys(&merge.sort)));
+        }
+        if let Some(window) = self.bound.window {
+            self.push("limit", format!("skip {}, take {}", window.skip, window.take));
+        }
+    }
+
+    fn effects(&mut self) {
+        let text = effects(&self.bound.planned.effects, &self.bound.planned.wishes);
+        if !text.is_empty() {
+            self.push("session", text);
+        }
+        if !self.bound.planned.pins.is_empty() {
+            let pins = self.bound.planned.pins.iter().map(|pin| {
+                let literal = self.bound.scan.literals.get(*pin as usize);
+                literal
+                    .map_or(String::new(), |found| String::from_utf8_lossy(found.span.of(self.bound.sql)).into_owned())
+            });
+            let pins: Vec<String> = pins.collect();
+            self.push("pinned", format!("a statement with other values than {} is planned anew", pins.join(", ")));
+        }
+    }
+
+    fn targets(&mut self, statements: usize) {
+        let targets = match &self.bound.route {
+            Route::One(target) => vec![*target],
+            Route::Many(targets) => targets.clone(),
+            Route::Any => vec![Target { group: crate::rules::GroupId(0), shard: None }],
+        };
+        let names: Vec<String> = targets.iter().map(|target| self.target(*target)).collect();
+        if !matches!(self.bound.route, Route::Any) {
+            self.push("targets", names.join(", "));
+        }
+        for (target, name) in targets.iter().zip(&names).take(statements) {
+            let mut text = Vec::new();
+            let params = self.bound.render(*target, &mut text);
+            let mut line = String::from_utf8_lossy(&text).into_owned();
+            if let Params::Picked(order) = params {
+                let _ = write!(line, "  -- parameters {order:?}");
+            }
+            let line = if targets.len() > 1 { format!("{name}: {line}") } else { line };
+            self.push("sql", line);
+        }
+    }
+
+    fn target(&self, target: Target) -> String {
+        let group = self.bound.rules.group(target.group).map_or("?", |group| group.name.as_str());
+        match target.shard {
+            Some(shard) => format!("{group}/{shard}"),
+            None => group.to_string(),
+        }
+    }
+}
+
+/// A plan's slots shown as what stands in them.
+struct Shown<'s> {
+    sql: &'s [u8],
+    scan: &'s Scan,
+}
+
+impl Shown<'_> {
+    fn slot(&self, slot: Slot) -> String {
+        let sign = |negative: bool| if negative { "-" } else { "" };
+        match slot {
+            Slot::Null => "NULL".into(),
+            Slot::Bool(value) => if value { "TRUE" } else { "FALSE" }.into(),
+            Slot::Param { index, negative } => format!("{}?{index}", sign(negative)),
+            Slot::Literal { index, negative } => {
+                let literal = self.scan.literals.get(index as usize);
+                let text = literal.map_or(&[][..], |literal| literal.span.of(self.sql));
+                format!("{}{}", sign(negative), String::from_utf8_lossy(text))
+            }
+        }
+    }
+
+    fn routing(&self, routing: &Routing, rules: &RuleSet) -> String {
+        let family = rules.family(routing.family).map_or("?", |family| family.name.as_str());
+        if let Some(shard) = routing.shard {
+            return format!("{family}: shard {shard}, as the hint says");
+        }
+        let mut text = match &routing.by {
+            By::Rows(slots) => {
+                let width = routing.keys.len().max(1);
+                let row = |row: &[Slot]| row.iter().map(|slot| self.slot(*slot)).collect::<Vec<_>>().join(", ");
+                let rows: Vec<String> = slots.chunks(width).take(8).map(row).collect();
+                let labels: Vec<&str> = routing.keys.iter().map(|key| &*key.label).collect();
+                let more = if slots.len() > 8 * width { ", ..." } else { "" };
+                format!("{family}: rows with {} = {}{more}", labels.join(", "), rows.join("; "))
+            }
+            By::Conditions(conditions) => {
+                let shown: Vec<String> =
+                    conditions.iter().map(|condition| self.condition(condition, routing)).collect();
+                format!("{family}: {}", shown.join(" / "))
+            }
+        };
+        if let Some(group) = routing.group.and_then(|group| rules.group(group)) {
+            let _ = write!(text, "; only on {}", group.name);
+        }
+        for (key, value) in &routing.assigned {
+            let _ = write!(text, "; {} becomes {}", routing.keys[usize::from(*key)].label, self.slot(*value));
+        }
+        text
+    }
+
+    fn condition(&self, condition: &Condition, routing: &Routing) -> String {
+        let label = |key: u8| &routing.keys[usize::from(key)].label;
+        let join = |inner: &[Condition], word: &str| {
+            let parts = inner.iter().map(|condition| match condition {
+                Condition::And(_) | Condition::Or(_) => format!("({})", self.condition(condition, routing)),
+                _ => self.condition(condition, routing),
+            });
+            parts.collect::<Vec<_>>().join(word)
+        };
+        match condition {
+            Condition::All => "every shard".into(),
+            Condition::None => "no row can match; any shard tells so".into(),
+            Condition::Eq { key, value } => format!("{} = {}", label(*key), self.slot(*value)),
+            Condition::NullSafeEq { key, value } => format!("{} <=> {}", label(*key), self.slot(*value)),
+            Condition::In { key, values } => {
+                let values: Vec<String> = values.iter().map(|value| self.slot(*value)).collect();
+                format!("{} in ({})", label(*key), values.join(", "))
+            }
+            Condition::Range { key, low, high } => {
+                let bound = |sign: &str, (slot, included): &(Slot, bool)| {
+                    format!("{} {sign}{} {}", label(*key), if *included { "=" } else { "" }, self.slot(*slot))
+                };
+                let low = low.iter().map(|low| bound(">", low));
+                low.chain(high.iter().map(|high| bound("<", high))).collect::<Vec<_>>().join(" and ")
+            }
+            Condition::And(inner) => join(inner, " and "),
+            Condition::Or(inner) => join(inner, " or "),
+        }
+    }
+
+    fn aggregate(&self, aggregate: &Aggregate) -> String {
+        match aggregate {
+            Aggregate::Any => "any".into(),
+            Aggregate::Sum => "sum".into(),
+            Aggregate::Min(key) => format!("least by {}", key_name(key)),
+            Aggregate::Max(key) => format!("greatest by {}", key_name(key)),
+            Aggregate::BitAnd => "and of all bits".into(),
+            Aggregate::BitOr => "or of all bits".into(),
+            Aggregate::BitXor => "exclusive or of all bits".into(),
+            Aggregate::Average { sum, count } => format!("{} / {}", cell_name(*sum), cell_name(*count)),
+            Aggregate::Compute(scalar) => self.scalar(scalar),
+        }
+    }
+
+    fn scalar(&self, scalar: &Scalar) -> String {
+        let two =
+            |both: &[Scalar; 2], sign: char| format!("({} {sign} {})", self.scalar(&both[0]), self.scalar(&both[1]));
+        match scalar {
+            Scalar::Cell(cell) => cell_name(*cell),
+            Scalar::Slot(slot) => self.slot(*slot),
+            Scalar::Negate(inner) => format!("-{}", self.scalar(inner)),
+            Scalar::Add(both) => two(both, '+'),
+            Scalar::Subtract(both) => two(both, '-'),
+            Scalar::Multiply(both) => two(both, '*'),
+        }
+    }
+
+    fn test(&self, test: &Test) -> String {
+        let join = |tests: &[Test], word: &str| {
+            let tests: Vec<String> = tests.iter().map(|test| self.test(test)).collect();
+            format!("({})", tests.join(word))
+        };
+        match test {
+            Test::And(tests) => join(tests, " and "),
+            Test::Or(tests) => join(tests, " or "),
+            Test::Not(inner) => format!("not {}", self.test(inner)),
+            Test::Compare(op, left, right) => {
+                let sign = match op {
+                    Comparison::Eq => "=",
+                    Comparison::Ne => "<>",
+                    Comparison::Lt => "<",
+                    Comparison::Le => "<=",
+                    Comparison::Gt => ">",
+                    Comparison::Ge => ">=",
+                };
+                format!("{} {sign} {}", self.scalar(left), self.scalar(right))
+            }
+            Test::IsNull(scalar) => format!("{} is null", self.scalar(scalar)),
+            Test::Cell(cell) => cell_name(*cell),
+        }
+    }
+}
+
+/// `#2` is the client's second column, `h1` the first hidden one.
+fn cell_name(cell: Cell) -> String {
+    match cell {
+        Cell::Item(index) => format!("#{}", index + 1),
+        Cell::Hidden(index) => format!("h{}", index + 1),
+    }
+}
+
+fn key_name(key: &SortKey) -> String {
+    let weight = key.weight.map_or(String::new(), |weight| format!(" (weights {})", cell_name(weight)));
+    format!("{}{weight}{}", cell_name(key.value), if key.desc { " desc" } else { "" })
+}
+
+fn keys(keys: &[SortKey]) -> String {
+    keys.iter().map(key_name).collect::<Vec<_>>().join(", ")
+}
+
+/// What a statement does to its session, in words.
+fn effects(effects: &Effects, wishes: &Wishes) -> String {
+    let flags = [
+        (effects.replica_ok, "a replica will do"),
+        (effects.writes, "writes"),
+        (effects.locking, "locks rows"),
+        (effects.implicit_commit, "commits"),
+        (effects.last_insert_id, "reads the last insert id"),
+        (effects.sets_last_insert_id, "sets the last insert id"),
+        (effects.found_rows, "reads the found rows"),
+        (effects.calc_found_rows, "sets the found rows"),
+        (effects.row_count, "reads the row count"),
+        (effects.reads_variables, "reads user variables"),
+        (effects.sets_variables, "sets user variables"),
+        (effects.user_locks, "user locks"),
+        (effects.connection_id, "reads the connection id"),
+        (effects.account, "reads the account"),
+        (effects.random, "random"),
+        (effects.temporary_table, "temporary table"),
+        (effects.stored_function, "stored function"),
+        (effects.clock, "reads the clock"),
+        (wishes.role == Some(Role::Primary), "primary wanted"),
+        (wishes.role == Some(Role::Replica), "replica wanted"),
+    ];
+    let mut words: Vec<String> = flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_string()).collect();
+    words.extend(wishes.timeout_ms.map(|timeout| format!("{timeout} ms at most")));
+    words.join(", ")
+}

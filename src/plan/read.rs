@@ -1,0 +1,148 @@
+//! A SELECT that needs several shards: whether their rows can be merged into what one server would answer, and how.
+//! It is given that every shard can do its part alone, and decides about ORDER BY, DISTINCT and LIMIT.
+
+use crate::error::SqlError;
+use crate::plan::fold::Folding;
+use crate::plan::keys::{Hidden, Source, Subject};
+use crate::plan::locality::{Locality, Root};
+use crate::plan::merge::{Combine, Merge, SortKey};
+use crate::plan::resolve::{BodyNode, Model, QueryId, has_aggregate, several};
+use crate::plan::select::{Merging, Reading};
+use crate::plan::text::{Composer, Part, quote};
+use crate::sql::ast::Span;
+
+/// Plans the merge of a query.
+///
+/// # Errors
+/// 1235 with the reason and the place where the answer could differ from one server's.
+pub(super) fn merge(
+    model: &Model<'_>,
+    locality: &Locality<'_, '_, '_>,
+    query: QueryId,
+    composer: &Composer<'_>,
+) -> Result<Merging, SqlError> {
+    let node = &model.queries[query.0];
+    let refuse = |what: &str, span: Span| Err(several(model.sql, what, span));
+    if let Some(obstacle) = model.obstacles.first() {
+        return refuse(obstacle.what, Span { start: obstacle.at, end: obstacle.at });
+    }
+    let block = match &node.body {
+        BodyNode::Block(block) => *block,
+        BodyNode::Nested(inner) => {
+            let bare = node.ast.order_by.is_empty() && node.ast.limit.is_none() && node.ast.locking.is_none();
+            return if bare {
+                merge(model, locality, *inner, composer)
+            } else {
+                refuse("a nested query", node.ast.span)
+            };
+        }
+        BodyNode::Set(..) => return refuse("a set operation", node.ast.span),
+        BodyNode::Values | BodyNode::Pending => return refuse("VALUES", node.ast.span),
+    };
+    let Some(select) = model.blocks[block.0].select else { return refuse("TABLE", node.ast.span) };
+    if model.blocks[block.0].windows {
+        return refuse("a window function", select.span);
+    }
+    if select.rollup {
+        return refuse("WITH ROLLUP", select.group_span.unwrap_or(select.span));
+    }
+    locality.partition(block)?;
+    Reading { model, locality, block, select, query: node.ast }.merge(composer)
+}
+
+impl Reading<'_, '_, '_> {
+    fn merge(&self, composer: &Composer<'_>) -> Result<Merging, SqlError> {
+        let grouped = self.model.blocks[self.block.0].aggregated || !self.select.group_by.is_empty();
+        let root = self.locality.roots.first();
+        if grouped && !root.is_some_and(|root| self.locality.groups_by_key(self.block, root)) {
+            return Folding::of(self, composer)?.merge();
+        }
+        self.rows(composer, grouped, root)
+    }
+
+    /// Rows (or groups that are whole on one shard) that only have to be put together.
+    fn rows(&self, composer: &Composer<'_>, grouped: bool, root: Option<&Root>) -> Result<Merging, SqlError> {
+        let mut pins = Vec::new();
+        let mut hidden = Hidden::new(composer);
+        let mut edits = Vec::new();
+        let mut order = Vec::new();
+        let mut covered = Vec::new();
+        for item in &self.query.order_by {
+            let Some(meaning) = self.order_item(&item.expr, &mut pins)? else { continue };
+            let subject = self.subject(meaning, grouped);
+            order.push(hidden.key(&subject, item.desc, self.model.sql, item.span.start)?);
+            covered.extend(subject.item);
+        }
+        let distinct = self.select.distinct.filter(|_| !root.is_some_and(|root| self.shows_key(root)));
+        let combine = match distinct {
+            None => Combine::None,
+            Some(span) => {
+                let outside = self.query.order_by.len() != covered.len();
+                if outside && !self.query.order_by.is_empty() {
+                    return Err(several(self.model.sql, "DISTINCT with ORDER BY of something else", span));
+                }
+                let rest = self.distinct_keys(&covered, grouped, &mut hidden)?;
+                edits.extend(self.order_edit(rest.iter().map(|(position, _)| Part::Fixed(position.as_str().into()))));
+                order.extend(rest.into_iter().map(|(_, key)| key));
+                Combine::Distinct(order.clone().into())
+            }
+        };
+        let (limit, limit_edit) = self.limit(true)?;
+        edits.extend(limit_edit);
+        let merge = Merge {
+            hidden: hidden.len(),
+            order: order.into(),
+            combine,
+            having: None,
+            sort: Box::default(),
+            windowed: limit.is_some(),
+        };
+        let text = self.text(composer, hidden, edits)?;
+        Ok(Merging { merge, text, limit, pins })
+    }
+
+    /// Whether the key of the root is among the columns shown.
+    fn shows_key(&self, root: &Root) -> bool {
+        self.locality.shows_key(self.block, root)
+    }
+
+    /// The keys of all columns shown but those of the items in `covered`, each with its position.
+    fn distinct_keys(
+        &self,
+        covered: &[u16],
+        grouped: bool,
+        hidden: &mut Hidden<'_, '_>,
+    ) -> Result<Vec<(String, SortKey)>, SqlError> {
+        let Some(outputs) = self.model.block_outputs(self.block) else {
+            return Err(several(self.model.sql, "DISTINCT *", self.select.items_span));
+        };
+        let mut keys = Vec::new();
+        for (index, output) in outputs.iter().enumerate() {
+            if covered.contains(&(index as u16)) {
+                continue;
+            }
+            let item = Some(index as u16);
+            let subject = match (output.expr, &output.column) {
+                (Some(expr), _) => Subject {
+                    class: self.model.class(self.block, expr),
+                    item,
+                    text: Source::Span(expr.span()),
+                    in_group: grouped && !has_aggregate(expr),
+                },
+                (None, Some(column)) => {
+                    let label = self.model.refs[column.of.0].label;
+                    let mut name = Vec::new();
+                    quote(label.as_bytes(), &mut name);
+                    name.push(b'.');
+                    quote(column.name.as_bytes(), &mut name);
+                    let text = Source::Name(String::from_utf8_lossy(&name).into_owned());
+                    Subject { class: self.model.column_class(column), item, text, in_group: grouped }
+                }
+                (None, None) => return Err(several(self.model.sql, "DISTINCT", self.select.items_span)),
+            };
+            let key = hidden.key(&subject, false, self.model.sql, self.select.items_span.start)?;
+            keys.push(((index + 1).to_string(), key));
+        }
+        Ok(keys)
+    }
+}

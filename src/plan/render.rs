@@ -1,0 +1,208 @@
+//! Rendering: the text of a bound statement for one of its targets, and the logical names behind its physical ones.
+//! It decides nothing.
+
+use crate::plan::bind::Values;
+use crate::plan::slot::Slot;
+use crate::plan::text::{Part, Text, quote};
+use crate::plan::{Answer, Bound, Many, Params, Place, Plan, Target};
+use crate::rules::PhysicalName;
+use crate::sql::ast::Span;
+use crate::sql::scan::Scan;
+use crate::sql::splice::{Anchor, splice};
+use crate::value::Datum;
+
+/// How many bytes MySQL gives to the name of a column that has no alias.
+const COLUMN_NAME_BYTES: usize = 256;
+
+/// A physical table on one target, and the logical one that it is to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// The schema on the servers.
+    pub physical_schema: &'a str,
+    /// The table on the servers.
+    pub physical: &'a str,
+    /// The schema that the client knows.
+    pub schema: &'a str,
+    /// The table that the client knows.
+    pub table: &'a str,
+}
+
+impl<'a> Bound<'a> {
+    /// Whether the client's own text can be sent as it is; `render` then gives back the same bytes.
+    pub fn verbatim(&self) -> bool {
+        self.text().is_none_or(|text| text.edits.is_empty())
+    }
+
+    /// Appends the text for one target of the route; for [`crate::plan::Route::Any`], of the group picked.
+    pub fn render(&self, target: Target, out: &mut Vec<u8>) -> Params {
+        let Some(text) = self.text() else {
+            out.extend_from_slice(&self.sql[..self.scan.end as usize]);
+            return Params::Same;
+        };
+        splice(self.sql, self.scan, &text.edits, out, |part, out| self.write(part, target, out));
+        if text.moves_params && !self.scan.params.is_empty() {
+            Params::Picked(self.params(text, target))
+        } else {
+            Params::Same
+        }
+    }
+
+    /// The value in a slot, for the numbers that a merge computes with.
+    pub fn datum(&self, slot: Slot) -> Option<Datum<'a>> {
+        let values = Values { sql: self.sql, scan: self.scan, args: self.args, facts: self.planned.facts };
+        values.datum(slot).ok().flatten()
+    }
+
+    /// The physical and logical names of all tables of the statement on a target.
+    pub fn names(&self, target: Target) -> impl Iterator<Item = Name<'a>> + use<'a, '_> {
+        self.planned.tables.iter().filter_map(move |table| {
+            let (physical_schema, physical) = match (&table.place, target.shard) {
+                (Place::Sharded(_), Some(shard)) => {
+                    let PhysicalName { schema, table } = table.physical.get(shard as usize)?;
+                    (schema.as_str(), table.as_str())
+                }
+                (Place::Sharded(_), None) | (Place::System, _) => return None,
+                (Place::Broadcast | Place::Single(_), _) => {
+                    (self.rules.schema(&table.schema)?.physical(target.group), &*table.name)
+                }
+            };
+            Some(Name { physical_schema, physical, schema: &table.schema, table: &table.name })
+        })
+    }
+
+    /// The logical schema and table behind physical ones on a target, for column definitions; none if they stay.
+    pub fn logical(&self, target: Target, schema: &[u8], table: &[u8]) -> Option<(&'a str, &'a str)> {
+        let found = self
+            .names(target)
+            .find(|name| name.physical_schema.as_bytes() == schema && name.physical.as_bytes() == table);
+        found.map(|name| (name.schema, name.table))
+    }
+
+    /// For an INSERT split by shard: the target that has the first row of the statement.
+    pub fn first(&self) -> Option<Target> {
+        let shard = *self.rows.first()?;
+        let Plan::Sharded(sharded) = &self.planned.plan else { return None };
+        let family = self.rules.family(sharded.routing.family)?;
+        Some(Target { group: family.home(shard), shard: Some(shard) })
+    }
+
+    fn text(&self) -> Option<&'a Text> {
+        match &self.planned.plan {
+            Plan::Relay { text, .. } | Plan::Everywhere { text, .. } | Plan::Describe { text, .. } => Some(text),
+            Plan::Sharded(sharded) => match (&sharded.many, self.answer) {
+                (Many::Merge { text, .. }, Answer::Merge(_)) => Some(text),
+                (Many::Rows(text), Answer::Sum) => Some(text),
+                _ => Some(&sharded.text),
+            },
+            Plan::Refuse(_) => None,
+        }
+    }
+
+    /// Writes one part.
+    fn write(&self, part: &Part, target: Target, out: &mut Vec<u8>) {
+        match part {
+            Part::Table(table) => self.write_table(*table, target, out),
+            Part::Schema(table) => self.write_schema(*table, target, out),
+            Part::Fixed(text) => out.extend_from_slice(text.as_bytes()),
+            Part::Copy(from, to) => out.extend_from_slice(self.piece(*from, *to)),
+            Part::Quoted(from, to) => quote(column_name(self.piece(*from, *to)), out),
+            Part::Take => out.extend_from_slice(self.take().to_string().as_bytes()),
+            Part::Rows(rows) => {
+                let mut first = true;
+                for (_, (from, to)) in rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row)) {
+                    if !std::mem::take(&mut first) {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(self.piece(*from, *to));
+                }
+            }
+            Part::All(parts) => parts.iter().for_each(|part| self.write(part, target, out)),
+        }
+    }
+
+    fn write_table(&self, table: u16, target: Target, out: &mut Vec<u8>) {
+        let Some(table) = self.planned.tables.get(usize::from(table)) else { return };
+        if let Some(name) = target.shard.and_then(|shard| table.physical.get(shard as usize)) {
+            quote(name.schema.as_bytes(), out);
+            out.push(b'.');
+            quote(name.table.as_bytes(), out);
+        }
+    }
+
+    fn write_schema(&self, table: u16, target: Target, out: &mut Vec<u8>) {
+        let Some(table) = self.planned.tables.get(usize::from(table)) else { return };
+        let sharded = target.shard.and_then(|shard| table.physical.get(shard as usize));
+        let name = match (sharded, self.rules.schema(&table.schema)) {
+            (Some(name), _) => &name.schema,
+            (None, Some(schema)) => schema.physical(target.group),
+            (None, None) => &table.schema,
+        };
+        quote(name.as_bytes(), out);
+    }
+
+    /// The client's text between two anchors; empty if the statement has another key.
+    fn piece(&self, from: Anchor, to: Anchor) -> &'a [u8] {
+        match (from.resolve(self.scan), to.resolve(self.scan)) {
+            (Some(start), Some(end)) => Span { start, end }.of(self.sql),
+            _ => &[],
+        }
+    }
+
+    /// How many rows each target has to give.
+    fn take(&self) -> u64 {
+        self.window.map_or(u64::MAX, |window| window.skip.saturating_add(window.take))
+    }
+
+    /// Whether the VALUES row of this number belongs to the target.
+    fn owns(&self, target: Target, row: usize) -> bool {
+        self.rows.get(row).copied() == target.shard
+    }
+
+    /// The numbers of the client's parameters in the order in which the rendered text has them.
+    fn params(&self, text: &Text, target: Target) -> Vec<u16> {
+        let mut found = Vec::with_capacity(self.scan.params.len());
+        let mut copied = 0;
+        for edit in &text.edits {
+            let (Some(from), Some(to)) = (edit.from.resolve(self.scan), edit.to.resolve(self.scan)) else { continue };
+            within(self.scan, copied, from, &mut found);
+            self.part_params(&edit.with, target, &mut found);
+            copied = to;
+        }
+        within(self.scan, copied, self.scan.end, &mut found);
+        found
+    }
+
+    /// Adds the parameters of one part.
+    fn part_params(&self, part: &Part, target: Target, found: &mut Vec<u16>) {
+        let piece = |from: Anchor, to: Anchor, found: &mut Vec<u16>| {
+            if let (Some(from), Some(to)) = (from.resolve(self.scan), to.resolve(self.scan)) {
+                within(self.scan, from, to, found);
+            }
+        };
+        match part {
+            Part::Table(_) | Part::Schema(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
+            Part::Copy(from, to) => piece(*from, *to, found),
+            Part::Rows(rows) => {
+                let owned = rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row));
+                owned.for_each(|(_, (from, to))| piece(*from, *to, found));
+            }
+            Part::All(parts) => parts.iter().for_each(|part| self.part_params(part, target, found)),
+        }
+    }
+}
+
+/// Adds the parameters that stand in `from..to`.
+fn within(scan: &Scan, from: u32, to: u32, found: &mut Vec<u16>) {
+    let first = scan.params.partition_point(|at| *at < from);
+    let last = scan.params.partition_point(|at| *at < to);
+    found.extend((first..last).map(|index| index as u16));
+}
+
+/// The name that MySQL gives to a column from this text: cut between two characters.
+fn column_name(text: &[u8]) -> &[u8] {
+    let mut end = text.len().min(COLUMN_NAME_BYTES);
+    while end > 0 && end < text.len() && text[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -1,0 +1,991 @@
+//! Whom the names of a statement mean: every table reference with its place, every query block with its scope,
+//! every column with the reference it comes from; and which names must be rewritten for a target.
+//! It draws no conclusion about where the statement can run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Code, SqlError};
+use crate::plan::functions::{Nature, nature};
+use crate::plan::text::Rewrite;
+use crate::plan::{Effects, Place, Session, Table};
+use crate::rules::catalog::{Catalog, TableInfo};
+use crate::rules::{FamilyId, GroupId, Placement, RuleSet};
+use crate::sql::ast::{
+    BinaryOp, Body, Cte, Expr, Function, Ident, JoinKind, LiteralKind, ObjectName, OrderItem, Query, Select,
+    SelectItem, Span, TableRef, UnaryOp,
+};
+
+/// A table reference: a table, derived table or common table expression where it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct RefId(pub usize);
+
+/// A query block: one SELECT, or the tables and conditions of an UPDATE or DELETE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct BlockId(pub usize);
+
+/// A query expression with its own WITH, ORDER BY and LIMIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct QueryId(pub usize);
+
+/// A statement with its names resolved.
+pub(super) struct Model<'a> {
+    /// The client's text.
+    pub(super) sql: &'a [u8],
+    /// The rules in force.
+    pub(super) rules: &'a RuleSet,
+    /// The columns of the tables.
+    pub(super) catalog: &'a Catalog,
+    /// What the session adds.
+    pub(super) session: Session<'a>,
+    /// The table references in the order of the text.
+    pub(super) refs: Vec<Ref<'a>>,
+    /// The query blocks.
+    pub(super) blocks: Vec<Block<'a>>,
+    /// The query expressions.
+    pub(super) queries: Vec<QueryNode<'a>>,
+    /// The tables named, each once.
+    pub(super) tables: Vec<Table>,
+    /// What must be rewritten for a target, by span; in no order.
+    pub(super) edits: Vec<(Span, Rewrite)>,
+    /// What the statement does to its session.
+    pub(super) effects: Effects,
+    /// Things that must not run on several targets, with their places.
+    pub(super) obstacles: Vec<Obstacle>,
+    /// The literals whose value says what is meant: positions in GROUP BY and ORDER BY.
+    pub(super) pins: Vec<u32>,
+    query_ids: HashMap<*const Query, QueryId>,
+    ref_ids: HashMap<*const TableRef, RefId>,
+    visible_ctes: Vec<(&'a str, Option<QueryId>)>,
+}
+
+/// A table reference.
+pub(super) struct Ref<'a> {
+    /// The block whose FROM it stands in.
+    pub(super) block: BlockId,
+    /// What it refers to.
+    pub(super) source: Source<'a>,
+    /// Its alias, or the table's name: what a column is qualified with.
+    pub(super) label: &'a str,
+    /// The logical schema that a column may be qualified with; none behind an alias.
+    pub(super) schema: Option<&'a str>,
+    /// It is rewritten to its bare physical name: the grammar has no room for an alias.
+    pub(super) plain: bool,
+    /// Where its name stands.
+    pub(super) span: Span,
+}
+
+/// What a table reference refers to.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A table, by its number in `Model::tables`, and its columns if the catalog knows them.
+    Table(u16, Option<&'a TableInfo>),
+    /// A derived table or a common table expression.
+    Query(QueryId),
+    /// A table function, or the recursive reference inside a common table expression.
+    Opaque,
+}
+
+/// A query expression.
+pub(super) struct QueryNode<'a> {
+    /// Its tree.
+    pub(super) ast: &'a Query,
+    /// What its body consists of.
+    pub(super) body: BodyNode,
+    /// Its output's names where a list of them is given.
+    pub(super) names: &'a [Ident],
+    /// How many references there are to it; more than one only for a common table expression.
+    pub(super) uses: usize,
+    /// It refers to itself.
+    pub(super) recursive: bool,
+}
+
+/// The body of a query expression.
+pub(super) enum BodyNode {
+    /// Not read yet.
+    Pending,
+    /// One SELECT, or TABLE t.
+    Block(BlockId),
+    /// A set operation.
+    Set(Box<[BodyNode; 2]>),
+    /// In parentheses.
+    Nested(QueryId),
+    /// VALUES.
+    Values,
+}
+
+/// A query block.
+pub(super) struct Block<'a> {
+    /// The block around it, whose columns it sees.
+    pub(super) parent: Option<BlockId>,
+    /// Its SELECT; none for TABLE t, UPDATE, DELETE.
+    pub(super) select: Option<&'a Select>,
+    /// Its table references.
+    pub(super) from: Vec<RefId>,
+    /// The trees of its FROM.
+    pub(super) trees: Vec<&'a TableRef>,
+    /// WHERE.
+    pub(super) filter: Option<&'a Expr>,
+    /// An aggregate function stands in it.
+    pub(super) aggregated: bool,
+    /// A window function stands in it.
+    pub(super) windows: bool,
+}
+
+/// A column of a table reference; its name in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Column {
+    /// The reference.
+    pub(super) of: RefId,
+    /// The name.
+    pub(super) name: String,
+}
+
+/// Something that must not run on several targets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Obstacle {
+    /// What it is, to be continued with "needs rows of several shards".
+    pub(super) what: &'static str,
+    /// Where it stands.
+    pub(super) at: u32,
+}
+
+/// Schemas that belong to the server itself.
+pub(super) fn is_system_schema(name: &str) -> bool {
+    ["information_schema", "mysql", "performance_schema", "sys"].iter().any(|system| name.eq_ignore_ascii_case(system))
+}
+
+impl<'a> Model<'a> {
+    /// A statement of which nothing has been read yet.
+    pub(super) fn new(sql: &'a [u8], session: Session<'a>, rules: &'a RuleSet, catalog: &'a Catalog) -> Model<'a> {
+        Model {
+            sql,
+            rules,
+            catalog,
+            session,
+            refs: Vec::new(),
+            blocks: Vec::new(),
+            queries: Vec::new(),
+            tables: Vec::new(),
+            edits: Vec::new(),
+            effects: Effects::default(),
+            obstacles: Vec::new(),
+            pins: Vec::new(),
+            query_ids: HashMap::new(),
+            ref_ids: HashMap::new(),
+            visible_ctes: Vec::new(),
+        }
+    }
+
+    /// The reference that a table tree's leaf was read into.
+    pub(super) fn ref_of(&self, leaf: &TableRef) -> Option<RefId> {
+        self.ref_ids.get(&std::ptr::from_ref(leaf)).copied()
+    }
+
+    /// The query expression that a tree was read into.
+    pub(super) fn query_of(&self, query: &Query) -> Option<QueryId> {
+        self.query_ids.get(&std::ptr::from_ref(query)).copied()
+    }
+
+    /// The home of the default schema, or the first group.
+    pub(super) fn home(&self) -> GroupId {
+        self.session.schema.and_then(|name| self.rules.schema(name)).map_or(GroupId(0), |schema| schema.home)
+    }
+
+    /// Reads a query expression whose columns may refer to those of `parent`.
+    ///
+    /// # Errors
+    /// 1046 or 1049 for a table without a schema or in an unknown one.
+    pub(super) fn query(&mut self, ast: &'a Query, parent: Option<BlockId>) -> Result<QueryId, SqlError> {
+        let id = QueryId(self.queries.len());
+        self.queries.push(QueryNode { ast, body: BodyNode::Pending, names: &[], uses: 0, recursive: false });
+        self.query_ids.insert(std::ptr::from_ref(ast), id);
+        let visible = self.visible_ctes.len();
+        self.ctes(&ast.with, ast.recursive, parent)?;
+        let body = self.body(&ast.body, id, parent)?;
+        let scope = match body {
+            BodyNode::Block(block) => Some(block),
+            _ => parent,
+        };
+        self.queries[id.0].body = body;
+        self.order(&ast.order_by, scope)?;
+        if let Some(limit) = &ast.limit {
+            self.expr(&limit.count, scope)?;
+            limit.offset.iter().try_for_each(|offset| self.expr(offset, scope))?;
+        }
+        self.effects.locking |= ast.locking.is_some();
+        if let Some(into) = ast.into {
+            self.effects.sets_variables = true;
+            self.obstacles.push(Obstacle { what: "INTO", at: into.start });
+        }
+        self.visible_ctes.truncate(visible);
+        Ok(id)
+    }
+
+    /// Reads common table expressions and leaves them visible.
+    ///
+    /// # Errors
+    /// As [`Model::query`].
+    pub(super) fn ctes(&mut self, ctes: &'a [Cte], recursive: bool, parent: Option<BlockId>) -> Result<(), SqlError> {
+        for cte in ctes {
+            if recursive {
+                self.visible_ctes.push((&cte.name.name, None));
+            }
+            let refs = self.refs.len();
+            let id = self.query(&cte.query, parent)?;
+            self.queries[id.0].names = &cte.columns;
+            self.queries[id.0].recursive =
+                recursive && self.refs[refs..].iter().any(|inner| matches!(inner.source, Source::Opaque));
+            if recursive {
+                self.visible_ctes.pop();
+            }
+            self.visible_ctes.push((&cte.name.name, Some(id)));
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, body: &'a Body, query: QueryId, parent: Option<BlockId>) -> Result<BodyNode, SqlError> {
+        Ok(match body {
+            Body::Select(select) => BodyNode::Block(self.select(select, parent)?),
+            Body::SetOperation { left, right, .. } => {
+                let left = self.body(left, query, parent)?;
+                BodyNode::Set(Box::new([left, self.body(right, query, parent)?]))
+            }
+            Body::Nested(inner) => BodyNode::Nested(self.query(inner, parent)?),
+            Body::Values(rows) => {
+                rows.iter().flatten().try_for_each(|value| self.expr(value, parent))?;
+                BodyNode::Values
+            }
+            Body::Table(name) => {
+                let block = self.block(parent, None);
+                let source = self.source(name)?;
+                if let Source::Table(table, _) = source {
+                    self.rename(table, name, false);
+                }
+                self.push_ref(Ref {
+                    block,
+                    source,
+                    label: &name.name.name,
+                    schema: None,
+                    plain: true,
+                    span: name.span,
+                });
+                BodyNode::Block(block)
+            }
+        })
+    }
+
+    fn select(&mut self, select: &'a Select, parent: Option<BlockId>) -> Result<BlockId, SqlError> {
+        let block = self.block(parent, Some(select));
+        self.effects.calc_found_rows |= select.calc_found_rows;
+        if select.calc_found_rows {
+            self.obstacles.push(Obstacle { what: "SQL_CALC_FOUND_ROWS", at: select.span.start });
+        }
+        self.blocks[block.0].windows = select.named_windows;
+        self.from(&select.from, block, true)?;
+        for item in &select.items {
+            self.item(item, block)?;
+        }
+        self.pins.extend(select.group_by.iter().filter_map(position));
+        let clauses = select.filter.iter().chain(&select.group_by).chain(&select.having).chain(&select.windows);
+        for expr in clauses {
+            self.expr(expr, Some(block))?;
+        }
+        Ok(block)
+    }
+
+    /// A new block.
+    pub(super) fn block(&mut self, parent: Option<BlockId>, select: Option<&'a Select>) -> BlockId {
+        let (from, trees) = (Vec::new(), Vec::new());
+        let filter = select.and_then(|select| select.filter.as_ref());
+        self.blocks.push(Block { parent, select, from, trees, filter, aggregated: false, windows: false });
+        BlockId(self.blocks.len() - 1)
+    }
+
+    /// Reads the table references of a block; `aliased`: whether the statement's grammar has room for an alias.
+    ///
+    /// # Errors
+    /// As [`Model::query`].
+    pub(super) fn from(&mut self, trees: &'a [TableRef], block: BlockId, aliased: bool) -> Result<(), SqlError> {
+        for tree in trees {
+            self.table_ref(tree, block, aliased)?;
+            self.blocks[block.0].trees.push(tree);
+        }
+        trees.iter().try_for_each(|tree| self.conditions(tree, block))
+    }
+
+    fn table_ref(&mut self, tree: &'a TableRef, block: BlockId, aliased: bool) -> Result<(), SqlError> {
+        match tree {
+            TableRef::Table { name, alias, partitions, span } => {
+                let source = self.source(name)?;
+                if let Source::Table(table, _) = source {
+                    if *partitions && matches!(self.tables[usize::from(table)].place, Place::Sharded(_)) {
+                        let why = "PARTITION (...) of a sharded table is not supported";
+                        return Err(SqlError::refuse_at(why, self.sql, span.start as usize));
+                    }
+                    self.rename(table, name, aliased && alias.is_none());
+                }
+                let label = alias.as_ref().unwrap_or(&name.name);
+                let schema = match alias {
+                    None => name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema),
+                    Some(_) => None,
+                };
+                let plain = !aliased && alias.is_none();
+                let id = self.push_ref(Ref { block, source, label: &label.name, schema, plain, span: name.span });
+                self.ref_ids.insert(std::ptr::from_ref(tree), id);
+            }
+            TableRef::Derived { query, lateral, alias, span } => {
+                let parent = if *lateral { Some(block) } else { self.blocks[block.0].parent };
+                let inner = self.query(query, parent)?;
+                self.queries[inner.0].uses = 1;
+                let label = alias.as_ref().map_or("", |alias| &alias.name);
+                let source = Source::Query(inner);
+                let id = self.push_ref(Ref { block, source, label, schema: None, plain: false, span: *span });
+                self.ref_ids.insert(std::ptr::from_ref(tree), id);
+            }
+            TableRef::Join { left, right, .. } => {
+                self.table_ref(left, block, aliased)?;
+                self.table_ref(right, block, aliased)?;
+            }
+            TableRef::Nested(trees) => trees.iter().try_for_each(|tree| self.table_ref(tree, block, aliased))?,
+            TableRef::Function { alias, args, span } => {
+                args.iter().try_for_each(|arg| self.expr(arg, Some(block)))?;
+                let label = alias.as_ref().map_or("", |alias| &alias.name);
+                let source = Source::Opaque;
+                let id = self.push_ref(Ref { block, source, label, schema: None, plain: false, span: *span });
+                self.ref_ids.insert(std::ptr::from_ref(tree), id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the ON conditions once all references of the block are known.
+    fn conditions(&mut self, tree: &'a TableRef, block: BlockId) -> Result<(), SqlError> {
+        match tree {
+            TableRef::Join { left, right, on, .. } => {
+                self.conditions(left, block)?;
+                self.conditions(right, block)?;
+                on.iter().try_for_each(|on| self.expr(on, Some(block)))
+            }
+            TableRef::Nested(trees) => trees.iter().try_for_each(|tree| self.conditions(tree, block)),
+            TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => Ok(()),
+        }
+    }
+
+    fn push_ref(&mut self, found: Ref<'a>) -> RefId {
+        let id = RefId(self.refs.len());
+        self.blocks[found.block.0].from.push(id);
+        self.refs.push(found);
+        id
+    }
+
+    /// What a name in FROM refers to.
+    ///
+    /// # Errors
+    /// 1046 without a default schema, 1049 for an unknown one, 1146 for a sharded table whose columns are unknown.
+    fn source(&mut self, name: &ObjectName) -> Result<Source<'a>, SqlError> {
+        if name.schema.is_none() {
+            let cte = self.visible_ctes.iter().rev().find(|(cte, _)| cte.eq_ignore_ascii_case(&name.name.name));
+            match cte {
+                Some((_, Some(query))) => {
+                    self.queries[query.0].uses += 1;
+                    return Ok(Source::Query(*query));
+                }
+                Some((_, None)) => return Ok(Source::Opaque),
+                None => {}
+            }
+        }
+        let table = self.table(name)?;
+        let found = &self.tables[usize::from(table)];
+        let info = self.catalog.table(&found.schema, &found.name).map(|info| &**info);
+        if info.is_none() && matches!(found.place, Place::Sharded(_)) {
+            let message = format!("Table '{}.{}' doesn't exist", found.schema, found.name);
+            return Err(SqlError::new(Code::NoSuchTable, message));
+        }
+        Ok(Source::Table(table, info))
+    }
+
+    /// The number of a table in `tables`, where it is put if it is new.
+    ///
+    /// # Errors
+    /// 1046 without a default schema, 1049 for an unknown one.
+    pub(super) fn table(&mut self, name: &ObjectName) -> Result<u16, SqlError> {
+        let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
+        let Some(schema) = schema else { return Err(SqlError::new(Code::NoSchema, "No database selected")) };
+        let none = || Arc::from([]);
+        let (logical, place, physical) = match self.rules.schema(schema) {
+            Some(found) => match found.table(&name.name.name) {
+                Placement::Sharded(table) => (&table.name, Place::Sharded(table.family), table.all_physical().clone()),
+                Placement::Broadcast => (&name.name.name, Place::Broadcast, none()),
+                Placement::Single(group) => (&name.name.name, Place::Single(group), none()),
+            },
+            None if is_system_schema(schema) => (&name.name.name, Place::System, none()),
+            None => return Err(SqlError::new(Code::UnknownSchema, format!("Unknown database '{schema}'"))),
+        };
+        let known = self.tables.iter().position(|table| *table.schema == *schema && *table.name == **logical);
+        let index = known.unwrap_or_else(|| {
+            self.tables.push(Table { schema: schema.into(), name: logical.as_str().into(), place, physical });
+            self.tables.len() - 1
+        });
+        u16::try_from(index).map_err(|_| SqlError::refuse("a statement of more than 65,535 tables"))
+    }
+
+    /// Notes the edits that put physical names in place of a table's name.
+    pub(super) fn rename(&mut self, table: u16, name: &ObjectName, with_alias: bool) {
+        match self.tables[usize::from(table)].place {
+            Place::Sharded(_) if with_alias => self.edits.push((name.span, Rewrite::TableAs(table, name.name.span))),
+            Place::Sharded(_) => self.edits.push((name.span, Rewrite::Table(table))),
+            Place::Broadcast | Place::Single(_) => self.rename_schema(table, name.schema.as_ref()),
+            Place::System => {}
+        }
+    }
+
+    /// Notes the edit that puts the physical name in place of a schema's, where they differ on some group.
+    pub(super) fn rename_schema(&mut self, table: u16, schema: Option<&Ident>) {
+        if let Some(ident) = schema
+            && self.is_schema_renamed(&ident.name)
+        {
+            self.edits.push((ident.span, Rewrite::Schema(table)));
+        }
+    }
+
+    /// Whether a logical schema has another physical name on some group.
+    pub(super) fn is_schema_renamed(&self, schema: &str) -> bool {
+        self.rules.schema(schema).is_some_and(|found| {
+            (0..self.rules.groups().len()).any(|group| found.physical(GroupId(group as u16)) != schema)
+        })
+    }
+
+    /// Reads an item of a select list or of RETURNING.
+    ///
+    /// # Errors
+    /// As [`Model::query`].
+    pub(super) fn item(&mut self, item: &'a SelectItem, block: BlockId) -> Result<(), SqlError> {
+        match item {
+            SelectItem::Wildcard(_) => Ok(()),
+            SelectItem::QualifiedWildcard(name, _) => {
+                self.qualifier(name.schema.as_ref(), &name.name, Some(block), name.span);
+                Ok(())
+            }
+            SelectItem::Expr { expr, alias, span } => {
+                let edits = self.edits.len();
+                self.expr(expr, Some(block))?;
+                let renamed = self.edits.len() > edits && alias.is_none() && !matches!(expr, Expr::Column { .. });
+                if renamed {
+                    self.edits.push((Span { start: span.end, end: span.end }, Rewrite::NameOf(*span)));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Where the table of a reference is; none if it is no table.
+    pub(super) fn place(&self, id: RefId) -> Option<Place> {
+        match self.refs[id.0].source {
+            Source::Table(table, _) => Some(self.tables[usize::from(table)].place),
+            Source::Query(_) | Source::Opaque => None,
+        }
+    }
+
+    /// Whether a column is one that the rules split its table by.
+    pub(super) fn is_key(&self, column: &Column) -> bool {
+        let Source::Table(table, _) = self.refs[column.of.0].source else { return false };
+        self.key_names(table).iter().any(|name| name.eq_ignore_ascii_case(&column.name))
+    }
+
+    /// The table that a target of a DELETE of several tables means.
+    pub(super) fn target(&self, block: BlockId, name: &ObjectName) -> Option<RefId> {
+        self.labelled(name.schema.as_ref().map(|schema| schema.name.as_str()), &name.name.name, Some(block))
+    }
+
+    /// Notes the edits of columns in `expr` that are qualified with the table of an INSERT.
+    pub(super) fn qualified_by(&mut self, expr: &Expr, table: u16, name: &ObjectName) {
+        if let Expr::Column { schema, table: Some(qualifier), span, .. } = expr
+            && qualifier.name == name.name.name
+        {
+            match (self.tables[usize::from(table)].place, schema) {
+                (Place::Sharded(_), _) => {
+                    self.edits.push((Span { start: span.start, end: qualifier.span.end }, Rewrite::Table(table)));
+                }
+                (Place::Broadcast | Place::Single(_) | Place::System, schema) => {
+                    self.rename_schema(table, schema.as_ref());
+                }
+            }
+        }
+        parts(expr).into_iter().for_each(|part| self.qualified_by(part, table, name));
+    }
+
+    /// Reads ORDER BY.
+    ///
+    /// # Errors
+    /// As [`Model::query`].
+    pub(super) fn order(&mut self, items: &'a [OrderItem], block: Option<BlockId>) -> Result<(), SqlError> {
+        self.pins.extend(items.iter().filter_map(|item| position(&item.expr)));
+        items.iter().try_for_each(|item| self.expr(&item.expr, block))
+    }
+
+    /// The select item that an item of GROUP BY or ORDER BY means by its position.
+    pub(super) fn item_at(&self, select: &'a Select, expr: &Expr) -> Option<usize> {
+        let Expr::Literal { kind: LiteralKind::Integer, span, .. } = strip(expr) else { return None };
+        let number: usize = std::str::from_utf8(span.of(self.sql)).ok()?.parse().ok()?;
+        let position = number.checked_sub(1)?;
+        let items = select.items.get(..=position)?;
+        items.iter().all(|item| matches!(item, SelectItem::Expr { .. })).then_some(position)
+    }
+
+    /// The select items of this name: an alias, or the column's own name.
+    pub(super) fn items_named(&self, select: &'a Select, name: &str) -> Vec<usize> {
+        let is_named = |item: &SelectItem| match item {
+            SelectItem::Expr { alias: Some(alias), .. } => alias.name.eq_ignore_ascii_case(name),
+            SelectItem::Expr { expr, .. } => {
+                matches!(strip(expr), Expr::Column { name: own, .. } if own.name.eq_ignore_ascii_case(name))
+            }
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => false,
+        };
+        (0..select.items.len()).filter(|index| is_named(&select.items[*index])).collect()
+    }
+
+    /// The expression that an item of GROUP BY means: a select item by position, a column, or a select item by alias,
+    /// in this order of preference, as MySQL has it.
+    pub(super) fn group_expr(&self, block: BlockId, expr: &'a Expr) -> &'a Expr {
+        let Some(select) = self.blocks[block.0].select else { return expr };
+        let item = match strip(expr) {
+            Expr::Column { table: None, name, .. } => {
+                let own = self.unqualified(block, &name.name.to_ascii_lowercase());
+                match (own, self.items_named(select, &name.name).as_slice()) {
+                    (Lookup::Absent, [only]) => Some(*only),
+                    _ => None,
+                }
+            }
+            _ => self.item_at(select, expr),
+        };
+        match item.map(|index| &select.items[index]) {
+            Some(SelectItem::Expr { expr, .. }) => expr,
+            _ => expr,
+        }
+    }
+
+    /// The column that an item of GROUP BY means.
+    pub(super) fn group_column(&self, block: BlockId, expr: &'a Expr) -> Option<Column> {
+        self.column(block, self.group_expr(block, expr))
+    }
+
+    /// The names of the key columns of a sharded table, by level.
+    pub(super) fn key_names(&self, table: u16) -> &'a [String] {
+        let table = &self.tables[usize::from(table)];
+        match self.rules.schema(&table.schema).map(|schema| schema.table(&table.name)) {
+            Some(Placement::Sharded(found)) => &found.columns,
+            _ => &[],
+        }
+    }
+
+    /// How many columns make up the key of a family.
+    pub(super) fn levels(&self, family: FamilyId) -> usize {
+        self.rules.family(family).map_or(0, |family| family.levels())
+    }
+
+    /// Reads an expression: its subqueries, functions, variables, and the names to be rewritten in it.
+    ///
+    /// # Errors
+    /// As [`Model::query`].
+    pub(super) fn expr(&mut self, expr: &'a Expr, block: Option<BlockId>) -> Result<(), SqlError> {
+        match expr {
+            Expr::Column { schema, table: Some(table), span, .. } => {
+                let end = table.span.end;
+                self.qualifier(schema.as_ref(), table, block, Span { start: span.start, end });
+            }
+            Expr::Column { .. } | Expr::Literal { .. } | Expr::Param { .. } | Expr::Keyword(..) => {}
+            Expr::Variable { text, .. } => self.variable(text),
+            Expr::Function(function) => self.function(function, block)?,
+            Expr::Subquery(query, _) | Expr::Exists(query, _) => {
+                self.query(query, block)?;
+            }
+            Expr::InSubquery { expr, query, .. } => {
+                self.expr(expr, block)?;
+                self.query(query, block)?;
+            }
+            Expr::Binary { op: BinaryOp::Other, left, right, span } => {
+                let gap = Span { start: left.span().end, end: right.span().start };
+                if matches!(**left, Expr::Variable { .. }) && gap.of(self.sql).windows(2).any(|two| two == b":=") {
+                    self.effects.sets_variables = true;
+                    self.obstacles.push(Obstacle { what: "an assignment to a variable", at: span.start });
+                }
+                self.expr(left, block)?;
+                self.expr(right, block)?;
+            }
+            _ => parts(expr).into_iter().try_for_each(|part| self.expr(part, block))?,
+        }
+        Ok(())
+    }
+
+    fn function(&mut self, function: &'a Function, block: Option<BlockId>) -> Result<(), SqlError> {
+        let at = function.span.start;
+        let mut obstacle = |what| self.obstacles.push(Obstacle { what, at });
+        let effects = &mut self.effects;
+        match nature(&function.name) {
+            Nature::Aggregate if !function.over => {
+                if let Some(block) = block {
+                    self.blocks[block.0].aggregated = true;
+                    self.outer_aggregate(function, block);
+                }
+            }
+            Nature::Pure | Nature::Aggregate => {}
+            Nature::Clock => effects.clock |= function.name != "UNIX_TIMESTAMP" || function.args.is_empty(),
+            Nature::Random => effects.random = true,
+            Nature::LastInsertId if function.args.is_empty() => effects.last_insert_id = true,
+            Nature::LastInsertId => {
+                effects.sets_last_insert_id = true;
+                obstacle("LAST_INSERT_ID(expr)");
+            }
+            Nature::FoundRows => {
+                effects.found_rows = true;
+                obstacle("FOUND_ROWS()");
+            }
+            Nature::RowCount => {
+                effects.row_count = true;
+                obstacle("ROW_COUNT()");
+            }
+            Nature::ConnectionId => effects.connection_id = true,
+            Nature::Account => effects.account = true,
+            Nature::UserLock => {
+                effects.user_locks = true;
+                obstacle("a user lock");
+            }
+            Nature::Server => {
+                effects.stored_function = true;
+                obstacle("a function of a single server");
+            }
+            Nature::Stored => {
+                effects.stored_function = true;
+                obstacle("a stored function");
+            }
+            Nature::Schema => self.default_schema(function),
+        }
+        if function.over
+            && let Some(block) = block
+        {
+            self.blocks[block.0].windows = true;
+        }
+        function.args.iter().try_for_each(|arg| self.expr(arg, block))
+    }
+
+    /// An aggregate whose columns all come from an outer block belongs to that block.
+    fn outer_aggregate(&mut self, function: &Function, block: BlockId) {
+        let mut columns = Vec::new();
+        function.args.iter().for_each(|arg| columns_of(arg, &mut columns));
+        let local = columns
+            .iter()
+            .any(|column| self.column(block, column).is_none_or(|found| self.refs[found.of.0].block == block));
+        if !columns.is_empty() && !local {
+            self.obstacles.push(Obstacle { what: "an aggregate of an outer query", at: function.span.start });
+        }
+    }
+
+    /// DATABASE(): the logical name, where the servers know another one.
+    fn default_schema(&mut self, function: &Function) {
+        if let Some(schema) = self.session.schema
+            && self.is_schema_renamed(schema)
+        {
+            self.edits.push((function.span, Rewrite::Fixed(format!("'{}'", schema.replace('\'', "''")))));
+        }
+    }
+
+    fn variable(&mut self, text: &str) {
+        match text.strip_prefix("@@") {
+            None => self.effects.reads_variables = true,
+            Some(system) => match system.rsplit('.').next().unwrap_or(system).trim_matches('`') {
+                "last_insert_id" | "identity" | "insert_id" => self.effects.last_insert_id = true,
+                "warning_count" | "error_count" => self.effects.row_count = true,
+                "pseudo_thread_id" => self.effects.connection_id = true,
+                _ => {}
+            },
+        }
+    }
+
+    /// Notes the edits of a qualifier `s.t` (or `t`) in front of a column.
+    fn qualifier(&mut self, schema: Option<&Ident>, table: &Ident, block: Option<BlockId>, span: Span) {
+        let Some(found) = self.labelled(schema.map(|schema| schema.name.as_str()), &table.name, block) else { return };
+        let Source::Table(number, _) = self.refs[found.0].source else { return };
+        match (self.tables[usize::from(number)].place, schema) {
+            (Place::Sharded(_), _) if self.refs[found.0].plain => self.edits.push((span, Rewrite::Table(number))),
+            (Place::Sharded(_), Some(schema)) => self.edits.push((schema.span, Rewrite::Schema(number))),
+            (Place::Broadcast | Place::Single(_), Some(schema)) => self.rename_schema(number, Some(schema)),
+            (Place::Sharded(_) | Place::Broadcast | Place::Single(_) | Place::System, _) => {}
+        }
+    }
+
+    /// The reference that a qualifier means, from the inside out.
+    fn labelled(&self, schema: Option<&str>, table: &str, block: Option<BlockId>) -> Option<RefId> {
+        let mut scope = block;
+        while let Some(block) = scope {
+            let block = &self.blocks[block.0];
+            let of_schema = |id: &&RefId| schema.is_none_or(|schema| self.refs[id.0].schema == Some(schema));
+            let mut candidates = block.from.iter().filter(of_schema);
+            let same_case = candidates.clone().find(|id| self.refs[id.0].label == table);
+            // Servers that tell `t` from `T` give an error where only the other one is there.
+            let found = same_case.or_else(|| candidates.find(|id| self.refs[id.0].label.eq_ignore_ascii_case(table)));
+            if let Some(found) = found {
+                return Some(*found);
+            }
+            scope = block.parent;
+        }
+        None
+    }
+
+    /// The column that an expression is, if it is one and its reference is certain.
+    pub(super) fn column(&self, block: BlockId, expr: &Expr) -> Option<Column> {
+        let Expr::Column { schema, table, name, .. } = strip(expr) else { return None };
+        let lower = name.name.to_ascii_lowercase();
+        if let Some(table) = table {
+            let schema = schema.as_ref().map(|schema| schema.name.as_str());
+            let of = self.labelled(schema, &table.name, Some(block))?;
+            return Some(Column { of, name: lower });
+        }
+        let mut scope = Some(block);
+        while let Some(block) = scope {
+            match self.unqualified(block, &lower) {
+                Lookup::Found(of) => return Some(Column { of, name: lower }),
+                Lookup::Unsure => return None,
+                Lookup::Absent => scope = self.blocks[block.0].parent,
+            }
+        }
+        None
+    }
+
+    /// Which reference of one block has a column of this name.
+    fn unqualified(&self, block: BlockId, name: &str) -> Lookup {
+        let from = &self.blocks[block.0].from;
+        let mut found = None;
+        let mut unsure = false;
+        for id in from {
+            match self.has_column(*id, name) {
+                Some(true) if found.is_some() => return self.common(block, name),
+                Some(true) => found = Some(*id),
+                Some(false) => {}
+                None => unsure = true,
+            }
+        }
+        match found {
+            Some(id) => Lookup::Found(id),
+            None if unsure => match (from.as_slice(), self.blocks[block.0].parent) {
+                ([only], None) => Lookup::Found(*only),
+                _ => Lookup::Unsure,
+            },
+            None => Lookup::Absent,
+        }
+    }
+
+    /// A column that several references have: joined by USING or NATURAL it is that of the leftmost, as long as no
+    /// RIGHT JOIN makes it another.
+    fn common(&self, block: BlockId, name: &str) -> Lookup {
+        let trees = &self.blocks[block.0].trees;
+        let (mut shared, mut right) = (false, false);
+        let mut todo: Vec<&TableRef> = trees.clone();
+        while let Some(tree) = todo.pop() {
+            match tree {
+                TableRef::Join { left, right: other, kind, natural, using, .. } => {
+                    shared |= *natural || using.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+                    right |= *kind == JoinKind::Right;
+                    todo.extend([&**left, &**other]);
+                }
+                TableRef::Nested(inner) => todo.extend(inner),
+                TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => {}
+            }
+        }
+        let known = self.blocks[block.0].from.iter().all(|id| self.has_column(*id, name).is_some());
+        let first = self.blocks[block.0].from.iter().find(|id| self.has_column(**id, name) == Some(true));
+        match first {
+            Some(first) if shared && !right && known && trees.len() == 1 => Lookup::Found(*first),
+            _ => Lookup::Unsure,
+        }
+    }
+
+    /// Whether a reference has a column of this name (in lower case); `None` if that is unknown.
+    pub(super) fn has_column(&self, id: RefId, name: &str) -> Option<bool> {
+        match self.refs[id.0].source {
+            Source::Table(_, info) => info.map(|info| info.column(name).is_some()),
+            Source::Query(query) => {
+                let outputs = self.outputs(query)?;
+                Some(outputs.iter().any(|output| output.name == name))
+            }
+            Source::Opaque => None,
+        }
+    }
+
+    /// The output columns of a query expression; `None` if they are not all known.
+    pub(super) fn outputs(&self, query: QueryId) -> Option<Vec<Output<'a>>> {
+        let node = &self.queries[query.0];
+        if node.recursive {
+            return None;
+        }
+        let mut outputs = self.body_outputs(&node.body)?;
+        if !node.names.is_empty() {
+            if node.names.len() != outputs.len() {
+                return None;
+            }
+            for (output, name) in outputs.iter_mut().zip(node.names) {
+                output.name = name.name.to_ascii_lowercase();
+            }
+        }
+        Some(outputs)
+    }
+
+    /// The output columns of a body: those of the leftmost SELECT.
+    fn body_outputs(&self, body: &BodyNode) -> Option<Vec<Output<'a>>> {
+        match body {
+            BodyNode::Block(block) => self.block_outputs(*block),
+            BodyNode::Set(sides) => self.body_outputs(&sides[0]),
+            BodyNode::Nested(query) => self.outputs(*query),
+            BodyNode::Values | BodyNode::Pending => None,
+        }
+    }
+
+    /// The output columns of a block, stars expanded.
+    pub(super) fn block_outputs(&self, block: BlockId) -> Option<Vec<Output<'a>>> {
+        let found = &self.blocks[block.0];
+        let Some(select) = found.select else {
+            return found.from.first().and_then(|id| self.ref_columns(*id));
+        };
+        let mut outputs = Vec::new();
+        for item in &select.items {
+            match item {
+                SelectItem::Wildcard(_) => {
+                    if found.trees.iter().any(|tree| shares_columns(tree)) {
+                        return None;
+                    }
+                    for id in &found.from {
+                        outputs.extend(self.ref_columns(*id)?);
+                    }
+                }
+                SelectItem::QualifiedWildcard(name, _) => {
+                    let schema = name.schema.as_ref().map(|schema| schema.name.as_str());
+                    let id = self.labelled(schema, &name.name.name, Some(block))?;
+                    outputs.extend(self.ref_columns(id)?);
+                }
+                SelectItem::Expr { expr, alias, .. } => {
+                    let name = match (alias, strip(expr)) {
+                        (Some(alias), _) => &alias.name,
+                        (None, Expr::Column { name, .. }) => &name.name,
+                        (None, _) => "",
+                    };
+                    let name = name.to_ascii_lowercase();
+                    outputs.push(Output { name, expr: Some(expr), column: self.column(block, expr) });
+                }
+            }
+        }
+        Some(outputs)
+    }
+
+    /// All columns of a reference.
+    fn ref_columns(&self, id: RefId) -> Option<Vec<Output<'a>>> {
+        let names: Vec<String> = match self.refs[id.0].source {
+            Source::Table(_, info) => info?.visible().map(|column| column.name.to_ascii_lowercase()).collect(),
+            Source::Query(query) => self.outputs(query)?.into_iter().map(|output| output.name).collect(),
+            Source::Opaque => return None,
+        };
+        let output = |name: String| Output { column: Some(Column { of: id, name: name.clone() }), name, expr: None };
+        Some(names.into_iter().map(output).collect())
+    }
+}
+
+/// A refusal of something that needs rows of several shards.
+pub(super) fn several(sql: &[u8], what: &str, span: Span) -> SqlError {
+    SqlError::refuse_at(&format!("{what} needs rows of several shards:"), sql, span.start as usize)
+}
+
+/// An output column of a query.
+#[derive(Clone, Debug)]
+pub(super) struct Output<'a> {
+    /// Its name in lower case; empty if it is the text of an expression.
+    pub(super) name: String,
+    /// Its expression, if it is not from a star.
+    pub(super) expr: Option<&'a Expr>,
+    /// The column that it is, if it is one.
+    pub(super) column: Option<Column>,
+}
+
+/// What looking for a name gave.
+enum Lookup {
+    Found(RefId),
+    Absent,
+    Unsure,
+}
+
+/// Whether a join of the tree merges columns of equal names, so that `*` has fewer columns than the tables.
+fn shares_columns(tree: &TableRef) -> bool {
+    match tree {
+        TableRef::Join { left, right, natural, using, .. } => {
+            *natural || !using.is_empty() || shares_columns(left) || shares_columns(right)
+        }
+        TableRef::Nested(trees) => trees.iter().any(shares_columns),
+        TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => false,
+    }
+}
+
+/// Whether an aggregate of this block stands in an expression; subqueries are not entered.
+pub(super) fn has_aggregate(expr: &Expr) -> bool {
+    match expr {
+        Expr::Function(function) if !function.over && nature(&function.name) == Nature::Aggregate => true,
+        _ => parts(expr).into_iter().any(has_aggregate),
+    }
+}
+
+/// Whether an expression may have another value each time it is computed from the same row.
+pub(super) fn is_random(expr: &Expr) -> bool {
+    let random = match expr {
+        Expr::Function(function) => matches!(
+            nature(&function.name),
+            Nature::Random | Nature::Stored | Nature::Server | Nature::UserLock | Nature::LastInsertId
+        ),
+        _ => false,
+    };
+    random || parts(expr).into_iter().any(is_random)
+}
+
+/// The number of the literal that an item of GROUP BY or ORDER BY is, if it means a position.
+fn position(expr: &Expr) -> Option<u32> {
+    match strip(expr) {
+        Expr::Literal { index, kind: LiteralKind::Integer, .. } => Some(*index),
+        _ => None,
+    }
+}
+
+/// An expression without the parentheses and plus signs around it, which MySQL's parser drops too.
+pub(super) fn strip(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(inner, _) | Expr::Unary { op: UnaryOp::Plus, expr: inner, .. } => strip(inner),
+        _ => expr,
+    }
+}
+
+/// The direct sub-expressions of an expression, subqueries not entered.
+pub(super) fn parts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Column { .. }
+        | Expr::Literal { .. }
+        | Expr::Param { .. }
+        | Expr::Keyword(..)
+        | Expr::Variable { .. }
+        | Expr::Subquery(..)
+        | Expr::Exists(..) => Vec::new(),
+        Expr::Unary { expr, .. }
+        | Expr::Is { expr, .. }
+        | Expr::Paren(expr, _)
+        | Expr::Cast { expr, .. }
+        | Expr::InSubquery { expr, .. } => vec![expr],
+        Expr::Binary { left, right, .. } => vec![left, right],
+        Expr::Between { expr, low, high, .. } => vec![expr, low, high],
+        Expr::InList { expr, list, .. } => std::iter::once(&**expr).chain(list).collect(),
+        Expr::Tuple(list, _) => list.iter().collect(),
+        Expr::Function(function) => function.args.iter().collect(),
+        Expr::Other { parts, .. } => parts.iter().collect(),
+    }
+}
+
+/// The column expressions in an expression, subqueries not entered.
+pub(super) fn columns_of<'e>(expr: &'e Expr, found: &mut Vec<&'e Expr>) {
+    match expr {
+        Expr::Column { .. } => found.push(expr),
+        _ => parts(expr).into_iter().for_each(|part| columns_of(part, found)),
+    }
+}
