@@ -78,6 +78,8 @@ pub enum Code {
     TooManyParams,
     /// 1421 HY000: the statement has no open cursor.
     NoCursor,
+    /// 1690 22003: a number computed by the proxy leaves its type.
+    OutOfRange,
     /// 1792 25006: a write in a READ ONLY transaction.
     ReadOnlyTransaction,
     /// 2013 HY000: the backend went away while it answered.
@@ -122,6 +124,7 @@ impl Code {
             Code::Interrupted => (1317, b"70100"),
             Code::TooManyParams => (1390, b"HY000"),
             Code::NoCursor => (1421, b"HY000"),
+            Code::OutOfRange => (1690, b"22003"),
             Code::ReadOnlyTransaction => (1792, b"25006"),
             Code::BackendLost => (2013, b"HY000"),
             Code::QueryTimeout => (3024, b"HY000"),

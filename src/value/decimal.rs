@@ -13,8 +13,8 @@ pub const MAX_DIGITS: u32 = 65;
 pub const MAX_SCALE: u8 = 30;
 /// MySQL computes in words of nine digits.
 const WORD: u8 = 9;
-/// The default of `div_precision_increment`.
-const DIV_INCREMENT: u8 = 4;
+/// The most digits of a quotient's fraction before it is rounded.
+const MAX_KEPT: u8 = MAX_SCALE.div_ceil(WORD) * WORD;
 
 /// An exact number. Equal if the values are: `1.0 == 1.00`.
 #[derive(Clone, Copy, Debug)]
@@ -158,19 +158,24 @@ impl Decimal {
         Decimal::checked(self.negative, digits.checked_add(up).ok_or(Inexact::Overflow)?, scale)
     }
 
-    /// AVG: `self / count` with `scale` digits, where `self` is SUM(x) as the server printed it.
+    /// AVG: `self / count` with `scale` digits, where `self` is SUM(x) as the server printed it; `count` is not 0.
     ///
     /// The server divides to whole words of nine digits, cuts the rest off, and rounds what it has to `scale`: so a
     /// sum with 5, 14 or 23 digits behind the point has an average that is cut and not rounded.
-    /// `count` must not be 0.
     pub fn average(self, count: u64, scale: u8) -> Result<Decimal, Inexact> {
+        self.quotient(count, scale)?.round(scale)
+    }
+
+    /// What [`Decimal::average`] is before it is rounded.
+    pub fn quotient(self, count: u64, scale: u8) -> Result<Decimal, Inexact> {
         let words = |digits: u8| digits.div_ceil(WORD);
         let sum_digits = words(self.scale) * WORD;
-        let increment = DIV_INCREMENT.saturating_sub(sum_digits - self.scale);
+        // `div_precision_increment`, or less where MAX_SCALE bounds it: then more digits are kept anyway.
+        let increment = scale.saturating_sub(self.scale).saturating_sub(sum_digits - self.scale);
         let kept = words(sum_digits + increment) * WORD;
         let dividend = self.digits.checked_shift(u32::from(kept - self.scale)).ok_or(Inexact::Scale)?;
         let (quotient, _) = dividend.div_rem_small(count);
-        Decimal { negative: self.negative && !quotient.is_zero(), digits: quotient, scale: kept }.round(scale)
+        Ok(Decimal { negative: self.negative && !quotient.is_zero(), digits: quotient, scale: kept })
     }
 
     /// Appends it as MySQL prints it: `-0.50`.
@@ -202,10 +207,10 @@ impl Decimal {
         self.digits.checked_shift(u32::from(scale - self.scale)).ok_or(Inexact::Overflow)
     }
 
-    /// Whole part, and the fraction as a number of 30 digits.
+    /// Whole part, and the fraction as a number of as many digits as there can be.
     fn split(self) -> (Wide, Wide) {
         let (whole, fraction) = self.digits.unshift(u32::from(self.scale));
-        (whole, fraction.checked_shift(u32::from(MAX_SCALE.saturating_sub(self.scale))).unwrap_or(fraction))
+        (whole, fraction.checked_shift(u32::from(MAX_KEPT.saturating_sub(self.scale))).unwrap_or(fraction))
     }
 }
 
@@ -334,9 +339,26 @@ mod tests {
             ("-2", 3, 4, "-0.6667"),
             ("2.00", 3, 6, "0.666667"),
             ("0.00", 3, 6, "0.000000"),
+            ("0.00002", 3, 9, "0.000006666"),
+            ("0.00000000000002", 3, 18, "0.000000000000006666"),
+            ("0.0000000000000000000000000002", 3, 30, "0.000000000000000000000000000067"),
+            // With div_precision_increment = 10, 0 and 30.
+            ("0.00002", 3, 15, "0.000006666666667"),
+            ("2.00", 3, 2, "0.67"),
+            ("0.00002", 3, 5, "0.00001"),
+            ("2.00", 3, 30, "0.666666666666666666666666666667"),
         ] {
             assert_eq!(dec(sum).average(count, scale).unwrap().to_string(), expected);
         }
+    }
+
+    #[test]
+    fn an_average_before_rounding_has_whole_words() {
+        assert_eq!(dec("2.00").quotient(3, 6).unwrap().to_string(), "0.666666666");
+        let long = dec("0.0000000000000000000000000002").quotient(3, 30).unwrap();
+        assert_eq!(long.to_string(), "0.000000000000000000000000000066666666");
+        assert!(long < dec("0.000000000000000000000000000067"));
+        assert!(long > dec("0.000000000000000000000000000066"));
     }
 
     proptest! {

@@ -14,5 +14,8 @@ pub mod login_client;
 pub mod login_server;
 pub mod reply;
 pub mod response;
+pub mod row;
+pub mod statement;
 pub mod stream;
 pub mod tls;
+pub mod value;

@@ -1,0 +1,182 @@
+//! The order of rows: what plans say of sort keys, made fast for the columns that came.
+//! It turns a row into bytes that compare as MySQL compares the rows; it holds no row.
+
+use crate::error::SqlError;
+use crate::exec::merge::cells::{Layout, RowFormat, Span};
+use crate::exec::merge::columns::{Columns, NOT_FIXED, disagreement};
+use crate::exec::merge::kind::Kind;
+use crate::plan::merge::{Aggregate, SortKey};
+use crate::value::sortable;
+use crate::wire::column::ColumnDef;
+
+/// What a comparison is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Whole rows are ordered or grouped: values that differ on the server must differ here.
+    Order,
+    /// The least or greatest value is shown: values that look equal are equal.
+    Extreme,
+}
+
+/// One sort key over columns that are known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    value: usize,
+    /// The cell that is compared instead, if `value` is not NULL.
+    weight: Option<usize>,
+    kind: Kind,
+    desc: bool,
+}
+
+impl Key {
+    /// Refuses (1235) what cannot be compared exactly.
+    pub(super) fn new(key: &SortKey, columns: &Columns, purpose: Purpose) -> Result<Key, SqlError> {
+        let value = columns.index(key.value)?;
+        let def = &columns.defs()[value];
+        let kind = Kind::of(def);
+        let text = columns.format() == RowFormat::Text;
+        let weight = match (kind, key.weight) {
+            (Kind::Text, Some(weight)) => {
+                let weight = columns.index(weight)?;
+                if Kind::of(&columns.defs()[weight]) != Kind::Bytes {
+                    return Err(disagreement());
+                }
+                Some(weight)
+            }
+            (Kind::Text, None) => return Err(incomparable(def, "it is a string without collation weights")),
+            (Kind::Opaque, _) => return Err(incomparable(def, "its type has no order that rows show")),
+            // DOUBLE(M,D) of a table is stored rounded to what is printed; a computed one is not.
+            (Kind::Float, _) if text && purpose == Purpose::Order => {
+                return Err(incomparable(
+                    def,
+                    "a FLOAT is printed with six digits only (a prepared statement gets all)",
+                ));
+            }
+            (Kind::Double, _)
+                if text && purpose == Purpose::Order && def.decimals < NOT_FIXED && def.org_table.is_empty() =>
+            {
+                return Err(incomparable(def, "it is printed rounded (a prepared statement gets all digits)"));
+            }
+            _ => None,
+        };
+        Ok(Key { value, weight, kind, desc: key.desc })
+    }
+
+    /// The number of cells, from the first, that have to be located for this key.
+    pub(super) fn needs(&self) -> usize {
+        self.value.max(self.weight.unwrap_or(0)) + 1
+    }
+
+    /// Whether the value is NULL.
+    pub(super) fn is_null(&self, row: &[u8], spans: &[Span]) -> bool {
+        spans[self.value].value(row).is_none()
+    }
+
+    /// Appends the bytes by which the row sorts as far as this key goes.
+    pub(super) fn put(
+        &self,
+        format: RowFormat,
+        row: &[u8],
+        spans: &[Span],
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SqlError> {
+        let start = out.len();
+        match spans[self.value].value(row) {
+            None => sortable::put_null(out),
+            Some(value) => {
+                let value = match self.weight {
+                    None => value,
+                    Some(weight) => spans[weight].value(row).ok_or_else(weightless)?,
+                };
+                sortable::put_some(out);
+                self.kind.sortable(format, value, last && !self.desc, out)?;
+            }
+        }
+        if self.desc {
+            sortable::invert(out, start);
+        }
+        Ok(())
+    }
+}
+
+fn incomparable(def: &ColumnDef, why: &str) -> SqlError {
+    let name = String::from_utf8_lossy(def.name);
+    SqlError::refuse(format!("Rows of several shards cannot be compared by column '{name}': {why}"))
+}
+
+fn weightless() -> SqlError {
+    SqlError::refuse(
+        "Rows of several shards cannot be compared by a string whose collation weights exceed max_allowed_packet of a server",
+    )
+}
+
+/// Sort keys over columns that are known.
+#[derive(Debug)]
+pub(super) struct Order {
+    keys: Box<[Key]>,
+    /// How many cells, from the first, have to be located.
+    needs: usize,
+    /// How many of the keys make a group.
+    group: usize,
+}
+
+impl Order {
+    /// `group` of the keys, from the first, make a group.
+    pub(super) fn new(keys: &[SortKey], group: usize, columns: &Columns) -> Result<Order, SqlError> {
+        let keys: Box<[Key]> =
+            keys.iter().map(|key| Key::new(key, columns, Purpose::Order)).collect::<Result<_, _>>()?;
+        let needs = keys.iter().map(Key::needs).max().unwrap_or(0);
+        Ok(Order { keys, needs, group })
+    }
+
+    /// Keys for whole rows, which may have been folded from several.
+    pub(super) fn of_folded(keys: &[SortKey], columns: &Columns) -> Result<Order, SqlError> {
+        for key in keys {
+            if let Some(weight) = key.weight
+                && Kind::of(&columns.defs()[columns.index(key.value)?]) == Kind::Text
+                && !same_pick(columns.aggregate(columns.index(key.value)?), columns.aggregate(columns.index(weight)?))
+            {
+                return Err(disagreement());
+            }
+        }
+        Order::new(keys, 0, columns)
+    }
+
+    /// How many cells, from the first, have to be located before [`Order::put`].
+    pub(super) fn needs(&self) -> usize {
+        self.needs
+    }
+
+    /// Replaces `out` by the bytes by which the row sorts, and says how many of them tell its group.
+    pub(super) fn put(
+        &self,
+        layout: &Layout,
+        row: &[u8],
+        spans: &[Span],
+        out: &mut Vec<u8>,
+    ) -> Result<usize, SqlError> {
+        out.clear();
+        let mut group = 0;
+        for (index, key) in self.keys.iter().enumerate() {
+            key.put(layout.format(), row, spans, index + 1 == self.keys.len(), out)?;
+            if index + 1 == self.group {
+                group = out.len();
+            }
+        }
+        Ok(group)
+    }
+}
+
+/// Whether two columns of a folded row come from the same row of the group: else a weight is not that of its value.
+fn same_pick(a: Option<&Aggregate>, b: Option<&Aggregate>) -> bool {
+    use Aggregate::{Any, Max, Min};
+    matches!((a, b), (None | Some(Any), None | Some(Any)) | (Some(Min(_)), Some(Min(_))) | (Some(Max(_)), Some(Max(_))))
+}
+
+/// How many keys of `order`, from the first, cover exactly `keys`: rows that agree by these then follow each other.
+pub(super) fn covering(order: &[SortKey], keys: &[SortKey]) -> Option<usize> {
+    let same = |a: &SortKey, b: &SortKey| (a.value, a.weight) == (b.value, b.weight);
+    let group = order.iter().take_while(|key| keys.iter().any(|other| same(key, other))).count();
+    keys.iter().all(|key| order[..group].iter().any(|other| same(key, other))).then_some(group)
+}
