@@ -112,12 +112,13 @@ pub fn render(diagnostics: &[Diagnostic], sources: &[Source], color: bool) -> St
 
 fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
     let mut group = Group::with_title(Level::ERROR.primary_title(diagnostic.title.as_str()));
+    type Marked<'a> = (&'a Place, &'a str, AnnotationKind);
     let places = diagnostic
         .place
         .iter()
         .map(|place| (place, diagnostic.label.as_str(), AnnotationKind::Primary))
         .chain(diagnostic.related.iter().map(|(place, label)| (place, label.as_str(), AnnotationKind::Context)));
-    let mut files: Vec<(usize, Vec<(&Place, &str, AnnotationKind)>)> = Vec::new();
+    let mut files: Vec<(usize, Vec<Marked<'_>>)> = Vec::new();
     for entry in places {
         match files.iter_mut().find(|(file, _)| *file == entry.0.file) {
             Some((_, entries)) => entries.push(entry),

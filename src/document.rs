@@ -74,7 +74,13 @@ impl<'a> Document<'a> {
     /// Parses source number `file`; what is not TOML is noted.
     pub fn parse(file: usize, source: &'a Source, mistakes: &Mistakes) -> Document<'a> {
         let (table, errors) = DeTable::parse_recoverable(&source.text);
+        // What follows a first error often follows from it; a key given twice does not.
+        let mut broken = false;
         for error in errors {
+            let twice = error.message().contains("duplicate key");
+            if !twice && std::mem::replace(&mut broken, true) {
+                continue;
+            }
             let end = source.text.len();
             let place = Place::new(file, error.span().unwrap_or(end..end));
             let title = format!("this is not TOML: {}", error.message());
@@ -166,6 +172,7 @@ impl<'a> Section<'a> {
             let diagnostic = Diagnostic::at(place, title, "");
             mistakes.add(match did_you_mean(key, asked.iter().copied()) {
                 Some(right) => diagnostic.help(format!("did you mean `{right}`?")),
+                None if asked.is_empty() => diagnostic,
                 None => diagnostic.help(format!("known here: {}", listed(asked.iter().copied()))),
             });
         }
@@ -317,7 +324,7 @@ impl<'a> Node<'a> {
     pub fn duration(&self, low: Duration, high: Duration, mistakes: &Mistakes) -> Option<Duration> {
         let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
         let Some(value) = self.as_str().and_then(|text| measured(text, &units)) else {
-            mistakes.add(self.wrong("a duration").help("write a whole number and ms, s, m, h or d, such as \"30s\""));
+            mistakes.add(self.unread("a duration").help("write a whole number and ms, s, m, h or d, such as \"30s\""));
             return None;
         };
         let range = format!("{} to {}", show_duration(low), show_duration(high));
@@ -328,11 +335,19 @@ impl<'a> Node<'a> {
     pub fn size(&self, low: usize, high: usize, mistakes: &Mistakes) -> Option<usize> {
         let units = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("kB", 1000), ("MB", 1_000_000)];
         let Some(value) = self.as_str().and_then(|text| measured(text, &units)) else {
-            mistakes.add(self.wrong("a size").help("write a whole number and B, KiB, MiB or GiB, such as \"64MiB\""));
+            mistakes.add(self.unread("a size").help("write a whole number and B, KiB, MiB or GiB, such as \"64MiB\""));
             return None;
         };
         let range = format!("{} to {}", show_size(low), show_size(high));
         self.bounded(usize::try_from(value).unwrap_or(usize::MAX), low..=high, &range, mistakes)
+    }
+
+    /// Like [`Node::wrong`] where a string was right, but not this one.
+    fn unread(&self, expected: &str) -> Diagnostic {
+        match self.as_str() {
+            Some(_) => Diagnostic::at(self.place.clone(), format!("`{}` must be {expected}", self.name), "not one"),
+            None => self.wrong(expected),
+        }
     }
 
     fn noted<T>(&self, value: Option<T>, expected: &str, mistakes: &Mistakes) -> Option<T> {
@@ -358,6 +373,11 @@ impl<'a> Node<'a> {
     }
 }
 
+/// A number of things: `1 shard`, `2 shards`.
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Words as a list in a sentence: `` `a`, `b` ``.
 pub fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
@@ -375,7 +395,7 @@ fn measured(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    match units.iter().find(|(factor, _)| ms >= *factor && ms % factor == 0) {
+    match units.iter().find(|(factor, _)| ms >= *factor && ms.is_multiple_of(*factor)) {
         Some((factor, unit)) => format!("{}{unit}", ms / factor),
         None => format!("{ms}ms"),
     }
@@ -384,7 +404,7 @@ pub fn show_duration(duration: Duration) -> String {
 /// A size as it would be written in a file.
 pub fn show_size(bytes: usize) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(factor, _)| bytes >= *factor && bytes % factor == 0) {
+    match units.iter().find(|(factor, _)| bytes >= *factor && bytes.is_multiple_of(*factor)) {
         Some((factor, unit)) => format!("{}{unit}", bytes / factor),
         None => format!("{bytes}B"),
     }

@@ -12,6 +12,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Reads;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::rules::method::Method;
 use crate::rules::shards::Shards;
@@ -100,15 +101,6 @@ pub enum BackendTls {
     VerifyCa(String),
     /// Likewise, and it must be for the server's host name.
     VerifyIdentity(String),
-}
-
-/// Where reads outside transactions go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
-    /// To replicas by weight.
-    Replica,
-    /// To the primary.
-    Primary,
 }
 
 /// A logical schema.
@@ -470,5 +462,22 @@ mod tests {
             format!("{}.{}", name.schema, name.table)
         };
         assert_eq!([name("t", 0), name("t", 1), name("u", 0), name("u", 1)], ["a.t", "b.t", "a.u_one", "other.u_two"]);
+    }
+
+    #[test]
+    fn groups_and_families_have_bounds() {
+        let titles = |text: String| {
+            let found = RuleSet::parse(&[Source { name: "many.toml".into(), text }]).unwrap_err();
+            found.into_iter().map(|diagnostic| diagnostic.title).collect::<Vec<_>>()
+        };
+        let groups: String = (0..1025).map(|n| format!("[group.g{n}]\nprimary = 'h{n}'\n")).collect();
+        assert_eq!(titles(groups), ["there are more than 1024 groups"]);
+        let families: String =
+            (0..4097).map(|n| format!("f{n} = {{ method = {{ hint = 1 }}, groups = ['g'] }}\n")).collect();
+        let head = "[group.g]\nprimary = 'h'\n[schema.s]\nhome = 'g'\n[schema.s.family]\n";
+        assert_eq!(titles(format!("{head}{families}")), ["there are more than 4096 families"]);
+        let weights = vec!["100"; 41].join(", ");
+        let ring = format!("f = {{ column = 'k', groups = ['g'], method = {{ ring = [{weights}] }} }}");
+        assert_eq!(titles(format!("{head}{ring}")), ["the weights of a ring add up to 4100, more than 4096"]);
     }
 }

@@ -120,6 +120,7 @@ impl Decimal {
     }
 
     /// `self + other`, with the larger of both scales.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, which an operator cannot say")]
     pub fn add(self, other: Decimal) -> Result<Decimal, Inexact> {
         let scale = self.scale.max(other.scale);
         let (a, b) = (self.scaled(scale)?, other.scaled(scale)?);

@@ -4,4 +4,5 @@
 //! `cargo test --test all -- --skip servers::`, then `cargo test --test all servers::`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod mistakes;
 mod servers;

@@ -118,7 +118,7 @@ fn accepts_list(lists: &Lists, kind: &KeyKind) -> Result<(), String> {
     let folds = matches!(kind, KeyKind::Str { collation, .. } if collation.rule == Rule::Folded);
     match lists.folded_clash() {
         Some((a, b)) if folds => Err(format!("may take {a:?} and {b:?} for equal, which `list` puts on two shards")),
-        _ if folds && lists.texts.len() > 0 && lists.texts.keys().any(|text| !text.is_ascii()) => {
+        _ if folds && lists.texts.keys().any(|text| !text.is_ascii()) => {
             Err("folds its texts, and `list` has some outside ASCII; give it a _bin collation".into())
         }
         _ => Ok(()),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::config::Reads;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Mistakes, Node, Section};
 use crate::rules::read::Defined;
-use crate::rules::{Address, BackendTls, Group, Reads, Secret, Server};
+use crate::rules::{Address, BackendTls, Group, Secret, Server};
 
 const DEFAULT_PORT: u16 = 3306;
 const DEFAULT_USER: &str = "shardloom";
@@ -48,10 +49,10 @@ fn defaults(roots: &[Section<'_>], mistakes: &Mistakes) -> Login {
     for root in roots {
         let Some(node) = root.get("defaults") else { continue };
         let Some(section) = node.section("defaults", mistakes) else { continue };
-        if found.first("table", "defaults", &section.place, mistakes) {
+        if found.first("section", "defaults", &section.place, mistakes) {
             login = self::login(&section, mistakes);
+            section.finish(mistakes);
         }
-        section.finish(mistakes);
     }
     login
 }

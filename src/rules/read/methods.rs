@@ -12,6 +12,8 @@ use crate::value::moment::Moment;
 
 const NAMES: [&str; 7] = ["mod", "hash", "range", "list", "date", "ring", "hint"];
 const MAX_WEIGHT: i128 = 100;
+/// A ring has 160 points for each unit of weight, of 16 bytes.
+const MAX_TOTAL_WEIGHT: u32 = 4096;
 
 /// The method of one level.
 pub(super) fn method(node: &Node<'_>, mistakes: &Mistakes) -> Option<Method> {
@@ -19,10 +21,12 @@ pub(super) fn method(node: &Node<'_>, mistakes: &Mistakes) -> Option<Method> {
         not_a_table(node, mistakes);
         return None;
     };
-    let mut chosen: Vec<(&'static str, Node<'_>)> = Vec::new();
-    for name in NAMES {
-        chosen.extend(section.get(name).map(|node| (name, node)));
-    }
+    let mut chosen: Vec<(&'static str, Node<'_>)> = NAMES
+        .into_iter()
+        .filter(|name| section.keys().any(|(key, _)| key == *name))
+        .filter_map(|name| Some((name, section.get(name)?)))
+        .collect();
+    chosen.sort_by(|a, b| a.1.place.cmp(&b.1.place));
     if let [(_, first), (_, second), ..] = &chosen[..] {
         mistakes.add(
             Diagnostic::at(second.place.clone(), "a column has one method", "a second one")
@@ -32,7 +36,9 @@ pub(super) fn method(node: &Node<'_>, mistakes: &Mistakes) -> Option<Method> {
         return None;
     }
     let Some((name, node)) = chosen.into_iter().next() else {
-        section.get("with");
+        for name in NAMES {
+            section.get(name);
+        }
         section.finish(mistakes);
         if section.keys().next().is_none() {
             let help = format!("name one of {}, such as `method = {{ hash = 8 }}`", listed(NAMES));
@@ -109,6 +115,12 @@ fn ring(node: &Node<'_>, mistakes: &Mistakes) -> Option<Method> {
     if weights.is_empty() || weights.len() > MAX_SHARDS as usize {
         let title = format!("a ring has 1 to {MAX_SHARDS} shards");
         mistakes.add(Diagnostic::at(node.place.clone(), title, format!("these are {}", weights.len())));
+        return None;
+    }
+    let total: u32 = weights.iter().sum();
+    if total > MAX_TOTAL_WEIGHT {
+        let title = format!("the weights of a ring add up to {total}, more than {MAX_TOTAL_WEIGHT}");
+        mistakes.add(Diagnostic::at(node.place.clone(), title, "").help("divide them all by a common factor"));
         return None;
     }
     Some(Method::Ring(Ring::new(weights)))
@@ -307,13 +319,14 @@ fn date(node: &Node<'_>, section: &Section<'_>, mistakes: &Mistakes) -> Option<M
         let parts = parts(&recurring, mistakes)?;
         return Some(Method::Date(Dates { period: period?, span: DateSpan::Recurring(parts) }));
     }
+    let period = period?;
     let (Some(from), Some(to)) = (&from, &to) else {
         let help = "add `from = 2024-01-01, to = 2026-01-01`, or `recurring = 12`";
         let title = "`date` has no `from` and `to`, and is not `recurring`";
         mistakes.add(Diagnostic::at(node.place.clone(), title, "").help(help));
         return None;
     };
-    let (first, end) = (limit(from, period?, mistakes), limit(to, period?, mistakes));
+    let (first, end) = (limit(from, period, mistakes), limit(to, period, mistakes));
     let (first, end, (open_below, open_above)) = (first?, end?, open?);
     if first >= end {
         mistakes.add(
@@ -323,7 +336,7 @@ fn date(node: &Node<'_>, section: &Section<'_>, mistakes: &Mistakes) -> Option<M
         return None;
     }
     let span = DateSpan::Fixed { first, end, open_below, open_above };
-    Some(Method::Date(Dates { period: period?, span }))
+    Some(Method::Date(Dates { period, span }))
 }
 
 /// The number of the period that begins on a day.

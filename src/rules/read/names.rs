@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::document::{Mistakes, Node, Section};
+use crate::document::{Mistakes, Node, Section, counted};
 use crate::rules::name::{Part, Template, Values, unfit};
+use crate::rules::read::group_id;
 use crate::rules::read::schema::template;
-use crate::rules::read::{Defined, group_id};
 use crate::rules::shards::Shards;
 use crate::rules::{Family, GroupId, PhysicalName};
 
@@ -69,9 +69,13 @@ pub(super) fn homes(
 /// Parts in order, as evenly as they go: 8 over two groups are 0-3 and 4-7.
 fn deal(node: &Node<'_>, parts: Option<u32>, groups: &[&str], mistakes: &Mistakes) -> Option<Vec<GroupId>> {
     let named = node.strings(mistakes)?;
-    let (before, mut defined, mut ids) = (mistakes.len(), Defined::default(), Vec::new());
+    let (before, mut seen, mut ids) = (mistakes.len(), BTreeMap::new(), Vec::new());
     for (name, place) in &named {
-        if defined.first("group", name, place, mistakes) {
+        if let Some(earlier) = seen.insert(*name, place) {
+            let title = format!("group `{name}` is named twice");
+            let diagnostic = Diagnostic::at(place.clone(), title, "again here").related(earlier.clone(), "first here");
+            mistakes.add(diagnostic.help("to give a group more of the shards, write `place`"));
+        } else {
             ids.extend(group_id(name, place, groups, mistakes));
         }
     }
@@ -83,7 +87,7 @@ fn deal(node: &Node<'_>, parts: Option<u32>, groups: &[&str], mistakes: &Mistake
         return None;
     }
     if parts < ids.len() as u32 {
-        let title = format!("{parts} shards cannot be dealt over {} groups", ids.len());
+        let title = format!("{} cannot be dealt over {} groups", counted(parts as usize, "shard"), ids.len());
         mistakes.add(Diagnostic::at(node.place.clone(), title, "some of these would hold nothing"));
         return None;
     }
@@ -192,7 +196,8 @@ impl Draft<'_> {
         if let Some((node, names)) = &self.databases
             && names.len() != family.shards as usize
         {
-            let title = format!("{} databases for {} shards", names.len(), family.shards);
+            let title =
+                format!("{} for {}", counted(names.len(), "database"), counted(family.shards as usize, "shard"));
             mistakes.add(Diagnostic::at(node.place.clone(), title, "one for each shard, in order"));
             return None;
         }
@@ -241,7 +246,8 @@ impl FamilyNames {
             Some(node) => {
                 let listed = node.strings(mistakes)?;
                 if listed.len() != family.shards as usize {
-                    let title = format!("{} names for {} shards", listed.len(), family.shards);
+                    let title =
+                        format!("{} for {}", counted(listed.len(), "name"), counted(family.shards as usize, "shard"));
                     mistakes.add(Diagnostic::at(node.place.clone(), title, "one for each shard, in order"));
                     return None;
                 }

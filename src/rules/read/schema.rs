@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::document::{Mistakes, Node, Section};
+use crate::document::{Mistakes, Node, Section, counted};
 use crate::rules::method::Method;
 use crate::rules::name::{Part, Template, Values, unfit};
 use crate::rules::read::names::{FamilyNames, Names};
@@ -242,7 +242,7 @@ fn check_levels(section: &Section<'_>, levels: &[Method], columns: &[String], mi
             mistakes.add(Diagnostic::at(place(), title, "").help("leave the column out, or choose another method"));
         }
     } else if !columns.is_empty() && columns.len() != levels.len() {
-        let title = format!("{} columns, but {} methods", columns.len(), levels.len());
+        let title = format!("{}, but {}", counted(columns.len(), "column"), counted(levels.len(), "method"));
         mistakes.add(Diagnostic::at(place(), title, "each method has its column"));
     } else if let [first, second] = columns
         && first.eq_ignore_ascii_case(second)
@@ -263,9 +263,9 @@ fn table(
     physical: &[String],
     mistakes: &Mistakes,
 ) -> Option<Table> {
-    let Some(section) = node.as_section(&format!("table `{name}`")) else {
+    let Some(section) = node.as_section(&node.name) else {
         let help = "write `{ family = \"...\" }`, `{ broadcast = true }` or `{ group = \"...\" }`";
-        mistakes.add(node.wrong("a table").help(help));
+        mistakes.add(node.wrong("keys in braces").help(help));
         return None;
     };
     let (family, broadcast, group) = (section.get("family"), section.get("broadcast"), section.get("group"));
@@ -345,7 +345,9 @@ fn sharded(
         let title = match (columns.len(), levels) {
             (0, _) => format!("table `{name}` has no sharding column, and its family names none"),
             (_, 0) => format!("table `{name}` has a column, but its family is routed by hint"),
-            (have, need) => format!("table `{name}` has {have} sharding columns, but its family has {need}"),
+            (have, need) => {
+                format!("table `{name}` has {}, but its family has {need}", counted(have, "sharding column"))
+            }
         };
         let help = match levels {
             0 => "leave the column out",

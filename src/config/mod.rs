@@ -1,9 +1,13 @@
 //! The server's configuration: every bound, default and unit in one place.
 //! It knows no file, socket or environment; whoever starts the server reads those and passes this on.
 
+mod read;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, Source};
 
 /// One kibibyte, the unit of the byte limits below.
 const KIB: usize = 1024;
@@ -98,9 +102,9 @@ pub struct User {
 pub enum Password {
     /// Verifiers, as `shardloom hash-password` prints them; at least one is there.
     Verifiers {
-        /// `$A$005$` + 20 bytes of salt + 43 characters (caching_sha2_password).
+        /// `$A$005$`, 20 bytes of salt, 43 characters (caching_sha2_password).
         caching_sha2: Option<String>,
-        /// `*` + 40 hex digits (mysql_native_password).
+        /// `*` and 40 hex digits (mysql_native_password).
         native: Option<String>,
     },
     /// The password itself stands in this environment variable.
@@ -231,6 +235,27 @@ pub enum LogLevel {
     Debug,
     /// Each statement.
     Trace,
+}
+
+impl Config {
+    /// Reads `shardloom.toml`; all of its mistakes, if there are any.
+    pub fn parse(source: &Source) -> Result<Config, Vec<Diagnostic>> {
+        read::config(source)
+    }
+
+    /// Makes the paths in it relative to the folder of the configuration file.
+    pub fn resolve(&mut self, folder: &Path) {
+        self.rules = folder.join(&self.rules);
+        for listen in &mut self.listen {
+            if let Listen::Unix(path) = listen {
+                *path = folder.join(&*path);
+            }
+        }
+        if let Some(Tls { identity: Identity::Files { cert, key }, .. }) = &mut self.tls {
+            *cert = folder.join(&*cert);
+            *key = folder.join(&*key);
+        }
+    }
 }
 
 impl Default for Config {
