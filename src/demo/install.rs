@@ -116,10 +116,10 @@ impl Installation {
         Ok(found)
     }
 
-    /// The certificate authority that signed the servers' certificates, a PEM file.
-    /// Their names are `localhost` and `127.0.0.1`.
-    pub fn ca(&self) -> PathBuf {
-        self.seed.join("tls-ca.pem")
+    /// A PEM file of the servers' TLS: `ca`, the authority that signed the others; `cert` and `key`, what every server
+    /// has (for the names `localhost` and `127.0.0.1`); `client-cert` and `client-key`.
+    pub fn tls(&self, what: &str) -> PathBuf {
+        self.seed.join(format!("tls-{what}.pem"))
     }
 
     /// Copies the initialised data directory to `to`, which must not exist.
@@ -216,7 +216,7 @@ const SMALL_MYSQL_LOG: &str = "--innodb-redo-log-capacity=8M";
 const SMALL_MARIADB_LOG: &str = "--innodb-log-file-size=8M";
 
 /// Goes into the seed's name: raise it when what a seed holds changes.
-const SEED_FORMAT: u32 = 1;
+const SEED_FORMAT: u32 = 2;
 
 /// Servers refuse to run as root unless told to.
 pub(crate) fn user_argument() -> Option<&'static str> {
@@ -269,26 +269,32 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A certificate authority and a server certificate, as `tls-ca.pem`, `tls-cert.pem` and `tls-key.pem`.
+/// A certificate authority, and signed by it one certificate for servers (`tls-cert.pem`, `tls-key.pem`) and one for
+/// clients that must have one (`tls-client-cert.pem`, `tls-client-key.pem`).
 fn write_certificates(data: &Path) -> Result<(), ServerError> {
+    let write = |name: &str, text: String| {
+        let file = data.join(name);
+        fs::write(&file, text).map_err(ServerError::io(format!("writing {}", file.display())))
+    };
     let failed = |error: rcgen::Error| ServerError::io("making certificates")(io::Error::other(error));
     let ca_key = rcgen::KeyPair::generate().map_err(failed)?;
     let mut ca = rcgen::CertificateParams::new(Vec::new()).map_err(failed)?;
     ca.distinguished_name.push(rcgen::DnType::CommonName, "Shardloom demo CA");
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
-    let ca_pem = ca.self_signed(&ca_key).map_err(failed)?.pem();
+    write("tls-ca.pem", ca.self_signed(&ca_key).map_err(failed)?.pem())?;
     let issuer = rcgen::Issuer::new(ca, ca_key);
 
-    let key = rcgen::KeyPair::generate().map_err(failed)?;
-    let mut leaf = rcgen::CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).map_err(failed)?;
-    leaf.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
-    leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    let leaf_pem = leaf.signed_by(&key, &issuer).map_err(failed)?.pem();
-
-    for (name, text) in [("tls-ca.pem", ca_pem), ("tls-cert.pem", leaf_pem), ("tls-key.pem", key.serialize_pem())] {
-        let file = data.join(name);
-        fs::write(&file, text).map_err(ServerError::io(format!("writing {}", file.display())))?;
+    for (name, subject, purpose) in [
+        ("tls", "localhost", rcgen::ExtendedKeyUsagePurpose::ServerAuth),
+        ("tls-client", "client", rcgen::ExtendedKeyUsagePurpose::ClientAuth),
+    ] {
+        let key = rcgen::KeyPair::generate().map_err(failed)?;
+        let mut leaf = rcgen::CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).map_err(failed)?;
+        leaf.distinguished_name.push(rcgen::DnType::CommonName, subject);
+        leaf.extended_key_usages = vec![purpose];
+        write(&format!("{name}-cert.pem"), leaf.signed_by(&key, &issuer).map_err(failed)?.pem())?;
+        write(&format!("{name}-key.pem"), key.serialize_pem())?;
     }
     Ok(())
 }

@@ -107,7 +107,7 @@ fn the_account_logs_in_over_tcp_with_and_without_tls() {
     for installation in installations() {
         let folder = folder();
         let server = Server::start(&installation, &folder.path().join("one"), Settings::new(1)).unwrap();
-        let ca = format!("--ssl-ca={}", installation.ca().display());
+        let ca = format!("--ssl-ca={}", installation.tls("ca").display());
         let (verified, plain): (Vec<&str>, &str) = match installation.flavour {
             Flavour::MySql => (vec![&ca, "--ssl-mode=VERIFY_IDENTITY"], "--ssl-mode=DISABLED"),
             Flavour::MariaDb => (vec![&ca, "--ssl-verify-server-cert"], "--skip-ssl"),
