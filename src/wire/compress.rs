@@ -6,13 +6,13 @@
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::wire::error::WireError;
-use crate::wire::link::{frame_len, header};
+use crate::wire::link::{HEADER as FRAME_HEADER, MAX_FRAME, frame_len, header};
 
 /// Length of what follows, number, and length before compression (0: it is not compressed).
 const HEADER: usize = 7;
 /// Less than this is not worth compressing; MySQL's bound.
 const WORTH: usize = 50;
-/// How much is compressed into one packet; up to 16 MB would do, but all of it must be held.
+/// How many bytes of frames are compressed into one packet, unless one frame alone is longer.
 const CHUNK: usize = 128 << 10;
 
 /// The compressed side of a link.
@@ -63,9 +63,30 @@ impl Compression {
         false
     }
 
-    /// Compresses `plain` behind what is to be written.
-    pub(crate) fn pack(&mut self, plain: &[u8]) {
-        for chunk in plain.chunks(CHUNK) {
+    /// Compresses the whole frames at the beginning of `plain`, which begins with a frame, and tells how many bytes
+    /// those are.
+    ///
+    /// Clients exist that cannot read a frame cut into three, or in its header: like MySQL, cut none that fits.
+    pub(crate) fn pack(&mut self, plain: &[u8]) -> usize {
+        let (mut from, mut to) = (0, 0);
+        while let Some(&head) = plain[to..].first_chunk::<FRAME_HEADER>() {
+            let end = to + FRAME_HEADER + frame_len(head);
+            if end > plain.len() {
+                break;
+            }
+            if end - from > CHUNK && to > from {
+                self.pack_all(&plain[from..to]);
+                from = to;
+            }
+            to = end;
+        }
+        self.pack_all(&plain[from..to]);
+        to
+    }
+
+    fn pack_all(&mut self, frames: &[u8]) {
+        // The longest frame and its header are longer than a packet can say: cut, but only then.
+        for chunk in frames.chunks(MAX_FRAME) {
             let packed = if chunk.len() < WORTH { None } else { deflate(chunk) };
             let (body, plain_len) = match &packed {
                 Some(packed) if packed.len() < chunk.len() => (packed.as_slice(), chunk.len()),
@@ -96,7 +117,7 @@ fn inflate(body: &[u8], len: usize, plain: &mut Vec<u8>) -> Result<(), WireError
 /// The compressed bytes, or nothing if zlib fails, which it does not.
 fn deflate(chunk: &[u8]) -> Option<Vec<u8>> {
     let mut packed = Vec::with_capacity(chunk.len() + 64);
-    let mut zlib = Compress::new(Level::default(), true);
+    let mut zlib = Compress::new(Level::fast(), true);
     let status = zlib.compress_vec(chunk, &mut packed, FlushCompress::Finish).ok()?;
     (status == Status::StreamEnd).then_some(packed)
 }
@@ -125,27 +146,52 @@ mod tests {
         assert_eq!(unpacked(bytes).unwrap(), sql);
     }
 
+    fn frame(len: usize) -> Vec<u8> {
+        [&header(len, 0)[..], &vec![b'a'; len]].concat()
+    }
+
     #[test]
-    fn short_and_random_bytes_are_not_compressed() {
+    fn short_frames_are_not_compressed() {
         let mut compression = Compression::default();
-        compression.pack(b"\x01\0\0\0\x0E");
+        assert_eq!(compression.pack(b"\x01\0\0\0\x0E"), 5);
         assert_eq!(compression.outbound, b"\x05\0\0\0\0\0\0\x01\0\0\0\x0E");
-        compression.pack(&[b'a'; 1000]);
+        compression.pack(&frame(1000));
         assert!(compression.outbound.len() < 100);
         assert_eq!(compression.outbound[12 + 3], 1);
-        compression.outbound.clear();
-        let long = vec![7; 2 * CHUNK + 9];
-        compression.pack(&long);
-        assert_eq!(unpacked(&compression.outbound).unwrap(), long);
-        assert_eq!(compression.sequence, 5);
+    }
+
+    #[test]
+    fn frames_are_packed_whole() {
+        // Lengths of frames, a part of another one behind them, and the numbers of bytes in each packet.
+        for (frames, part, packets) in [
+            (&[][..], 3, &[][..]),
+            (&[100, 100], 50, &[208]),
+            (&[CHUNK, 10, 10], 0, &[CHUNK + 4, 28]),
+            (&[10, CHUNK, 10], 4, &[14, CHUNK + 4, 14]),
+            (&[3 * CHUNK], 9, &[3 * CHUNK + 4]),
+            (&[MAX_FRAME, 0], 0, &[MAX_FRAME, 4, 4]),
+        ] {
+            let whole: Vec<u8> = frames.iter().flat_map(|&len| frame(len)).collect();
+            let mut compression = Compression::default();
+            assert_eq!(compression.pack(&[&whole[..], &frame(1000)[..part]].concat()), whole.len());
+            let (mut at, mut sizes) = (0, Vec::new());
+            while let Some(&[a, b, c, number, x, y, z]) = compression.outbound[at..].first_chunk() {
+                assert_eq!(usize::from(number), sizes.len());
+                let (len, plain_len) = (frame_len([a, b, c, 0]), frame_len([x, y, z, 0]));
+                sizes.push(if plain_len == 0 { len } else { plain_len });
+                at += HEADER + len;
+            }
+            assert_eq!(sizes, packets);
+            assert_eq!(unpacked(&compression.outbound).unwrap(), whole);
+        }
     }
 
     #[test]
     fn what_is_not_as_announced_is_refused() {
         let mut compression = Compression::default();
-        compression.pack(&[b'a'; 1000]);
+        compression.pack(&frame(996));
         let good = compression.outbound;
-        assert_eq!(unpacked(&good).unwrap(), [b'a'; 1000]);
+        assert_eq!(unpacked(&good).unwrap(), frame(996));
         for (at, to) in [(4, 0xE7), (4, 0xE9), (6, 0xFF), (7, 0), (good.len() - 1, 0)] {
             let mut bad = good.clone();
             bad[at] = to;
@@ -162,12 +208,15 @@ mod tests {
         #[test]
         fn what_is_packed_is_unpacked(plain in proptest::collection::vec(0..4u8, 0..3000)) {
             let mut compression = Compression::default();
-            compression.pack(&plain);
-            prop_assert_eq!(unpacked(&compression.outbound).unwrap(), plain);
+            let frame = [&header(plain.len(), 0)[..], &plain].concat();
+            compression.pack(&frame);
+            prop_assert_eq!(unpacked(&compression.outbound).unwrap(), frame);
         }
 
         #[test]
         fn random_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), len in 0..100u8) {
+            let mut compression = Compression::default();
+            compression.pack(&bytes);
             if bytes.len() > HEADER {
                 bytes[..HEADER].copy_from_slice(&[len, 0, 0, 0, 200, 0, 0]);
             }

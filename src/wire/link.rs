@@ -367,19 +367,27 @@ impl Link {
     /// Writes everything queued; dropping the future loses nothing, a later flush goes on.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.whole()?;
-        if let Some(compression) = &mut self.compression {
-            compression.pack(&self.outbound);
-            self.outbound.clear();
-            while self.sent < compression.outbound.len() {
-                self.sent += written(self.stream.write(&compression.outbound[self.sent..]).await?)?;
-            }
-            compression.outbound.clear();
-            compression.outbound.shrink_to(COMMAND_BUFFER);
+        if self.compression.is_some() {
+            return self.flush_compressed().await;
         }
         while self.sent < self.outbound.len() {
             self.sent += written(self.stream.write(&self.outbound[self.sent..]).await?)?;
         }
         self.outbound.clear();
+        self.sent = 0;
+        self.stream.flush().await
+    }
+
+    /// Like [`Link::flush`], but a frame that is not queued to its end waits for it.
+    async fn flush_compressed(&mut self) -> io::Result<()> {
+        let Some(compression) = &mut self.compression else { return Ok(()) };
+        let packed = compression.pack(&self.outbound);
+        self.outbound.drain(..packed);
+        while self.sent < compression.outbound.len() {
+            self.sent += written(self.stream.write(&compression.outbound[self.sent..]).await?)?;
+        }
+        compression.outbound.clear();
+        compression.outbound.shrink_to(COMMAND_BUFFER);
         self.sent = 0;
         self.stream.flush().await
     }

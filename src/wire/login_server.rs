@@ -139,6 +139,9 @@ pub struct Login {
     pub max_packet: u32,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// The scramble of the greeting. It is the connection's only one, as in MySQL: in COM_CHANGE_USER some clients
+    /// answer an old scramble, whatever they are sent.
+    scramble: [u8; SCRAMBLE],
 }
 
 /// Why nobody logged in. The client was told, if it could be; the connection is closed.
@@ -245,14 +248,9 @@ async fn check(
         attributes: request.attributes.to_vec(),
         max_packet: request.head.max_packet,
         tls: link.stream().is_tls(),
-    };
-    let first = FirstAnswer {
-        // A client that names no plugin is older than plugins.
-        plugin: if request.plugin.is_empty() { Some(Plugin::Native) } else { Plugin::of_name(request.plugin) },
-        answer: Some(request.auth.to_vec()),
         scramble,
-        can_switch: login.capabilities.has(Capabilities::PLUGIN_AUTH),
     };
+    let first = FirstAnswer { plugin: plugin_of(request.plugin), answer: Some(request.auth.to_vec()) };
     if gate.require_tls && !link.stream().is_private() {
         let prohibited = "Connections using insecure transport are prohibited while --require_secure_transport=ON.";
         return Err(LoginError::Denied(SqlError::new(Code::SecureTransportRequired, prohibited)));
@@ -288,14 +286,6 @@ async fn check_change(
     account: impl Fn(&str) -> Option<Account>,
 ) -> Result<Login, LoginError> {
     let request = ChangeUser::decode(request, old.capabilities)?;
-    let can_switch = old.capabilities.has(Capabilities::PLUGIN_AUTH);
-    if !can_switch {
-        // Its answer is to a scramble that is long gone.
-        return Err(LoginError::Denied(SqlError::new(
-            Code::Unknown,
-            "COM_CHANGE_USER needs a client with authentication plugins",
-        )));
-    }
     let login = Login {
         user: text(request.user),
         schema: text(request.schema),
@@ -303,9 +293,10 @@ async fn check_change(
         attributes: request.attributes.to_vec(),
         ..old.clone()
     };
-    // Clients differ in which scramble they answer here: each gets a new one.
-    let answer = None;
-    let first = FirstAnswer { plugin: Plugin::of_name(request.plugin), answer, scramble: [0; SCRAMBLE], can_switch };
+    // No answer may be an empty password, or wait to be asked.
+    let can_be_asked = old.capabilities.has(Capabilities::PLUGIN_AUTH);
+    let answer = (!request.auth.is_empty() || !can_be_asked).then(|| request.auth.to_vec());
+    let first = FirstAnswer { plugin: plugin_of(request.plugin), answer };
     admit(link, gate, peer, &login, first, account(&login.user)).await?;
     Ok(login)
 }
@@ -325,8 +316,11 @@ pub async fn welcome(link: &mut Link, login: &Login, status: Status) -> io::Resu
 struct FirstAnswer {
     plugin: Option<Plugin>,
     answer: Option<Vec<u8>>,
-    scramble: [u8; SCRAMBLE],
-    can_switch: bool,
+}
+
+fn plugin_of(name: &[u8]) -> Option<Plugin> {
+    // A client that names no plugin is older than plugins.
+    if name.is_empty() { Some(Plugin::Native) } else { Plugin::of_name(name) }
 }
 
 /// Lets the client prove that it knows the password of the account, or of a decoy.
@@ -342,15 +336,15 @@ async fn admit(
     let verifier = &account.verifier;
     let preferred = if verifier.serves(Plugin::CachingSha2) { Plugin::CachingSha2 } else { Plugin::Native };
     let plugin = first.plugin.filter(|&plugin| verifier.serves(plugin)).unwrap_or(preferred);
-    let (answer, scramble) = match first.answer {
-        Some(answer) if first.plugin == Some(plugin) => (answer, first.scramble),
-        _ if !first.can_switch => return Err(denied(&login.user, peer, true)),
+    let scramble = login.scramble;
+    let answer = match first.answer {
+        Some(answer) if first.plugin == Some(plugin) => answer,
+        _ if !login.capabilities.has(Capabilities::PLUGIN_AUTH) => return Err(denied(&login.user, peer, true)),
         _ => {
-            let scramble = fresh_scramble()?;
             link.push_with(|out| AuthSwitch { plugin: plugin.name().as_bytes(), data: &scramble }.encode(out));
             link.flush().await?;
             let packet = link.expect_packet().await?;
-            (link.payload(&packet).to_vec(), scramble)
+            link.payload(&packet).to_vec()
         }
     };
     // In caching_sha2_password an empty password is answered by a zero byte.
