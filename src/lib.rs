@@ -5,6 +5,7 @@ pub mod demo;
 pub mod diagnostic;
 pub mod document;
 pub mod error;
+pub mod exec;
 pub mod plan;
 pub mod rules;
 pub mod sql;

@@ -4,11 +4,9 @@
 pub mod charset;
 pub mod collation;
 pub mod decimal;
-pub mod double;
 pub mod key;
 pub mod moment;
 pub mod sortable;
-pub mod time;
 mod wide;
 
 pub use key::{Canon, CanonRange, Key, KeyKind, canonical, canonical_range, stored};

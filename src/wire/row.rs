@@ -33,6 +33,11 @@ impl Cell {
         self.null
     }
 
+    /// Where the cell begins in its row.
+    pub fn start(&self) -> usize {
+        self.at as usize
+    }
+
     /// The cell as it stands in the row, to be put into another row of the same form; for NULL see [`RowWriter`].
     pub fn raw<'a>(&self, row: &'a [u8]) -> &'a [u8] {
         &row[self.at as usize..][..usize::from(self.prefix) + self.len as usize]
@@ -63,38 +68,75 @@ fn bitmap_len(columns: usize) -> usize {
 /// # Errors
 /// [`WireError::Malformed`] if the row does not have exactly these columns.
 pub fn split(row: &[u8], form: RowForm, shapes: &[Shape], cells: &mut Vec<Cell>) -> Result<(), WireError> {
-    cells.clear();
-    match form {
-        RowForm::Text => split_text(row, shapes.len(), cells),
-        RowForm::Binary => split_binary(row, shapes, cells),
-    }
+    split_first(row, form, shapes, shapes.len(), cells)
 }
 
-fn split_text(row: &[u8], columns: usize, cells: &mut Vec<Cell>) -> Result<(), WireError> {
+/// Finds the first `count` cells of a row; what is behind them is looked at only if these are all.
+///
+/// # Errors
+/// [`WireError::Malformed`] if the row does not have these columns.
+pub fn split_first(
+    row: &[u8],
+    form: RowForm,
+    shapes: &[Shape],
+    count: usize,
+    cells: &mut Vec<Cell>,
+) -> Result<(), WireError> {
+    cells.clear();
+    let end = match form {
+        RowForm::Text => split_text(row, count, cells)?,
+        RowForm::Binary => split_binary(row, shapes, count, cells)?,
+    };
+    if count < shapes.len() { Ok(()) } else { end.end() }
+}
+
+/// Appends the first `keep` cells of a row as a row of their own, given where the next one begins (or the row's end).
+pub fn put_first(row: &[u8], form: RowForm, columns: usize, keep: usize, end: usize, out: &mut Vec<u8>) {
+    if form == RowForm::Text || keep == columns {
+        out.extend_from_slice(&row[..end]);
+        return;
+    }
+    let start = out.len();
+    out.extend_from_slice(&row[..1 + bitmap_len(keep)]);
+    let used = (keep + 2) % 8;
+    if used != 0 {
+        out[start + bitmap_len(keep)] &= (1 << used) - 1;
+    }
+    out.extend_from_slice(&row[1 + bitmap_len(columns)..end]);
+}
+
+/// Gives what is left behind the cells.
+fn split_text<'a>(row: &'a [u8], count: usize, cells: &mut Vec<Cell>) -> Result<Cursor<'a>, WireError> {
     let mut cursor = Cursor::new("text row", row);
-    for _ in 0..columns {
+    for _ in 0..count {
         let at = row.len() - cursor.remaining().len();
         let content = cursor.lenenc_or_null()?;
         let len = content.map_or(0, <[u8]>::len);
         let whole = row.len() - cursor.remaining().len() - at;
         cells.push(cell(at, whole - len, len, content.is_none()));
     }
-    cursor.end()
+    Ok(cursor)
 }
 
-fn split_binary(row: &[u8], shapes: &[Shape], cells: &mut Vec<Cell>) -> Result<(), WireError> {
+/// Gives what is left behind the cells.
+fn split_binary<'a>(
+    row: &'a [u8],
+    shapes: &[Shape],
+    count: usize,
+    cells: &mut Vec<Cell>,
+) -> Result<Cursor<'a>, WireError> {
     let mut cursor = Cursor::new("binary row", row);
     if cursor.u8()? != 0 {
         return Err(cursor.malformed());
     }
     let bitmap = cursor.bytes(bitmap_len(shapes.len()))?;
-    for (i, shape) in shapes.iter().enumerate() {
+    for (i, shape) in shapes.iter().enumerate().take(count) {
         let null = bitmap[(i + 2) / 8] & 1 << ((i + 2) % 8) != 0;
         let at = row.len() - cursor.remaining().len();
         let (prefix, len) = if null { (0, 0) } else { skip(&mut cursor, *shape)? };
         cells.push(cell(at, prefix, len, null));
     }
-    cursor.end()
+    Ok(cursor)
 }
 
 /// Steps over a binary value, and tells the bytes of its length and of its content.
@@ -154,7 +196,12 @@ impl<'a> RowWriter<'a> {
         if cell.is_null() {
             return self.null();
         }
-        self.out.extend_from_slice(cell.raw(row));
+        self.raw(cell.raw(row));
+    }
+
+    /// A cell that is not NULL, as [`Cell::raw`] gave it, of a row of the same form and type.
+    pub fn raw(&mut self, encoded: &[u8]) {
+        self.out.extend_from_slice(encoded);
         self.column += 1;
     }
 
@@ -261,6 +308,29 @@ mod tests {
             assert!(split(&[row, &[0]].concat(), form, &three, &mut cells).is_err());
         }
         assert!(split(b"\x01\0", RowForm::Binary, &shapes(&[ColumnType::TINY]), &mut cells).is_err());
+    }
+
+    #[test]
+    fn the_first_cells_make_a_row_too() {
+        let types = [ColumnType::TINY; 16];
+        let all = shapes(&types);
+        let numbers: Vec<Value<'_>> = (0..16).map(|n| if n % 3 == 0 { Value::Null } else { Value::Int(n) }).collect();
+        let row = |form, keep: usize| {
+            let mut row = Vec::new();
+            let mut writer = RowWriter::new(&mut row, form, keep);
+            numbers[..keep].iter().zip(&all).for_each(|(value, shape)| writer.value(value, *shape).unwrap());
+            row
+        };
+        let mut cells = Vec::new();
+        for form in [RowForm::Text, RowForm::Binary] {
+            for keep in 0..16 {
+                let whole = row(form, 16);
+                split_first(&whole, form, &all, keep + 1, &mut cells).unwrap();
+                let mut out = b"before".to_vec();
+                put_first(&whole, form, 16, keep, cells[keep].start(), &mut out);
+                assert_eq!(out[6..], row(form, keep), "{form:?} {keep}");
+            }
+        }
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Shape {
         }
     }
 
-    fn unsigned(self) -> bool {
+    /// Whether integers have no sign.
+    pub fn is_unsigned(self) -> bool {
         self.flags & flags::UNSIGNED != 0
     }
 
@@ -145,13 +146,13 @@ impl<'a> Value<'a> {
     pub fn decode(cursor: &mut Cursor<'a>, shape: Shape) -> Result<Value<'a>, WireError> {
         Ok(match shape.coding().ok_or_else(|| cursor.malformed())? {
             Coding::Nothing => Value::Null,
-            Coding::Integer(1) if shape.unsigned() => Value::UInt(u64::from(cursor.u8()?)),
+            Coding::Integer(1) if shape.is_unsigned() => Value::UInt(u64::from(cursor.u8()?)),
             Coding::Integer(1) => Value::Int(i64::from(cursor.u8()? as i8)),
-            Coding::Integer(2) if shape.unsigned() => Value::UInt(u64::from(cursor.u16()?)),
+            Coding::Integer(2) if shape.is_unsigned() => Value::UInt(u64::from(cursor.u16()?)),
             Coding::Integer(2) => Value::Int(i64::from(cursor.u16()? as i16)),
-            Coding::Integer(4) if shape.unsigned() => Value::UInt(u64::from(cursor.u32()?)),
+            Coding::Integer(4) if shape.is_unsigned() => Value::UInt(u64::from(cursor.u32()?)),
             Coding::Integer(4) => Value::Int(i64::from(cursor.u32()? as i32)),
-            Coding::Integer(_) if shape.unsigned() => Value::UInt(cursor.u64()?),
+            Coding::Integer(_) if shape.is_unsigned() => Value::UInt(cursor.u64()?),
             Coding::Integer(_) => Value::Int(cursor.u64()? as i64),
             Coding::Float => Value::Float(f32::from_le_bytes(cursor.array()?)),
             Coding::Double => Value::Double(f64::from_le_bytes(cursor.array()?)),
@@ -175,7 +176,8 @@ impl<'a> Value<'a> {
                     _ => return Err(misfit),
                 };
                 let bits = 8 * u32::from(len);
-                let (low, high) = if shape.unsigned() { (0, 1 << bits) } else { (-1 << (bits - 1), 1 << (bits - 1)) };
+                let (low, high) =
+                    if shape.is_unsigned() { (0, 1 << bits) } else { (-1 << (bits - 1), 1 << (bits - 1)) };
                 if !(low..high).contains(&number) {
                     return Err(misfit);
                 }
@@ -224,7 +226,7 @@ impl<'a> Value<'a> {
     pub fn of_text(text: &'a [u8], shape: Shape) -> Result<Value<'a>, WireError> {
         let value = match shape.coding() {
             Some(Coding::Bytes) => Some(Value::Bytes(text)),
-            Some(Coding::Integer(_)) if shape.unsigned() => parse(text).map(Value::UInt),
+            Some(Coding::Integer(_)) if shape.is_unsigned() => parse(text).map(Value::UInt),
             Some(Coding::Integer(_)) => parse(text).map(Value::Int),
             Some(Coding::Float) => parse(text).map(Value::Float),
             Some(Coding::Double) => parse(text).map(Value::Double),

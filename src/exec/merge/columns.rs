@@ -2,33 +2,31 @@
 //! It knows no row.
 
 use crate::error::{Code, SqlError};
-use crate::exec::merge::cells::RowFormat;
 use crate::plan::merge::{Aggregate, Cell, Combine, Merge};
 use crate::wire::column::ColumnDef;
-
-/// `decimals` of a FLOAT or DOUBLE that is printed with as many digits as it has.
-pub(super) const NOT_FIXED: u8 = 31;
+use crate::wire::row::RowForm;
+use crate::wire::value::Shape;
 
 /// The columns of an answer, the client's first and the hidden ones behind them.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
     defs: &'a [ColumnDef<'a>],
     visible: usize,
-    format: RowFormat,
+    form: RowForm,
     /// How each column is folded; empty if rows are not.
     aggregates: &'a [Aggregate],
 }
 
 impl<'a> Columns<'a> {
     /// Error 1105 if the plan speaks of more columns than there are.
-    pub(super) fn new(merge: &'a Merge, defs: &'a [ColumnDef<'a>], format: RowFormat) -> Result<Columns<'a>, SqlError> {
+    pub(super) fn new(merge: &'a Merge, defs: &'a [ColumnDef<'a>], form: RowForm) -> Result<Columns<'a>, SqlError> {
         let visible = defs.len().checked_sub(usize::from(merge.hidden)).ok_or_else(disagreement)?;
         let aggregates = match &merge.combine {
             Combine::Fold { columns, .. } if columns.len() != defs.len() => return Err(disagreement()),
             Combine::Fold { columns, .. } => &columns[..],
             Combine::None | Combine::Distinct(_) => &[],
         };
-        Ok(Columns { defs, visible, format, aggregates })
+        Ok(Columns { defs, visible, form, aggregates })
     }
 
     pub(super) fn defs(&self) -> &'a [ColumnDef<'a>] {
@@ -39,8 +37,13 @@ impl<'a> Columns<'a> {
         self.visible
     }
 
-    pub(super) fn format(&self) -> RowFormat {
-        self.format
+    pub(super) fn form(&self) -> RowForm {
+        self.form
+    }
+
+    /// Whether every digit of a column's numbers is in its rows.
+    pub(super) fn is_exact(&self, index: usize) -> bool {
+        self.form == RowForm::Binary || Shape::of(&self.defs[index]).text_is_exact()
     }
 
     /// How a column is folded; none if rows are not.

@@ -2,11 +2,11 @@
 //! It relies on rows that agree following each other, and knows neither sources nor windows.
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::Layout;
 use crate::exec::merge::columns::{Columns, disagreement};
 use crate::exec::merge::compute::ValueOf;
 use crate::exec::merge::fold::Fold;
 use crate::exec::merge::kway::Row;
+use crate::exec::merge::layout::Layout;
 use crate::exec::merge::order::covering;
 use crate::plan::merge::{Combine, Merge};
 

@@ -2,39 +2,26 @@
 //! What it would compute in another way than here is refused; it knows neither sources nor groups.
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::{RowFormat, Span, malformed};
-use crate::exec::merge::columns::{Columns, NOT_FIXED, disagreement};
-use crate::exec::merge::kind::Kind;
+use crate::exec::merge::columns::{Columns, disagreement};
+use crate::exec::merge::kind::{Kind, malformed};
+use crate::exec::merge::layout::Located;
 use crate::exec::merge::number::{Number, Operator, Output, inexact, uncomputable};
 use crate::plan::merge::{Aggregate, Cell, Comparison, Scalar, Test};
 use crate::plan::slot::Slot;
 use crate::value::Datum;
 use crate::value::decimal::MAX_SCALE;
+use crate::wire::column::flags;
+use crate::wire::value::Shape;
 
 /// Tells the value in a slot, decoded.
 pub type ValueOf<'a> = dyn Fn(Slot) -> Option<Datum<'a>> + 'a;
-
-/// The cells of one row.
-#[derive(Clone, Copy)]
-pub(super) struct Cells<'a> {
-    pub(super) format: RowFormat,
-    pub(super) row: &'a [u8],
-    pub(super) spans: &'a [Span],
-}
-
-impl<'a> Cells<'a> {
-    /// A whole cell as it stands in the row; none if NULL.
-    pub(super) fn raw(&self, index: usize) -> Option<&'a [u8]> {
-        let span = &self.spans[index];
-        span.value(self.row).map(|_| span.raw(self.row))
-    }
-}
 
 /// A cell that is read as a number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NumberCell {
     index: usize,
     kind: Kind,
+    shape: Shape,
 }
 
 impl NumberCell {
@@ -42,31 +29,30 @@ impl NumberCell {
     pub(super) fn new(index: usize, columns: &Columns) -> Result<NumberCell, SqlError> {
         let def = &columns.defs()[index];
         let kind = Kind::of(def);
-        let text = columns.format() == RowFormat::Text;
         match kind {
-            Kind::Signed | Kind::Unsigned | Kind::Null => {}
+            Kind::Integer | Kind::Null => {}
             // MariaDB has DECIMALs with 38 of them.
             Kind::Decimal if def.decimals <= MAX_SCALE => {}
-            Kind::Float if !text => {}
-            Kind::Double if !text || def.decimals >= NOT_FIXED => {}
+            Kind::Float | Kind::Double if columns.is_exact(index) => {}
             _ => return Err(uncomputable(def)),
         }
-        Ok(NumberCell { index, kind })
+        Ok(NumberCell { index, kind, shape: Shape::of(def) })
     }
 
     /// A cell of BIT_AND, BIT_OR or BIT_XOR over numbers: unsigned, whatever its definition says.
     pub(super) fn of_bits(index: usize, columns: &Columns) -> Result<NumberCell, SqlError> {
         let cell = NumberCell::new(index, columns)?;
-        match cell.kind {
-            Kind::Signed | Kind::Unsigned => Ok(NumberCell { kind: Kind::Unsigned, ..cell }),
-            _ => Err(disagreement()),
-        }
+        let shape = Shape { flags: cell.shape.flags | flags::UNSIGNED, ..cell.shape };
+        if cell.kind == Kind::Integer { Ok(NumberCell { shape, ..cell }) } else { Err(disagreement()) }
+    }
+
+    pub(super) fn shape(self) -> Shape {
+        self.shape
     }
 
     /// The number; none if NULL.
-    pub(super) fn read(self, cells: Cells) -> Result<Option<Number>, SqlError> {
-        let value = cells.spans[self.index].value(cells.row);
-        value.map(|value| Number::read(self.kind, cells.format, value)).transpose()
+    pub(super) fn read(self, row: Located) -> Result<Option<Number>, SqlError> {
+        Number::read(self.kind, row.value(self.index, self.shape)?)
     }
 }
 
@@ -84,27 +70,26 @@ impl Quotient {
             index if columns.aggregate(index) == Some(&Aggregate::Sum) => NumberCell::new(index, columns),
             _ => Err(disagreement()),
         };
-        let output = Output::new(&columns.defs()[index], columns.format())?;
+        let output = Output::new(&columns.defs()[index])?;
         Ok(Quotient { sum: number(sum)?, count: number(count)?, output })
     }
 
     /// The average, rounded as the server shows it, or with the digits that MySQL has before that.
-    pub(super) fn value(self, cells: Cells, rounded: bool) -> Result<Option<Number>, SqlError> {
-        let (Some(sum), Some(Number::Int { value: count, .. })) = (self.sum.read(cells)?, self.count.read(cells)?)
-        else {
+    pub(super) fn value(self, row: Located, rounded: bool) -> Result<Option<Number>, SqlError> {
+        let (Some(sum), Some(Number::Int { value: count, .. })) = (self.sum.read(row)?, self.count.read(row)?) else {
             return Ok(None);
         };
         let count = u64::try_from(count).map_err(|_| malformed())?;
         if count == 0 {
             return Ok(None);
         }
-        if self.output.kind == Kind::Double {
+        if self.output.kind() == Kind::Double {
             return Ok(Some(Number::Double(sum.to_double() / count as f64)));
         }
         let sum = sum.to_decimal()?.ok_or_else(disagreement)?;
         let average = match rounded {
-            true => sum.average(count, self.output.decimals),
-            false => sum.quotient(count, self.output.decimals),
+            true => sum.average(count, self.output.decimals()),
+            false => sum.quotient(count, self.output.decimals()),
         };
         Ok(Some(Number::Decimal(average.map_err(inexact)?)))
     }
@@ -167,19 +152,19 @@ impl Expr {
 
     /// Whether it contains AVG of DECIMAL, which MySQL 9 computes with before rounding and MariaDB 10.11 after.
     pub(super) fn has_rounding(&self) -> bool {
-        self.any(&|part| matches!(part, Expr::Average(average) if average.output.kind == Kind::Decimal))
+        self.any(&|part| matches!(part, Expr::Average(average) if average.output.kind() == Kind::Decimal))
     }
 
     /// The number; none if NULL.
-    pub(super) fn value(&self, cells: Cells, rounded: bool) -> Result<Option<Number>, SqlError> {
+    pub(super) fn value(&self, row: Located, rounded: bool) -> Result<Option<Number>, SqlError> {
         match self {
-            Expr::Cell(cell) => cell.read(cells),
-            Expr::Average(average) => average.value(cells, rounded),
+            Expr::Cell(cell) => cell.read(row),
+            Expr::Average(average) => average.value(row, rounded),
             Expr::Constant(number) => Ok(*number),
-            Expr::Negate(inner) => inner.value(cells, rounded)?.map(Number::negate).transpose(),
+            Expr::Negate(inner) => inner.value(row, rounded)?.map(Number::negate).transpose(),
             Expr::Apply(operator, both) => {
                 let [a, b] = &**both;
-                match (a.value(cells, rounded)?, b.value(cells, rounded)?) {
+                match (a.value(row, rounded)?, b.value(row, rounded)?) {
                     (Some(a), Some(b)) => Number::apply(*operator, a, b).map(Some),
                     _ => Ok(None),
                 }
@@ -212,14 +197,9 @@ impl Condition {
             Test::Not(test) => Condition::Not(Box::new(Condition::new(test, columns, value_of)?)),
             Test::Compare(comparison, a, b) => {
                 let (a, b) = (expr(a)?, expr(b)?);
-                // MySQL compares DOUBLEs with a fixed number of decimals with a tolerance.
                 let tolerant = |part: &Expr| match part {
-                    Expr::Cell(NumberCell { index, kind: Kind::Float | Kind::Double }) => {
-                        columns.defs()[*index].decimals < NOT_FIXED
-                    }
-                    Expr::Average(average) => {
-                        average.output.kind == Kind::Double && average.output.decimals < NOT_FIXED
-                    }
+                    Expr::Cell(cell) => has_tolerance(cell.kind, cell.shape.decimals),
+                    Expr::Average(average) => has_tolerance(average.output.kind(), average.output.decimals()),
                     _ => false,
                 };
                 if a.any(&tolerant) || b.any(&tolerant) {
@@ -235,31 +215,36 @@ impl Condition {
     }
 
     /// True, false or, as none, NULL. Like MySQL it stops at the first part that decides.
-    pub(super) fn test(&self, cells: Cells) -> Result<Option<bool>, SqlError> {
+    pub(super) fn test(&self, row: Located) -> Result<Option<bool>, SqlError> {
         match self {
-            Condition::And(parts) => decide(parts, false, cells),
-            Condition::Or(parts) => decide(parts, true, cells),
-            Condition::Not(part) => Ok(part.test(cells)?.map(|truth| !truth)),
+            Condition::And(parts) => decide(parts, false, row),
+            Condition::Or(parts) => decide(parts, true, row),
+            Condition::Not(part) => Ok(part.test(row)?.map(|truth| !truth)),
             Condition::Compare(comparison, a, b) => {
-                let shown = compare(*comparison, a, b, cells, true)?;
-                if (a.has_rounding() || b.has_rounding()) && shown != compare(*comparison, a, b, cells, false)? {
+                let shown = compare(*comparison, a, b, row, true)?;
+                if (a.has_rounding() || b.has_rounding()) && shown != compare(*comparison, a, b, row, false)? {
                     return Err(SqlError::refuse(
                         "HAVING compares an AVG with a value so near that rounding it decides, which servers do differently",
                     ));
                 }
                 Ok(shown)
             }
-            Condition::IsNull(expr) => Ok(Some(expr.value(cells, true)?.is_none())),
-            Condition::Cell(cell) => Ok(cell.read(cells)?.map(|number| !number.is_zero())),
+            Condition::IsNull(expr) => Ok(Some(expr.value(row, true)?.is_none())),
+            Condition::Cell(cell) => Ok(cell.read(row)?.map(|number| !number.is_zero())),
         }
     }
 }
 
+/// Whether MySQL compares such numbers with a tolerance: FLOAT and DOUBLE with a fixed number of decimals.
+fn has_tolerance(kind: Kind, decimals: u8) -> bool {
+    matches!(kind, Kind::Float | Kind::Double) && decimals < 31
+}
+
 /// AND (`decisive`: false) or OR (true).
-fn decide(parts: &[Condition], decisive: bool, cells: Cells) -> Result<Option<bool>, SqlError> {
+fn decide(parts: &[Condition], decisive: bool, row: Located) -> Result<Option<bool>, SqlError> {
     let mut outcome = Some(!decisive);
     for part in parts {
-        match part.test(cells)? {
+        match part.test(row)? {
             Some(truth) if truth == decisive => return Ok(Some(decisive)),
             Some(_) => {}
             None => outcome = None,
@@ -268,8 +253,8 @@ fn decide(parts: &[Condition], decisive: bool, cells: Cells) -> Result<Option<bo
     Ok(outcome)
 }
 
-fn compare(comparison: Comparison, a: &Expr, b: &Expr, cells: Cells, rounded: bool) -> Result<Option<bool>, SqlError> {
-    let (Some(a), Some(b)) = (a.value(cells, rounded)?, b.value(cells, rounded)?) else { return Ok(None) };
+fn compare(comparison: Comparison, a: &Expr, b: &Expr, row: Located, rounded: bool) -> Result<Option<bool>, SqlError> {
+    let (Some(a), Some(b)) = (a.value(row, rounded)?, b.value(row, rounded)?) else { return Ok(None) };
     let ordering = Number::compare(a, b)?;
     Ok(Some(match comparison {
         Comparison::Eq => ordering.is_eq(),

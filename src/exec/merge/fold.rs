@@ -5,13 +5,15 @@
 //! in which rows come.
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::{Layout, RowWriter, Span};
 use crate::exec::merge::columns::{Columns, disagreement};
-use crate::exec::merge::compute::{Cells, Expr, NumberCell, Quotient, ValueOf};
+use crate::exec::merge::compute::{Expr, NumberCell, Quotient, ValueOf};
 use crate::exec::merge::kway::Row;
+use crate::exec::merge::layout::{Layout, Located};
 use crate::exec::merge::number::{Number, Operator, Output};
-use crate::exec::merge::order::{Key, Purpose};
+use crate::exec::merge::order::{Key, Purpose, weightless};
 use crate::plan::merge::{Aggregate, SortKey};
+use crate::wire::row::{Cell, RowWriter};
+use crate::wire::value::Value;
 
 /// The group that is being folded.
 #[derive(Debug)]
@@ -21,36 +23,65 @@ pub(super) struct Fold {
     computes: bool,
     open: bool,
     group: Vec<u8>,
-    /// The first row of the group: where any cell will do, its own does.
+    /// The first row of the group, for what no aggregate says.
     first: Vec<u8>,
-    first_spans: Vec<Span>,
-    spans: Vec<Span>,
     /// Aggregates added up, computed columns as in the first row.
     summed: Vec<u8>,
     folded: Vec<u8>,
+    cells: Vec<Cell>,
     key: Vec<u8>,
 }
 
 /// One column at work.
 #[derive(Debug)]
 enum Column {
-    Any,
-    Sum { cell: NumberCell, output: Output, sum: Option<Number> },
+    /// The first cell that is not NULL.
+    Any(Kept),
+    Sum {
+        cell: NumberCell,
+        output: Output,
+        sum: Option<Number>,
+    },
     Extreme(Extreme),
-    Bits { operator: BitOperator, cell: NumberCell, bits: u64 },
+    Bits {
+        operator: BitOperator,
+        cell: NumberCell,
+        bits: u64,
+    },
     Average(Quotient),
-    Compute { expr: Expr, output: Output },
+    Compute {
+        expr: Expr,
+        output: Output,
+    },
 }
 
 /// MIN or MAX.
 #[derive(Debug)]
 struct Extreme {
     key: Key,
-    /// The column that is shown.
-    column: usize,
-    /// What the best cell so far compares by; none before the first that is not NULL.
-    best: Option<Vec<u8>>,
-    cell: Vec<u8>,
+    /// What the best row so far compares by; empty before the first that is not NULL.
+    best: Vec<u8>,
+    /// The cell of this column in that row.
+    cell: Kept,
+}
+
+/// A cell that is kept, as it stood in its row; its room is used again.
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    null: bool,
+}
+
+impl Kept {
+    fn set(&mut self, raw: Option<&[u8]>) {
+        self.null = raw.is_none();
+        self.bytes.clear();
+        self.bytes.extend_from_slice(raw.unwrap_or_default());
+    }
+
+    fn raw(&self) -> Option<&[u8]> {
+        (!self.null).then_some(&self.bytes)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +106,9 @@ impl Fold {
             open: false,
             group: Vec::new(),
             first: Vec::new(),
-            first_spans: Vec::new(),
-            spans: Vec::new(),
             summed: Vec::new(),
             folded: Vec::new(),
+            cells: Vec::new(),
             key: Vec::new(),
         })
     }
@@ -89,12 +119,11 @@ impl Fold {
         let before = self.open && !same;
         let cut = if before { self.fold(layout)? } else { 0 };
         if !same {
-            self.begin(layout, row)?;
+            self.begin(row);
         }
-        layout.locate(row.bytes, layout.columns(), &mut self.spans)?;
-        let cells = Cells { format: layout.format(), row: row.bytes, spans: &self.spans };
-        for column in &mut self.columns {
-            column.absorb(cells, &mut self.key)?;
+        let located = layout.locate(row.bytes, layout.columns(), &mut self.cells)?;
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            column.absorb(index, located, &mut self.key)?;
         }
         Ok(before.then_some(Row { bytes: &self.folded, cut, group: &[] }))
     }
@@ -108,49 +137,53 @@ impl Fold {
         Ok(Some(Row { bytes: &self.folded, cut, group: &[] }))
     }
 
-    fn begin(&mut self, layout: &Layout, row: Row) -> Result<(), SqlError> {
+    fn begin(&mut self, row: Row) {
         self.open = true;
         self.group.clear();
         self.group.extend_from_slice(row.group);
-        self.first.clear();
-        self.first.extend_from_slice(row.bytes);
-        layout.locate(row.bytes, layout.columns(), &mut self.first_spans)?;
+        if self.computes {
+            self.first.clear();
+            self.first.extend_from_slice(row.bytes);
+        }
         self.columns.iter_mut().for_each(Column::begin);
-        Ok(())
     }
 
     /// Writes the row of the group, and says where its hidden columns begin.
     fn fold(&mut self, layout: &Layout) -> Result<usize, SqlError> {
-        let first = Cells { format: layout.format(), row: &self.first, spans: &self.first_spans };
-        let mut writer = RowWriter::new(layout, &mut self.summed);
-        for (index, column) in self.columns.iter().enumerate() {
-            column.write_sum(index, first, &mut writer)?;
-        }
-        layout.locate(&self.summed, layout.columns(), &mut self.spans)?;
+        self.folded.clear();
         if self.computes {
-            let summed = Cells { format: layout.format(), row: &self.summed, spans: &self.spans };
-            let mut writer = RowWriter::new(layout, &mut self.folded);
+            let first = layout.locate(&self.first, layout.columns(), &mut self.cells)?;
+            self.summed.clear();
+            let mut writer = layout.writer(&mut self.summed);
+            for (index, column) in self.columns.iter().enumerate() {
+                match column {
+                    Column::Average(_) | Column::Compute { .. } => put_cell(first.raw(index), &mut writer),
+                    summed => summed.write_sum(&mut writer)?,
+                }
+            }
+            let summed = layout.locate(&self.summed, layout.columns(), &mut self.cells)?;
+            let mut writer = layout.writer(&mut self.folded);
             for (index, column) in self.columns.iter().enumerate() {
                 column.write_computed(index, summed, &mut writer)?;
             }
-            layout.locate(&self.folded, layout.columns(), &mut self.spans)?;
         } else {
-            std::mem::swap(&mut self.summed, &mut self.folded);
+            let mut writer = layout.writer(&mut self.folded);
+            self.columns.iter().try_for_each(|column| column.write_sum(&mut writer))?;
         }
-        Ok(layout.cut(&self.folded, &self.spans))
+        Ok(layout.cut(layout.locate(&self.folded, layout.needed_to_cut(), &mut self.cells)?))
     }
 }
 
 impl Column {
     fn new(index: usize, aggregate: &Aggregate, columns: &Columns, value_of: &ValueOf) -> Result<Column, SqlError> {
         let number = || NumberCell::new(index, columns);
-        let output = || Output::new(&columns.defs()[index], columns.format());
+        let output = || Output::new(&columns.defs()[index]);
         let bits = |operator| Ok(Column::Bits { operator, cell: NumberCell::of_bits(index, columns)?, bits: 0 });
         match aggregate {
-            Aggregate::Any => Ok(Column::Any),
+            Aggregate::Any => Ok(Column::Any(Kept::default())),
             Aggregate::Sum => Ok(Column::Sum { cell: number()?, output: output()?, sum: None }),
-            Aggregate::Min(key) => Extreme::new(index, *key, false, columns).map(Column::Extreme),
-            Aggregate::Max(key) => Extreme::new(index, *key, true, columns).map(Column::Extreme),
+            Aggregate::Min(key) => Extreme::new(*key, false, columns).map(Column::Extreme),
+            Aggregate::Max(key) => Extreme::new(*key, true, columns).map(Column::Extreme),
             Aggregate::BitAnd => bits(BitOperator::And),
             Aggregate::BitOr => bits(BitOperator::Or),
             Aggregate::BitXor => bits(BitOperator::Xor),
@@ -172,28 +205,29 @@ impl Column {
 
     fn begin(&mut self) {
         match self {
-            Column::Any | Column::Average(_) | Column::Compute { .. } => {}
+            Column::Any(cell) => cell.set(None),
             Column::Sum { sum, .. } => *sum = None,
-            Column::Extreme(extreme) => extreme.best = None,
+            Column::Extreme(extreme) => extreme.best.clear(),
             Column::Bits { operator, bits, .. } => {
                 *bits = if matches!(operator, BitOperator::And) { u64::MAX } else { 0 };
             }
+            Column::Average(_) | Column::Compute { .. } => {}
         }
     }
 
-    fn absorb(&mut self, cells: Cells, scratch: &mut Vec<u8>) -> Result<(), SqlError> {
+    fn absorb(&mut self, index: usize, row: Located, scratch: &mut Vec<u8>) -> Result<(), SqlError> {
         match self {
-            Column::Any | Column::Average(_) | Column::Compute { .. } => {}
+            Column::Any(cell) if cell.null => cell.set(row.raw(index)),
             Column::Sum { cell, sum, .. } => {
-                *sum = match (*sum, cell.read(cells)?) {
+                *sum = match (*sum, cell.read(row)?) {
                     (Some(sum), Some(more)) => Some(Number::apply(Operator::Add, sum, more)?),
                     (sum, more) => sum.or(more),
                 };
             }
-            Column::Extreme(extreme) => extreme.absorb(cells, scratch)?,
+            Column::Extreme(extreme) => extreme.absorb(index, row, scratch)?,
             Column::Bits { operator, cell, bits } => {
                 // BIT_AND, BIT_OR and BIT_XOR are never NULL.
-                if let Some(Number::Int { value, .. }) = cell.read(cells)? {
+                if let Some(Number::Int { value, .. }) = cell.read(row)? {
                     match operator {
                         BitOperator::And => *bits &= value as u64,
                         BitOperator::Or => *bits |= value as u64,
@@ -201,64 +235,68 @@ impl Column {
                     }
                 }
             }
+            Column::Any(_) | Column::Average(_) | Column::Compute { .. } => {}
         }
         Ok(())
     }
 
-    /// The column in a row in which only aggregates count.
-    fn write_sum(&self, index: usize, first: Cells, writer: &mut RowWriter) -> Result<(), SqlError> {
+    /// The cell of a column that is not computed from others.
+    fn write_sum(&self, writer: &mut RowWriter) -> Result<(), SqlError> {
         match self {
-            Column::Any | Column::Average(_) | Column::Compute { .. } => writer.cell(first.raw(index)),
+            Column::Any(cell) => put_cell(cell.raw(), writer),
             Column::Sum { output, sum, .. } => output.write(*sum, writer)?,
-            Column::Extreme(extreme) => writer.cell(extreme.best.as_ref().map(|_| &extreme.cell[..])),
-            Column::Bits { bits, .. } => {
-                Output::BITS.write(Some(Number::Int { value: (*bits).into(), unsigned: true }), writer)?;
+            Column::Extreme(Extreme { best, cell, .. }) if !best.is_empty() => put_cell(cell.raw(), writer),
+            Column::Extreme(_) | Column::Average(_) | Column::Compute { .. } => writer.null(),
+            Column::Bits { cell, bits, .. } => {
+                writer.value(&Value::UInt(*bits), cell.shape())?;
             }
         }
         Ok(())
     }
 
-    /// The column in the finished row, given one with the aggregates.
-    fn write_computed(&self, index: usize, summed: Cells, writer: &mut RowWriter) -> Result<(), SqlError> {
-        match self {
-            Column::Average(average) => average.output().write(average.value(summed, true)?, writer),
-            Column::Compute { expr, output } => match expr.value(summed, true)? {
-                // Here the expression may have had a value for NULL, such as IFNULL(SUM(x), 0).
-                None => {
-                    writer.cell(summed.raw(index));
-                    Ok(())
-                }
-                number => output.write(number, writer),
-            },
-            Column::Any | Column::Sum { .. } | Column::Extreme(_) | Column::Bits { .. } => {
-                writer.cell(summed.raw(index));
+    /// The cell in the finished row, given one in which only aggregates count.
+    fn write_computed(&self, index: usize, summed: Located, writer: &mut RowWriter) -> Result<(), SqlError> {
+        let number = match self {
+            Column::Average(average) => return average.output().write(average.value(summed, true)?, writer),
+            Column::Compute { expr, output } => expr.value(summed, true)?.map(|number| (number, output)),
+            _ => None,
+        };
+        match number {
+            Some((number, output)) => output.write(Some(number), writer),
+            // An expression may have a value where an operand is NULL, such as IFNULL(SUM(x), 0): that of a target.
+            None => {
+                put_cell(summed.raw(index), writer);
                 Ok(())
             }
         }
     }
 }
 
+fn put_cell(raw: Option<&[u8]>, writer: &mut RowWriter) {
+    match raw {
+        Some(raw) => writer.raw(raw),
+        None => writer.null(),
+    }
+}
+
 impl Extreme {
-    fn new(column: usize, key: SortKey, greatest: bool, columns: &Columns) -> Result<Extreme, SqlError> {
+    fn new(key: SortKey, greatest: bool, columns: &Columns) -> Result<Extreme, SqlError> {
         // The least by the turned order is the greatest.
         let key = Key::new(&SortKey { desc: greatest, ..key }, columns, Purpose::Extreme)?;
-        Ok(Extreme { key, column, best: None, cell: Vec::new() })
+        Ok(Extreme { key, best: Vec::new(), cell: Kept::default() })
     }
 
-    fn absorb(&mut self, cells: Cells, scratch: &mut Vec<u8>) -> Result<(), SqlError> {
-        let Some(cell) = cells.raw(self.column) else { return Ok(()) };
-        if self.key.is_null(cells.row, cells.spans) {
-            return Ok(());
+    fn absorb(&mut self, column: usize, row: Located, scratch: &mut Vec<u8>) -> Result<(), SqlError> {
+        if self.key.is_null(row) {
+            // A value without a weight would be passed over.
+            return if row.is_null(column) { Ok(()) } else { Err(weightless()) };
         }
         scratch.clear();
-        self.key.put(cells.format, cells.row, cells.spans, true, scratch)?;
-        match &mut self.best {
-            Some(best) if *best <= *scratch => return Ok(()),
-            Some(best) => std::mem::swap(best, scratch),
-            None => self.best = Some(scratch.clone()),
+        self.key.put(row, true, scratch)?;
+        if self.best.is_empty() || *scratch < self.best {
+            std::mem::swap(&mut self.best, scratch);
+            self.cell.set(row.raw(column));
         }
-        self.cell.clear();
-        self.cell.extend_from_slice(cell);
         Ok(())
     }
 }

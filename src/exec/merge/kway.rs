@@ -4,9 +4,10 @@
 use std::cmp::Ordering;
 
 use crate::error::{Code, SqlError};
-use crate::exec::merge::cells::{Layout, Span};
+use crate::exec::merge::layout::Layout;
 use crate::exec::merge::order::Order;
 use crate::exec::merge::queue::Queue;
+use crate::wire::row::Cell;
 
 /// What is known of the next row.
 pub(super) enum Head<'a> {
@@ -51,7 +52,7 @@ pub(super) struct Sources {
 #[derive(Debug)]
 enum Sequence {
     /// As they come.
-    Arrival { queue: Queue, ended: Vec<bool>, open: usize, spans: Vec<Span> },
+    Arrival { queue: Queue, ended: Vec<bool>, open: usize, cells: Vec<Cell> },
     /// By key; of equal rows that of the first source comes first.
     Sorted(Sorted),
 }
@@ -62,7 +63,7 @@ impl Sources {
     pub(super) fn new(count: usize, order: Option<Order>, strict: bool, budget: usize) -> Sources {
         let sequence = match order {
             None => {
-                Sequence::Arrival { queue: Queue::default(), ended: vec![false; count], open: count, spans: Vec::new() }
+                Sequence::Arrival { queue: Queue::default(), ended: vec![false; count], open: count, cells: Vec::new() }
             }
             Some(order) => Sequence::Sorted(Sorted::new(count, order, strict)),
         };
@@ -114,10 +115,10 @@ impl Sources {
     /// The next row, if it is known.
     pub(super) fn head(&mut self, layout: &Layout) -> Result<Head<'_>, SqlError> {
         match &mut self.sequence {
-            Sequence::Arrival { queue, open, spans, .. } => match queue.front() {
+            Sequence::Arrival { queue, open, cells, .. } => match queue.front() {
                 Some(bytes) => {
-                    layout.locate(bytes, layout.needed_to_cut(), spans)?;
-                    Ok(Head::Row(Row { bytes, cut: layout.cut(bytes, spans), group: &[] }))
+                    let cut = layout.cut(layout.locate(bytes, layout.needed_to_cut(), cells)?);
+                    Ok(Head::Row(Row { bytes, cut, group: &[] }))
                 }
                 None if *open > 0 => Ok(Head::Unknown),
                 None => Ok(Head::End),
@@ -152,7 +153,7 @@ struct Sorted {
     inputs: Vec<Input>,
     tree: Tree,
     state: State,
-    spans: Vec<Span>,
+    cells: Vec<Cell>,
     scratch: Vec<u8>,
 }
 
@@ -196,7 +197,7 @@ impl Sorted {
     fn new(count: usize, order: Order, strict: bool) -> Sorted {
         let inputs: Vec<Input> = (0..count).map(|_| Input::default()).collect();
         let state = State::Gathering(0);
-        Sorted { order, strict, inputs, tree: Tree::new(count), state, spans: Vec::new(), scratch: Vec::new() }
+        Sorted { order, strict, inputs, tree: Tree::new(count), state, cells: Vec::new(), scratch: Vec::new() }
     }
 
     fn want(&self) -> Want {
@@ -262,9 +263,9 @@ impl Sorted {
             input.head = if input.ended { Stage::Past } else { Stage::Unknown };
             return Ok(input.ended);
         };
-        layout.locate(row, self.order.needs().max(layout.needed_to_cut()), &mut self.spans)?;
-        input.cut = layout.cut(row, &self.spans);
-        input.group = self.order.put(layout, row, &self.spans, &mut self.scratch)?;
+        let located = layout.locate(row, self.order.needs().max(layout.needed_to_cut()), &mut self.cells)?;
+        input.cut = layout.cut(located);
+        input.group = self.order.put(located, &mut self.scratch)?;
         // The first row comes behind the empty key.
         if self.strict && self.scratch < input.key {
             return Err(unsorted());

@@ -9,34 +9,34 @@
 //! Rows stay encoded. Only cells that are compared or computed with are read, and a row is copied once on its way in
 //! and once on its way out.
 
-mod cells;
 mod columns;
 mod combine;
 mod compute;
 mod fold;
 mod kind;
 mod kway;
+mod layout;
 mod number;
 mod order;
 mod queue;
 mod sort;
 mod tail;
 
-pub use cells::RowFormat;
 pub use compute::ValueOf;
 pub use kway::Want;
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::Layout;
 use crate::exec::merge::columns::Columns;
 use crate::exec::merge::combine::Combined;
 use crate::exec::merge::compute::Condition;
 use crate::exec::merge::kway::{Head, Sources};
+use crate::exec::merge::layout::Layout;
 use crate::exec::merge::order::Order;
 use crate::exec::merge::tail::Tail;
 use crate::plan::Window;
 use crate::plan::merge::Merge;
 use crate::wire::column::ColumnDef;
+use crate::wire::row::RowForm;
 
 /// What [`Merger::next`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +70,13 @@ impl Merger {
         merge: &Merge,
         window: Option<Window>,
         columns: &[ColumnDef],
-        format: RowFormat,
+        form: RowForm,
         sources: usize,
         budget: usize,
         value_of: &ValueOf,
     ) -> Result<Merger, SqlError> {
-        let columns = Columns::new(merge, columns, format)?;
-        let layout = Layout::new(format, columns.defs(), columns.visible());
+        let columns = Columns::new(merge, columns, form)?;
+        let layout = Layout::new(&columns);
         let (combined, group) = Combined::new(merge, &columns, value_of)?;
         let order = (!merge.order.is_empty()).then(|| Order::new(&merge.order, group, &columns)).transpose()?;
         let sources = Sources::new(sources, order, combined.needs_order(), budget);

@@ -4,12 +4,13 @@
 use std::cmp::Ordering;
 
 use crate::error::{Code, SqlError};
-use crate::exec::merge::cells::{RowFormat, RowWriter, malformed};
-use crate::exec::merge::columns::{NOT_FIXED, disagreement};
-use crate::exec::merge::kind::{self, Kind};
+use crate::exec::merge::columns::disagreement;
+use crate::exec::merge::kind::{Kind, malformed};
+use crate::value::Datum;
 use crate::value::decimal::{Decimal, Inexact, MAX_SCALE};
-use crate::value::{Datum, double};
 use crate::wire::column::ColumnDef;
+use crate::wire::row::RowWriter;
+use crate::wire::value::{Shape, Value};
 
 /// A number as MySQL computes with it.
 #[derive(Clone, Copy, Debug)]
@@ -32,20 +33,17 @@ pub(super) enum Operator {
 }
 
 impl Number {
-    /// The value of a cell that is not NULL.
-    pub(super) fn read(kind: Kind, format: RowFormat, value: &[u8]) -> Result<Number, SqlError> {
-        let number = match kind {
-            Kind::Signed => {
-                kind::signed(format, value).map(|value| Number::Int { value: value.into(), unsigned: false })
-            }
-            Kind::Unsigned => {
-                kind::unsigned(format, value).map(|value| Number::Int { value: value.into(), unsigned: true })
-            }
-            Kind::Decimal => Decimal::parse(value).map(Number::Decimal),
-            Kind::Float | Kind::Double => kind::double(format, value).map(Number::Double),
-            _ => None,
-        };
-        number.ok_or_else(malformed)
+    /// The value of a cell; none if NULL.
+    pub(super) fn read(kind: Kind, value: Value) -> Result<Option<Number>, SqlError> {
+        Ok(Some(match (kind, value) {
+            (_, Value::Null) => return Ok(None),
+            (_, Value::Int(value)) => Number::Int { value: value.into(), unsigned: false },
+            (_, Value::UInt(value)) => Number::Int { value: value.into(), unsigned: true },
+            (_, Value::Float(value)) if value.is_finite() => Number::Double(value.into()),
+            (_, Value::Double(value)) if value.is_finite() => Number::Double(value),
+            (Kind::Decimal, Value::Bytes(text)) => Number::Decimal(Decimal::parse(text).ok_or_else(malformed)?),
+            _ => return Err(malformed()),
+        }))
     }
 
     /// A literal or parameter; none: NULL.
@@ -165,68 +163,58 @@ pub(super) fn inexact(why: Inexact) -> SqlError {
 /// The type in which a computed number is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
-    pub(super) kind: Kind,
-    /// Bytes of a whole number.
-    width: u8,
-    /// Digits behind the point of a DECIMAL.
-    pub(super) decimals: u8,
+    kind: Kind,
+    shape: Shape,
 }
 
 impl Output {
-    /// BIGINT UNSIGNED.
-    pub(super) const BITS: Output = Output { kind: Kind::Unsigned, width: 8, decimals: 0 };
-
     /// The type of a column; refuses (1235) those in which nothing is computed.
-    pub(super) fn new(def: &ColumnDef, format: RowFormat) -> Result<Output, SqlError> {
-        let kind = Kind::of(def);
-        match kind {
-            Kind::Signed | Kind::Unsigned => {}
-            Kind::Decimal if def.decimals <= MAX_SCALE => {}
-            // Each server rounded already what it printed.
-            Kind::Double if format == RowFormat::Binary || def.decimals >= NOT_FIXED => {}
-            _ => return Err(uncomputable(def)),
+    pub(super) fn new(def: &ColumnDef) -> Result<Output, SqlError> {
+        match Kind::of(def) {
+            Kind::Decimal if def.decimals > MAX_SCALE => Err(uncomputable(def)),
+            kind @ (Kind::Integer | Kind::Decimal | Kind::Double) => Ok(Output { kind, shape: Shape::of(def) }),
+            _ => Err(uncomputable(def)),
         }
-        Ok(Output { kind, width: kind::integer_width(def.ty), decimals: def.decimals })
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        self.kind
+    }
+
+    /// Digits behind the point; 31 for a DOUBLE with as many as it needs.
+    pub(super) fn decimals(self) -> u8 {
+        self.shape.decimals
     }
 
     /// Writes a number as the next cell.
     pub(super) fn write(self, number: Option<Number>, writer: &mut RowWriter) -> Result<(), SqlError> {
-        let Some(number) = number else {
-            writer.cell(None);
-            return Ok(());
-        };
-        let text = writer.format() == RowFormat::Text;
         match (self.kind, number) {
-            (Kind::Double, number) => {
-                let number = number.to_double();
-                if !number.is_finite() {
-                    return Err(out_of_range("DOUBLE"));
-                }
-                match text {
-                    true => writer.prefixed(|out| double::write(number, out)),
-                    false => writer.fixed(&number.to_le_bytes()),
-                }
+            (_, None) => {
+                writer.null();
+                Ok(())
             }
-            (Kind::Decimal, number) => {
+            (Kind::Decimal, Some(number)) => {
                 let number = number.to_decimal()?.ok_or_else(disagreement)?;
-                let rounded = number.round(self.decimals).map_err(inexact)?;
-                writer.prefixed(|out| rounded.write(out));
+                let mut text = Vec::new();
+                number.round(self.decimals()).map_err(inexact)?.write(&mut text);
+                writer.bytes(&text);
+                Ok(())
             }
-            (kind, Number::Int { value, .. }) => {
-                let bits = 8 * u32::from(self.width);
-                let range =
-                    if kind == Kind::Unsigned { 0..1_i128 << bits } else { -(1 << (bits - 1))..1 << (bits - 1) };
-                if !range.contains(&value) {
-                    return Err(out_of_range(if kind == Kind::Unsigned { "BIGINT UNSIGNED" } else { "BIGINT" }));
-                }
-                match text {
-                    true => writer.prefixed(|out| out.extend_from_slice(value.to_string().as_bytes())),
-                    false => writer.fixed(&value.to_le_bytes()[..usize::from(self.width)]),
-                }
+            (Kind::Double, Some(number)) => match number.to_double() {
+                number if number.is_finite() => Ok(writer.value(&Value::Double(number), self.shape)?),
+                _ => Err(out_of_range("DOUBLE")),
+            },
+            (_, Some(Number::Int { value, .. })) => {
+                let name = if self.shape.is_unsigned() { "BIGINT UNSIGNED" } else { "BIGINT" };
+                let value = match self.shape.is_unsigned() {
+                    true => u64::try_from(value).map(Value::UInt),
+                    false => i64::try_from(value).map(Value::Int),
+                };
+                let fits = writer.value(&value.map_err(|_| out_of_range(name))?, self.shape);
+                fits.map_err(|_| out_of_range(name))
             }
-            _ => return Err(disagreement()),
+            (_, Some(_)) => Err(disagreement()),
         }
-        Ok(())
     }
 }
 

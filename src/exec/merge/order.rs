@@ -2,12 +2,13 @@
 //! It turns a row into bytes that compare as MySQL compares the rows; it holds no row.
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::{Layout, RowFormat, Span};
-use crate::exec::merge::columns::{Columns, NOT_FIXED, disagreement};
+use crate::exec::merge::columns::{Columns, disagreement};
 use crate::exec::merge::kind::Kind;
+use crate::exec::merge::layout::Located;
 use crate::plan::merge::{Aggregate, SortKey};
 use crate::value::sortable;
 use crate::wire::column::ColumnDef;
+use crate::wire::value::Shape;
 
 /// What a comparison is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,12 @@ pub(super) enum Purpose {
 /// One sort key over columns that are known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
+    /// The cell that is compared if this one is not NULL.
     value: usize,
-    /// The cell that is compared instead, if `value` is not NULL.
-    weight: Option<usize>,
+    /// The cell that is compared: the same, or its weight.
+    compared: usize,
     kind: Kind,
+    shape: Shape,
     desc: bool,
 }
 
@@ -33,9 +36,7 @@ impl Key {
     pub(super) fn new(key: &SortKey, columns: &Columns, purpose: Purpose) -> Result<Key, SqlError> {
         let value = columns.index(key.value)?;
         let def = &columns.defs()[value];
-        let kind = Kind::of(def);
-        let text = columns.format() == RowFormat::Text;
-        let weight = match (kind, key.weight) {
+        let weight = match (Kind::of(def), key.weight) {
             (Kind::Text, Some(weight)) => {
                 let weight = columns.index(weight)?;
                 if Kind::of(&columns.defs()[weight]) != Kind::Bytes {
@@ -45,53 +46,36 @@ impl Key {
             }
             (Kind::Text, None) => return Err(incomparable(def, "it is a string without collation weights")),
             (Kind::Opaque, _) => return Err(incomparable(def, "its type has no order that rows show")),
-            // DOUBLE(M,D) of a table is stored rounded to what is printed; a computed one is not.
-            (Kind::Float, _) if text && purpose == Purpose::Order => {
-                return Err(incomparable(
-                    def,
-                    "a FLOAT is printed with six digits only (a prepared statement gets all)",
-                ));
-            }
-            (Kind::Double, _)
-                if text && purpose == Purpose::Order && def.decimals < NOT_FIXED && def.org_table.is_empty() =>
-            {
-                return Err(incomparable(def, "it is printed rounded (a prepared statement gets all digits)"));
+            _ if purpose == Purpose::Order && !columns.is_exact(value) => {
+                return Err(incomparable(def, "its text has fewer digits than it (a prepared statement gets all)"));
             }
             _ => None,
         };
-        Ok(Key { value, weight, kind, desc: key.desc })
+        let compared = weight.unwrap_or(value);
+        let def = &columns.defs()[compared];
+        Ok(Key { value, compared, kind: Kind::of(def), shape: Shape::of(def), desc: key.desc })
     }
 
     /// The number of cells, from the first, that have to be located for this key.
     pub(super) fn needs(&self) -> usize {
-        self.value.max(self.weight.unwrap_or(0)) + 1
+        self.value.max(self.compared) + 1
     }
 
     /// Whether the value is NULL.
-    pub(super) fn is_null(&self, row: &[u8], spans: &[Span]) -> bool {
-        spans[self.value].value(row).is_none()
+    pub(super) fn is_null(&self, row: Located) -> bool {
+        row.is_null(self.value)
     }
 
-    /// Appends the bytes by which the row sorts as far as this key goes.
-    pub(super) fn put(
-        &self,
-        format: RowFormat,
-        row: &[u8],
-        spans: &[Span],
-        last: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SqlError> {
+    /// Appends the bytes by which the row sorts as far as this key goes; `last` says that nothing follows.
+    pub(super) fn put(&self, row: Located, last: bool, out: &mut Vec<u8>) -> Result<(), SqlError> {
         let start = out.len();
-        match spans[self.value].value(row) {
-            None => sortable::put_null(out),
-            Some(value) => {
-                let value = match self.weight {
-                    None => value,
-                    Some(weight) => spans[weight].value(row).ok_or_else(weightless)?,
-                };
-                sortable::put_some(out);
-                self.kind.sortable(format, value, last && !self.desc, out)?;
-            }
+        if row.is_null(self.value) {
+            sortable::put_null(out);
+        } else if row.is_null(self.compared) {
+            return Err(weightless());
+        } else {
+            sortable::put_some(out);
+            self.kind.sortable(row.value(self.compared, self.shape)?, last && !self.desc, out)?;
         }
         if self.desc {
             sortable::invert(out, start);
@@ -105,7 +89,7 @@ fn incomparable(def: &ColumnDef, why: &str) -> SqlError {
     SqlError::refuse(format!("Rows of several shards cannot be compared by column '{name}': {why}"))
 }
 
-fn weightless() -> SqlError {
+pub(super) fn weightless() -> SqlError {
     SqlError::refuse(
         "Rows of several shards cannot be compared by a string whose collation weights exceed max_allowed_packet of a server",
     )
@@ -149,17 +133,11 @@ impl Order {
     }
 
     /// Replaces `out` by the bytes by which the row sorts, and says how many of them tell its group.
-    pub(super) fn put(
-        &self,
-        layout: &Layout,
-        row: &[u8],
-        spans: &[Span],
-        out: &mut Vec<u8>,
-    ) -> Result<usize, SqlError> {
+    pub(super) fn put(&self, row: Located, out: &mut Vec<u8>) -> Result<usize, SqlError> {
         out.clear();
         let mut group = 0;
         for (index, key) in self.keys.iter().enumerate() {
-            key.put(layout.format(), row, spans, index + 1 == self.keys.len(), out)?;
+            key.put(row, index + 1 == self.keys.len(), out)?;
             if index + 1 == self.group {
                 group = out.len();
             }

@@ -2,9 +2,10 @@
 //! It knows what a row sorts by, and nothing else of it.
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::{Layout, Span};
 use crate::exec::merge::kway::Row;
+use crate::exec::merge::layout::Layout;
 use crate::exec::merge::order::Order;
+use crate::wire::row::Cell;
 
 /// Rows that are held until all have come; of equal ones, the first that came comes first.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Sort {
     entries: Vec<Entry>,
     /// Rows that do not come before this key are not among those wanted.
     bar: Option<Vec<u8>>,
-    spans: Vec<Span>,
+    cells: Vec<Cell>,
     key: Vec<u8>,
 }
 
@@ -51,14 +52,13 @@ impl Sort {
     /// Holds at most `budget` bytes; only the first `wanted` rows will be asked for.
     pub(super) fn new(order: Order, wanted: u64, budget: usize) -> Sort {
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        let (bytes, entries, spans, key) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Sort { order, wanted, budget, bytes, entries, bar: None, spans, key }
+        let (bytes, entries, cells, key) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Sort { order, wanted, budget, bytes, entries, bar: None, cells, key }
     }
 
     /// Takes a row.
     pub(super) fn push(&mut self, layout: &Layout, row: Row) -> Result<(), SqlError> {
-        layout.locate(row.bytes, self.order.needs(), &mut self.spans)?;
-        self.order.put(layout, row.bytes, &self.spans, &mut self.key)?;
+        self.order.put(layout.locate(row.bytes, self.order.needs(), &mut self.cells)?, &mut self.key)?;
         if self.bar.as_ref().is_some_and(|bar| self.key >= *bar) {
             return Ok(());
         }

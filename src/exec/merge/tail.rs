@@ -2,12 +2,13 @@
 //! It knows neither sources nor groups.
 
 use crate::error::SqlError;
-use crate::exec::merge::cells::{Layout, Span};
-use crate::exec::merge::compute::{Cells, Condition};
+use crate::exec::merge::compute::Condition;
 use crate::exec::merge::kway::Row;
+use crate::exec::merge::layout::Layout;
 use crate::exec::merge::order::Order;
 use crate::exec::merge::sort::{Sort, Sorted};
 use crate::plan::Window;
+use crate::wire::row::Cell;
 
 /// The end of a merge.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(super) struct Tail {
     having: Option<Condition>,
     sort: Sorting,
     window: Window,
-    spans: Vec<Span>,
+    cells: Vec<Cell>,
 }
 
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Tail {
         let window = window.unwrap_or(Window { skip: 0, take: u64::MAX });
         let wanted = window.skip.saturating_add(window.take);
         let sort = sort.map_or(Sorting::None, |order| Sorting::Holding(Box::new(Sort::new(order, wanted, budget))));
-        Tail { having, sort, window, spans: Vec::new() }
+        Tail { having, sort, window, cells: Vec::new() }
     }
 
     /// Whether the client has all the rows that it asked for.
@@ -53,8 +54,8 @@ impl Tail {
     /// Takes a row, and appends it to `out` if it is the next of the answer.
     pub(super) fn take(&mut self, layout: &Layout, row: Row, out: &mut Vec<u8>) -> Result<bool, SqlError> {
         if let Some(having) = &self.having {
-            layout.locate(row.bytes, layout.columns(), &mut self.spans)?;
-            if having.test(Cells { format: layout.format(), row: row.bytes, spans: &self.spans })? != Some(true) {
+            let located = layout.locate(row.bytes, layout.columns(), &mut self.cells)?;
+            if having.test(located)? != Some(true) {
                 return Ok(false);
             }
         }

@@ -6,15 +6,15 @@ mod property;
 mod speed;
 
 use crate::error::SqlError;
-use crate::exec::merge::{Merger, RowFormat, Step, Want};
+use crate::exec::merge::{Merger, Step, Want};
 use crate::plan::Window;
 use crate::plan::merge::{Aggregate, Cell, Combine, Merge, SortKey};
 use crate::plan::slot::Slot;
+use crate::value::Datum;
 use crate::value::decimal::Decimal;
-use crate::value::moment::Moment;
-use crate::value::{Datum, double, time};
 use crate::wire::column::{BINARY_CHARSET, ColumnDef, ColumnType, flags};
-use crate::wire::cursor::{Cursor, put_lenenc_bytes};
+use crate::wire::row::{self, RowForm, RowWriter, convert, split};
+use crate::wire::value::Shape;
 
 /// A statement's columns, one word each: `name:type`.
 #[derive(Clone)]
@@ -29,60 +29,36 @@ impl Columns {
         self.0.iter().map(|(name, ty)| definition(name, ty)).collect()
     }
 
-    /// Rows as `1|a|null` in one of the formats.
-    fn encode(&self, row: &str, format: RowFormat) -> Vec<u8> {
-        let cells: Vec<&str> = if self.0.is_empty() { Vec::new() } else { row.split('|').collect() };
+    fn shapes(&self) -> Vec<Shape> {
+        self.defs().iter().map(Shape::of).collect()
+    }
+
+    /// A row written as `1|a|null`.
+    fn encode(&self, row: &str, form: RowForm) -> Vec<u8> {
+        let cells: Vec<&str> = row.split('|').collect();
         assert_eq!(cells.len(), self.0.len(), "{row}");
-        match format {
-            RowFormat::Text => {
-                let mut out = Vec::new();
-                for cell in cells {
-                    if cell == "null" { out.push(0xFB) } else { put_lenenc_bytes(&mut out, cell.as_bytes()) }
-                }
-                out
-            }
-            RowFormat::Binary => {
-                let mut out = vec![0; 1 + (cells.len() + 9) / 8];
-                for (index, (cell, (_, ty))) in cells.iter().zip(&self.0).enumerate() {
-                    if *cell == "null" {
-                        out[1 + (index + 2) / 8] |= 1 << ((index + 2) % 8);
-                    } else {
-                        encode_binary(cell, ty, &mut out);
-                    }
-                }
-                out
-            }
+        let (mut text, mut out) = (Vec::new(), Vec::new());
+        let mut writer = RowWriter::new(&mut text, RowForm::Text, cells.len());
+        for cell in cells {
+            if cell == "null" { writer.null() } else { writer.bytes(cell.as_bytes()) }
         }
+        convert(&text, RowForm::Text, form, &self.shapes(), &mut Vec::new(), &mut out).unwrap();
+        out
     }
 
     /// The first `count` columns of a row.
-    fn decode(&self, row: &[u8], count: usize, format: RowFormat) -> String {
-        let mut cursor = Cursor::new("row", row);
-        let nulls = match format {
-            RowFormat::Text => &[][..],
-            RowFormat::Binary => &cursor.bytes(1 + (count + 9) / 8).unwrap()[1..],
-        };
-        let cell = |(index, (_, ty)): (usize, &(String, String))| {
-            let bit = index + 2;
-            let text = match format {
-                RowFormat::Text => cursor.lenenc_or_null().unwrap().map(text),
-                RowFormat::Binary if nulls[bit / 8] & 1 << (bit % 8) != 0 => None,
-                RowFormat::Binary => Some(decode_binary(&mut cursor, ty)),
-            };
-            text.unwrap_or_else(|| "null".to_owned())
-        };
-        let cells: Vec<String> = self.0.iter().take(count).enumerate().map(cell).collect();
-        cursor.end().unwrap();
-        cells.join("|")
+    fn decode(&self, row: &[u8], count: usize, form: RowForm) -> String {
+        let shapes = &self.shapes()[..count];
+        let (mut text, mut cells) = (Vec::new(), Vec::new());
+        convert(row, form, RowForm::Text, shapes, &mut cells, &mut text).unwrap();
+        split(&text, RowForm::Text, shapes, &mut cells).unwrap();
+        let show = |cell: &row::Cell| cell.content(&text).map_or("null".into(), String::from_utf8_lossy).into_owned();
+        cells.iter().map(show).collect::<Vec<_>>().join("|")
     }
 }
 
 fn own((name, ty): (&str, &str)) -> (String, String) {
     (name.to_owned(), ty.to_owned())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn definition<'a>(name: &'a str, ty: &str) -> ColumnDef<'a> {
@@ -108,8 +84,8 @@ fn definition<'a>(name: &'a str, ty: &str) -> ColumnDef<'a> {
         "double" => number(ColumnType::DOUBLE, false, 31),
         "double2" => number(ColumnType::DOUBLE, false, 2),
         "date" => number(ColumnType::DATE, false, 0),
-        "datetime" => number(ColumnType::DATETIME, false, 6),
-        "time" => number(ColumnType::TIME, false, 6),
+        "datetime" => number(ColumnType::DATETIME, false, 31),
+        "time" => number(ColumnType::TIME, false, 31),
         "bit" => number(ColumnType::BIT, true, 0),
         "bytes" => string(ColumnType::VAR_STRING, BINARY_CHARSET, flags::BINARY),
         "text" => string(ColumnType::VAR_STRING, 45, 0),
@@ -117,82 +93,6 @@ fn definition<'a>(name: &'a str, ty: &str) -> ColumnDef<'a> {
         "json" => string(ColumnType::JSON, BINARY_CHARSET, 0),
         "null" => string(ColumnType::NULL, BINARY_CHARSET, 0),
         _ => panic!("no such type: {ty}"),
-    }
-}
-
-fn encode_binary(cell: &str, ty: &str, out: &mut Vec<u8>) {
-    match ty {
-        "tiny" => out.extend(cell.parse::<i8>().unwrap().to_le_bytes()),
-        "int" => out.extend(cell.parse::<i32>().unwrap().to_le_bytes()),
-        "big" => out.extend(cell.parse::<i64>().unwrap().to_le_bytes()),
-        "ubig" => out.extend(cell.parse::<u64>().unwrap().to_le_bytes()),
-        "year" => out.extend(cell.parse::<u16>().unwrap().to_le_bytes()),
-        "float" => out.extend(cell.parse::<f32>().unwrap().to_le_bytes()),
-        "double" | "double2" => out.extend(cell.parse::<f64>().unwrap().to_le_bytes()),
-        "date" | "datetime" => {
-            let moment = Moment::parse(cell.as_bytes()).unwrap();
-            let year = moment.year.to_le_bytes();
-            let mut bytes = vec![year[0], year[1], moment.month, moment.day, moment.hour, moment.minute, moment.second];
-            bytes.extend(moment.micros.to_le_bytes());
-            let length = match (moment == Moment::default(), moment.is_midnight(), moment.micros) {
-                (true, ..) => 0,
-                (_, true, _) => 4,
-                (_, _, 0) => 7,
-                _ => 11,
-            };
-            put_lenenc_bytes(out, &bytes[..length]);
-        }
-        "time" => {
-            let span = time::parse(cell.as_bytes()).unwrap();
-            let (seconds, micros) = (span.unsigned_abs() / 1_000_000, (span.unsigned_abs() % 1_000_000) as u32);
-            let mut bytes = vec![u8::from(span < 0)];
-            bytes.extend(((seconds / 86_400) as u32).to_le_bytes());
-            bytes.extend([seconds / 3600 % 24, seconds / 60 % 60, seconds % 60].map(|part| part as u8));
-            bytes.extend(micros.to_le_bytes());
-            let length = match (span, micros) {
-                (0, _) => 0,
-                (_, 0) => 8,
-                _ => 12,
-            };
-            put_lenenc_bytes(out, &bytes[..length]);
-        }
-        _ => put_lenenc_bytes(out, cell.as_bytes()),
-    }
-}
-
-fn decode_binary(cursor: &mut Cursor, ty: &str) -> String {
-    match ty {
-        "tiny" => (cursor.u8().unwrap() as i8).to_string(),
-        "int" => (cursor.u32().unwrap() as i32).to_string(),
-        "big" => (cursor.u64().unwrap() as i64).to_string(),
-        "ubig" => cursor.u64().unwrap().to_string(),
-        "year" => format!("{:04}", cursor.u16().unwrap()),
-        "float" => f32::from_le_bytes(cursor.array().unwrap()).to_string(),
-        "double" | "double2" => {
-            let mut out = Vec::new();
-            double::write(f64::from_le_bytes(cursor.array().unwrap()), &mut out);
-            text(&out)
-        }
-        "date" | "datetime" => {
-            let b = cursor.lenenc_bytes().unwrap();
-            let at = |index: usize| b.get(index).copied().unwrap_or(0);
-            let micros = b.get(7..11).map_or(0, |b| u32::from_le_bytes(b.try_into().unwrap()));
-            let date = format!("{:04}-{:02}-{:02}", u16::from_le_bytes([at(0), at(1)]), at(2), at(3));
-            match (ty, micros) {
-                ("date", _) => date,
-                (_, 0) => format!("{date} {:02}:{:02}:{:02}", at(4), at(5), at(6)),
-                _ => format!("{date} {:02}:{:02}:{:02}.{micros:06}", at(4), at(5), at(6)),
-            }
-        }
-        "time" => {
-            let b = cursor.lenenc_bytes().unwrap();
-            let at = |index: usize| u32::from(b.get(index).copied().unwrap_or(0));
-            let micros = b.get(8..12).map_or(0, |b| u32::from_le_bytes(b.try_into().unwrap()));
-            let sign = if at(0) == 1 { "-" } else { "" };
-            let clock = format!("{sign}{:02}:{:02}:{:02}", at(1) * 24 + at(5), at(6), at(7));
-            if micros == 0 { clock } else { format!("{clock}.{micros:06}") }
-        }
-        _ => text(cursor.lenenc_bytes().unwrap()),
     }
 }
 
@@ -225,17 +125,17 @@ impl Case {
         Case { window: Some(Window { skip, take }), ..self }
     }
 
-    fn merger(&self, sources: usize, format: RowFormat) -> Result<Merger, SqlError> {
-        Merger::new(&self.merge, self.window, &self.columns.defs(), format, sources, self.budget, &literal_value)
+    fn merger(&self, sources: usize, form: RowForm) -> Result<Merger, SqlError> {
+        Merger::new(&self.merge, self.window, &self.columns.defs(), form, sources, self.budget, &literal_value)
     }
 
     /// The rows of the answer, given those of each source.
-    fn run(&self, sources: &[Vec<String>], format: RowFormat, arrival: &Arrival) -> Result<Vec<String>, SqlError> {
-        let mut merger = self.merger(sources.len(), format)?;
+    fn run(&self, sources: &[Vec<String>], form: RowForm, arrival: &Arrival) -> Result<Vec<String>, SqlError> {
+        let mut merger = self.merger(sources.len(), form)?;
         let mut feeds: Vec<_> = sources.iter().map(|rows| rows.iter()).collect();
         let mut ended = vec![false; sources.len()];
         let mut feed = |merger: &mut Merger, source: usize| match feeds[source].next() {
-            Some(row) => merger.row(source, &self.columns.encode(row, format)),
+            Some(row) => merger.row(source, &self.columns.encode(row, form)),
             None => {
                 ended[source] = true;
                 merger.end(source);
@@ -261,7 +161,7 @@ impl Case {
             }
             let mut out = b"kept".to_vec();
             match merger.next(&mut out)? {
-                Step::Row => answer.push(self.columns.decode(&out[4..], merger.visible(), format)),
+                Step::Row => answer.push(self.columns.decode(&out[4..], merger.visible(), form)),
                 Step::Finished => break,
                 Step::NeedInput => {
                     let source = match merger.want() {
@@ -283,10 +183,10 @@ impl Case {
     /// The answer to literal rows, which has to be the same in both formats and however they arrive.
     fn answer(&self, sources: &str) -> Result<Vec<String>, SqlError> {
         let sources = shards(sources);
-        let first = self.run(&sources, RowFormat::Text, &Arrival::Wanted);
-        for format in [RowFormat::Text, RowFormat::Binary] {
+        let first = self.run(&sources, RowForm::Text, &Arrival::Wanted);
+        for form in [RowForm::Text, RowForm::Binary] {
             for arrival in [Arrival::Wanted, Arrival::Early, Arrival::Random(vec![0, 3, 1, 6, 9, 2, 4, 12])] {
-                assert_eq!(self.run(&sources, format, &arrival), first, "{format:?} {arrival:?}");
+                assert_eq!(self.run(&sources, form, &arrival), first, "{form:?} {arrival:?}");
             }
         }
         first

@@ -85,8 +85,8 @@ fn arrival() -> impl Strategy<Value = Arrival> {
     ]
 }
 
-fn format() -> impl Strategy<Value = RowFormat> {
-    prop_oneof![Just(RowFormat::Text), Just(RowFormat::Binary)]
+fn form() -> impl Strategy<Value = RowForm> {
+    prop_oneof![Just(RowForm::Text), Just(RowForm::Binary)]
 }
 
 /// Each source sorted by the keys, its rows numbered through all sources.
@@ -117,7 +117,7 @@ fn visible(row: &str) -> String {
 proptest! {
     #[test]
     fn merging_sorted_chunks_is_sorting_the_whole(
-        sources in sources(), keys in keys(), format in format(), arrival in arrival(), window in any::<Option<(u8, u8)>>(),
+        sources in sources(), keys in keys(), form in form(), arrival in arrival(), window in any::<Option<(u8, u8)>>(),
     ) {
         let sources = sorted(&sources, &keys);
         let mut whole: Vec<_> = sources.concat();
@@ -125,12 +125,12 @@ proptest! {
         let (skip, take) = window.map_or((0, usize::MAX), |(skip, take)| (usize::from(skip) % 20, usize::from(take) % 20));
         let expected: Vec<_> = whole.iter().skip(skip).take(take).map(|(_, row)| visible(row)).collect();
         let case = Case::new(COLUMNS, Merge { hidden: 1, ..by(&sort_keys(&keys)) }).window(skip as u64, take as u64);
-        prop_assert_eq!(case.run(&texts(&sources), format, &arrival).unwrap(), expected);
+        prop_assert_eq!(case.run(&texts(&sources), form, &arrival).unwrap(), expected);
     }
 
     #[test]
     fn of_equal_rows_the_first_stays(
-        sources in sources(), keys in keys(), format in format(), arrival in arrival(),
+        sources in sources(), keys in keys(), form in form(), arrival in arrival(),
     ) {
         let sources = sorted(&sources, &keys);
         let mut whole: Vec<_> = sources.concat();
@@ -138,12 +138,12 @@ proptest! {
         whole.dedup_by(|(later, _), (first, _)| later.compare(first, &keys).is_eq());
         let expected: Vec<_> = whole.iter().map(|(_, row)| visible(row)).collect();
         let case = Case::new(COLUMNS, Merge { hidden: 1, ..distinct(&sort_keys(&keys)) });
-        prop_assert_eq!(case.run(&texts(&sources), format, &arrival).unwrap(), expected);
+        prop_assert_eq!(case.run(&texts(&sources), form, &arrival).unwrap(), expected);
     }
 
     #[test]
     fn a_sort_of_merged_rows_is_a_sort_of_the_whole(
-        sources in sources(), keys in keys(), sort in keys(), format in format(), arrival in arrival(), take in 0..20_u64,
+        sources in sources(), keys in keys(), sort in keys(), form in form(), arrival in arrival(), take in 0..20_u64,
     ) {
         let sources = sorted(&sources, &keys);
         let mut whole: Vec<_> = sources.concat();
@@ -152,7 +152,7 @@ proptest! {
         let expected: Vec<_> = whole.iter().take(take as usize).map(|(_, row)| visible(row)).collect();
         let merge = Merge { hidden: 1, sort: sort_keys(&sort).into(), ..by(&sort_keys(&keys)) };
         let case = Case::new(COLUMNS, merge).window(0, take);
-        prop_assert_eq!(case.run(&texts(&sources), format, &arrival).unwrap(), expected);
+        prop_assert_eq!(case.run(&texts(&sources), form, &arrival).unwrap(), expected);
     }
 
     #[test]
@@ -163,12 +163,12 @@ proptest! {
         let expected: Vec<_> = whole.iter().skip(skip).take(take).map(|(_, row)| (*row).clone()).collect();
         let merge = Merge { sort: [asc(1)].into(), ..Merge::default() };
         let case = Case::new("id:int number:int", merge).window(skip as u64, take as u64);
-        prop_assert_eq!(case.run(&[rows], RowFormat::Text, &Arrival::Wanted).unwrap(), expected);
+        prop_assert_eq!(case.run(&[rows], RowForm::Text, &Arrival::Wanted).unwrap(), expected);
     }
 
     #[test]
     fn folding_chunks_is_folding_the_whole(
-        sources in sources(), keyed in any::<bool>(), format in format(), arrival in arrival(),
+        sources in sources(), keyed in any::<bool>(), form in form(), arrival in arrival(),
     ) {
         let group = |values: &Values| if keyed { values.upper() } else { None };
         let whole = Group::all(sources.concat(), group);
@@ -190,17 +190,17 @@ proptest! {
         let group_keys = [SortKey { value: Cell::Hidden(0), weight: None, desc: false }];
         let merge = Merge { hidden: 1, ..fold(if keyed { &group_keys } else { &[] }, &aggregates) };
         let case = Case::new("rows:big n:big sum:dec2 least:int most:int bits:ubig avg:dec6 group:bytes", merge);
-        prop_assert_eq!(case.run(&chunks, format, &arrival).unwrap(), expected);
+        prop_assert_eq!(case.run(&chunks, form, &arrival).unwrap(), expected);
     }
 
     #[test]
     fn arbitrary_bytes_are_an_error_or_an_answer(
-        row in prop::collection::vec(any::<u8>(), 0..40), format in format(), folded in any::<bool>(),
+        row in prop::collection::vec(any::<u8>(), 0..40), form in form(), folded in any::<bool>(),
     ) {
         let keys = sort_keys(&[(3, false), (1, true), (2, false)]);
         let any = [Aggregate::Any, Aggregate::Sum, Aggregate::Sum, Aggregate::Any, Aggregate::Any];
         let merge = Merge { hidden: 1, ..if folded { fold(&keys, &any) } else { by(&keys) } };
-        let mut merger = Case::new(COLUMNS, merge).merger(1, format).unwrap();
+        let mut merger = Case::new(COLUMNS, merge).merger(1, form).unwrap();
         merger.row(0, &row).unwrap();
         merger.end(0);
         let mut out = Vec::new();
