@@ -140,6 +140,8 @@ pub struct Select {
     pub having_span: Option<Span>,
     /// The WINDOW clause was written.
     pub named_windows: bool,
+    /// The expressions in the WINDOW clause.
+    pub windows: Vec<Expr>,
     /// The whole SELECT.
     pub span: Span,
 }
@@ -386,7 +388,8 @@ pub enum Expr {
 pub struct Function {
     /// Upper-case name.
     pub name: String,
-    /// Arguments; `COUNT(*)` has none and sets `star`.
+    /// Arguments; `COUNT(*)` has none and sets `star`. Behind them, if `ordered` or `over` is set, stand the
+    /// expressions of ORDER BY and OVER, so that no column is overlooked.
     pub args: Vec<Expr>,
     /// `*` was the argument.
     pub star: bool,
@@ -511,10 +514,14 @@ pub struct Insert {
     pub source: InsertSource,
     /// `AS new(a, b)` behind VALUES: the row alias.
     pub row_alias: Option<Ident>,
+    /// The columns' aliases behind the row alias.
+    pub row_alias_columns: Vec<Ident>,
     /// ON DUPLICATE KEY UPDATE.
     pub on_duplicate: Vec<Assignment>,
     /// RETURNING was written (MariaDB).
     pub returning: bool,
+    /// What it returns.
+    pub returning_items: Vec<SelectItem>,
     /// The whole statement.
     pub span: Span,
 }
@@ -579,6 +586,8 @@ pub struct Delete {
     pub limit: Option<Limit>,
     /// RETURNING was written (MariaDB).
     pub returning: bool,
+    /// What it returns.
+    pub returning_items: Vec<SelectItem>,
     /// The whole statement.
     pub span: Span,
 }

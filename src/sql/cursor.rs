@@ -5,7 +5,7 @@ use crate::error::SqlError;
 use crate::sql::ast::{Ident, LiteralKind, ObjectName, Span};
 use crate::sql::lex::{Lexer, Punct, Token, TokenKind};
 use crate::sql::words::is_reserved;
-use crate::sql::{Facts, SqlMode, TextCharset, syntax_error};
+use crate::sql::{Facts, SqlMode, TextCharset};
 
 /// The tokens of one statement and a place among them.
 #[derive(Clone)]
@@ -233,11 +233,6 @@ impl<'a> Cursor<'a> {
         let value = std::str::from_utf8(self.text(token)).ok()?.parse().ok()?;
         self.at += 1;
         Some(value)
-    }
-
-    /// Error 1064 at the next token.
-    pub(crate) fn syntax_error(&self) -> SqlError {
-        syntax_error(self.sql, self.start())
     }
 }
 

@@ -8,8 +8,10 @@ mod cursor;
 pub mod head;
 pub mod lex;
 pub mod literal;
+pub mod parse;
 pub mod scan;
 pub mod splice;
+pub mod walk;
 mod words;
 
 pub use scan::Scan;

@@ -79,7 +79,7 @@ fn start_transaction(cursor: &mut Cursor<'_>) -> Option<Head> {
         } else {
             read_only = Some(access_mode(cursor)?);
         }
-        if !cursor.at_end() && !(cursor.eat_punct(Punct::Comma) && !cursor.at_end()) {
+        if !cursor.at_end() && (!cursor.eat_punct(Punct::Comma) || cursor.at_end()) {
             return None;
         }
     }
