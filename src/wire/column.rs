@@ -213,3 +213,49 @@ impl<'a> ColumnDef<'a> {
         self.flags & flags::UNSIGNED != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Definitions from real servers are read and written in `response`, from captures.
+
+    #[test]
+    fn names_are_replaced_and_nothing_else() {
+        let physical = b"\x03def\x06shop_3\x08users_03\x08users_03\x02id\x02id\x0C\x3F\0\x14\0\0\0\x08\x03\x42\0\0\0";
+        let column = ColumnDef::decode(physical).unwrap();
+        assert_eq!((column.name, column.ty, column.length), (&b"id"[..], ColumnType::LONGLONG, 20));
+        let mut logical = Vec::new();
+        ColumnDef { schema: b"shop", table: b"u", org_table: b"users", ..column }.encode(&mut logical);
+        assert_eq!(logical, b"\x03def\x04shop\x01u\x05users\x02id\x02id\x0C\x3F\0\x14\0\0\0\x08\x03\x42\0\0\0");
+        for cut in 0..physical.len() {
+            assert!(ColumnDef::decode(&physical[..cut]).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written(
+            names in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 6),
+            charset: u16, length: u32, ty: u8, flags: u16, decimals: u8,
+            default in proptest::option::of(proptest::option::of(proptest::collection::vec(any::<u8>(), 0..9))),
+        ) {
+            let column = ColumnDef {
+                catalog: &names[0], schema: &names[1], table: &names[2], org_table: &names[3], name: &names[4],
+                org_name: &names[5], charset, length, ty: ColumnType(ty), flags, decimals,
+                default: default.as_ref().map(|text| text.as_deref()),
+            };
+            let mut out = Vec::new();
+            column.encode(&mut out);
+            prop_assert_eq!(ColumnDef::decode(&out).unwrap(), column);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = ColumnDef::decode(&bytes);
+        }
+    }
+}

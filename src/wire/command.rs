@@ -208,3 +208,74 @@ fn put(out: &mut Vec<u8>, code: u8, parts: &[&[u8]]) {
         out.extend_from_slice(part);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn commands_and_their_bytes() {
+        let execute = Execute { statement: 1, flags: 1, params: b"\0\x01\x0F\0\x03foo" };
+        for (command, bytes) in [
+            (Command::Quit, &b"\x01"[..]),
+            (Command::InitDb(b"shop"), b"\x02shop"),
+            (Command::Query(b"SELECT 1"), b"\x03SELECT 1"),
+            (Command::FieldList { table: b"t", wildcard: b"a%" }, b"\x04t\0a%"),
+            (Command::Statistics, b"\x09"),
+            (Command::ProcessKill(258), b"\x0C\x02\x01\0\0"),
+            (Command::Debug, b"\x0D"),
+            (Command::Ping, b"\x0E"),
+            (Command::ChangeUser(b"rest"), b"\x11rest"),
+            (Command::StmtPrepare(b"SELECT ?"), b"\x16SELECT ?"),
+            (Command::StmtExecute(execute), b"\x17\x01\0\0\0\x01\x01\0\0\0\0\x01\x0F\0\x03foo"),
+            (Command::StmtSendLongData { statement: 1, param: 2, data: b"abc" }, b"\x18\x01\0\0\0\x02\0abc"),
+            (Command::StmtClose(1), b"\x19\x01\0\0\0"),
+            (Command::StmtReset(1), b"\x1A\x01\0\0\0"),
+            (Command::SetOption { multi_statements: true }, b"\x1B\0\0"),
+            (Command::SetOption { multi_statements: false }, b"\x1B\x01\0"),
+            (Command::StmtFetch { statement: 1, rows: 10 }, b"\x1C\x01\0\0\0\x0A\0\0\0"),
+            (Command::ResetConnection, b"\x1F"),
+            (Command::Unknown(0x12), b"\x12"),
+        ] {
+            assert_eq!(Command::decode(bytes).unwrap(), command);
+            let mut out = Vec::new();
+            command.encode(&mut out);
+            assert_eq!(out, bytes);
+        }
+    }
+
+    #[test]
+    fn fields_must_be_there_and_nothing_behind() {
+        for bytes in [
+            &b""[..],
+            b"\x0C\x01\0\0",
+            b"\x0C\x01\0\0\0\0",
+            b"\x17\x01\0\0\0\0\x01\0\0",
+            b"\x18\x01\0\0\0\0",
+            b"\x19\x01\0\0",
+            b"\x19\x01\0\0\0\0",
+            b"\x1A\x01\0\0\0\0",
+            b"\x1B\x02\0",
+            b"\x1B\0",
+            b"\x1C\x01\0\0\0\x0A\0\0",
+            b"\x1C\x01\0\0\0\x0A\0\0\0\0",
+        ] {
+            assert!(Command::decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written(bytes in proptest::collection::vec(any::<u8>(), 0..40), code in 0..0x21u8) {
+            let bytes = [&[code], &bytes[..]].concat();
+            if let Ok(command) = Command::decode(&bytes) {
+                let mut out = Vec::new();
+                command.encode(&mut out);
+                prop_assert_eq!(Command::decode(&out).unwrap(), command);
+            }
+        }
+    }
+}

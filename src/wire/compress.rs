@@ -33,6 +33,11 @@ impl Compression {
         self.start < self.received.len()
     }
 
+    /// The number of the next packet, whichever side sends it.
+    pub(crate) fn sequence(&self) -> u8 {
+        self.sequence
+    }
+
     /// Decompresses the first packet received behind `plain`; false if it is not there as a whole.
     ///
     /// One packet at a time, so that the number to answer by is that of the command which is read.

@@ -312,3 +312,150 @@ pub(crate) mod sha2 {
     /// The password is needed.
     pub(crate) const FULL: u8 = 4;
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MYSQL_GREETING: &str = "\
+        0a392e372e342d32002b0100005f2a494b4d4c702d00ffffff0200ffdf15000000000000000000006b16585a5a745b470939725500\
+        63616368696e675f736861325f70617373776f726400";
+    const MARIADB_GREETING: &str = "\
+        0a352e352e352d31302e31312e31392d4d6172696144422d302b6465623132753100160000005f2d5e71402d5b6400fef7080200ff\
+        81150000000000001d0000006755562f266e7a3d5c38452f006d7973716c5f6e61746976655f70617373776f726400";
+    const MYSQL_LOGIN: &str = "\
+        8da2bf1900000001ff0000000000000000000000000000000000000000000000750020435054b66407e82eed31a6a576a3c8a88cb8\
+        5ce326af3747b3550f6bb1ad9eea740063616368696e675f736861325f70617373776f72640071045f7069640438313537095f706c\
+        6174666f726d067838365f3634035f6f73054c696e75780c5f636c69656e745f6e616d65086c69626d7973716c076f735f75736572\
+        04726f6f740f5f636c69656e745f76657273696f6e05392e372e340c70726f6772616d5f6e616d65056d7973716c";
+    const MARIADB_LOGIN: &str = "\
+        8da2bf0000001000210000000000000000000000000000000000000000000000750020b30e3488d91ff75af5131cb78a1369b928e5\
+        807dfc9d0ab1852d22127ff2c3dc740063616368696e675f736861325f70617373776f7264007f035f6f73054c696e75780c5f636c\
+        69656e745f6e616d650a6c69626d617269616462045f7069640531353037340f5f636c69656e745f76657273696f6e06332e332e32\
+        30095f706c6174666f726d067838365f36340c70726f6772616d5f6e616d65056d7973716c0c5f7365727665725f686f7374093132\
+        372e302e302e31";
+    const SSL_REQUEST: &str = "8daabf1900000001ff0000000000000000000000000000000000000000000000";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let hex: String = hex.split_whitespace().collect();
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    }
+
+    fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(&mut out);
+        out
+    }
+
+    #[test]
+    fn greetings_of_real_servers() {
+        let mysql = bytes(MYSQL_GREETING);
+        let greeting = Greeting::decode(&mysql).unwrap();
+        assert_eq!((greeting.version, greeting.thread_id, greeting.collation), (&b"9.7.4-2"[..], 299, 255));
+        assert_eq!(greeting.plugin, b"caching_sha2_password");
+        assert_eq!(&greeting.scramble, b"_*IKMLp-k\x16XZZt[G\x099rU");
+        assert!(greeting.capabilities.has(Capabilities::QUERY_ATTRIBUTES | Capabilities::DEPRECATE_EOF));
+        assert_eq!(encoded(|out| greeting.encode(out)), mysql);
+
+        let mariadb = bytes(MARIADB_GREETING);
+        let greeting = Greeting::decode(&mariadb).unwrap();
+        assert_eq!((greeting.version, greeting.thread_id), (&b"5.5.5-10.11.19-MariaDB-0+deb12u1"[..], 22));
+        assert_eq!(greeting.plugin, b"mysql_native_password");
+        assert!(!greeting.capabilities.has(Capabilities::LONG_PASSWORD));
+        assert!(greeting.capabilities.has(Capabilities::SESSION_TRACK));
+        for cut in 0..mysql.len() - 23 {
+            assert!(Greeting::decode(&mysql[..cut]).is_err());
+        }
+        assert!(Greeting::decode(&[&[9], &mysql[1..]].concat()).is_err());
+    }
+
+    #[test]
+    fn logins_of_real_clients() {
+        let mysql = bytes(MYSQL_LOGIN);
+        let login = LoginRequest::decode(&mysql).unwrap();
+        assert_eq!((login.user, login.schema, login.plugin), (&b"u"[..], &b"t"[..], &b"caching_sha2_password"[..]));
+        assert_eq!((login.head.collation, login.head.max_packet, login.auth.len()), (255, 1 << 24, 32));
+        let attributes: Vec<_> = Attributes::new(login.attributes).collect();
+        assert_eq!(attributes.len(), 7);
+        assert_eq!(attributes[6], (&b"program_name"[..], &b"mysql"[..]));
+        assert_eq!(encoded(|out| login.encode(out)), mysql);
+        // Every cut is malformed, but where an optional last field is missing as a whole.
+        let optional = mysql.len() - login.attributes.len() - 1;
+        for cut in (0..optional - 24).chain(optional + 1..mysql.len()) {
+            assert!(LoginRequest::decode(&mysql[..cut]).is_err(), "{cut}");
+        }
+
+        let mariadb = bytes(MARIADB_LOGIN);
+        let login = LoginRequest::decode(&mariadb).unwrap();
+        assert_eq!((login.user, login.head.collation), (&b"u"[..], 33));
+        assert_eq!(encoded(|out| login.encode(out)), mariadb);
+    }
+
+    #[test]
+    fn a_request_for_tls_is_the_head_of_a_login() {
+        let request = bytes(SSL_REQUEST);
+        let head = LoginHead::decode(&request).unwrap();
+        assert!(head.capabilities.has(Capabilities::SSL));
+        assert_eq!(encoded(|out| head.encode(out)), request);
+        assert_eq!(request.len(), LOGIN_HEAD);
+    }
+
+    #[test]
+    fn old_forms_of_the_login() {
+        // Without PLUGIN_AUTH_LENENC the answer has one byte of length; without SECURE_CONNECTION it ends with zero.
+        let head = |capabilities: Capabilities| LoginHead { capabilities, max_packet: 1, collation: 8 };
+        let base = Capabilities::PROTOCOL_41 | Capabilities::CONNECT_WITH_DB;
+        let mut old = encoded(|out| head(base).encode(out));
+        old.extend(b"me\0answer\0shop");
+        let login = LoginRequest::decode(&old).unwrap();
+        assert_eq!((login.user, login.auth, login.schema), (&b"me"[..], &b"answer"[..], &b"shop"[..]));
+        let mut old = encoded(|out| head(base | Capabilities::SECURE_CONNECTION).encode(out));
+        old.extend(b"me\0\x06answershop\0");
+        let login = LoginRequest::decode(&old).unwrap();
+        assert_eq!((login.user, login.auth, login.schema), (&b"me"[..], &b"answer"[..], &b"shop"[..]));
+        assert!(LoginRequest::decode(&encoded(|out| head(Capabilities::NONE).encode(out))).is_err());
+    }
+
+    #[test]
+    fn changes_of_the_user() {
+        let all = Capabilities::PLUGIN_AUTH | Capabilities::CONNECT_ATTRS;
+        let full = b"you\0\x05scram\0\xFF\0mysql_native_password\0\x04\x01a\x01b";
+        let change = ChangeUser::decode(full, all).unwrap();
+        assert_eq!((change.user, change.auth, change.schema), (&b"you"[..], &b"scram"[..], &b""[..]));
+        assert_eq!((change.collation, change.plugin), (Some(255), &b"mysql_native_password"[..]));
+        assert_eq!(Attributes::new(change.attributes).collect::<Vec<_>>(), [(&b"a"[..], &b"b"[..])]);
+        assert_eq!(encoded(|out| change.encode(all, out)), full);
+        let short = b"you\0\0shop\0";
+        let change = ChangeUser::decode(short, all).unwrap();
+        assert_eq!((change.auth, change.schema, change.collation), (&b""[..], &b"shop"[..], None));
+        assert_eq!(encoded(|out| change.encode(all, out)), short);
+        assert!(ChangeUser::decode(b"you\0\x09short", all).is_err());
+    }
+
+    #[test]
+    fn a_switch_of_the_plugin() {
+        let packet = b"\xFEmysql_native_password\0abcdefghijklmnopqrst\0";
+        let switch = AuthSwitch::decode(packet).unwrap();
+        assert_eq!((switch.plugin, switch.data), (&b"mysql_native_password"[..], &b"abcdefghijklmnopqrst"[..]));
+        assert_eq!(encoded(|out| switch.encode(out)), packet);
+        // The old form, without a name, asks for a plugin that nobody should use any more.
+        assert!(AuthSwitch::decode(b"\xFE").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120), capabilities: u32) {
+            let capabilities = Capabilities(capabilities);
+            let _ = Greeting::decode(&bytes);
+            let _ = LoginHead::decode(&bytes);
+            let _ = LoginRequest::decode(&bytes);
+            let _ = LoginRequest::decode(&[&capabilities.0.to_le_bytes()[..], &bytes].concat());
+            let _ = ChangeUser::decode(&bytes, capabilities);
+            let _ = AuthSwitch::decode(&bytes);
+            let _ = Attributes::new(&bytes).count();
+        }
+    }
+}

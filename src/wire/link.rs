@@ -236,7 +236,7 @@ impl Link {
         self.held = self.start;
         loop {
             if let (Some(_), Some(&number)) = (&self.compression, self.buffered().get(3)) {
-                // Under compression clients number frames as they like; the number that counts is the outer one.
+                // Under compression clients number frames as they like, and expect answers numbered like packets.
                 self.sequence = number;
             }
             match Found::first(self.buffered(), self.sequence, self.max_packet)? {
@@ -287,7 +287,10 @@ impl Link {
             let end = (from + MAX_FRAME).min(payload + len + frame * HEADER);
             self.inbound.copy_within(from..end, to);
         }
-        self.sequence = self.sequence.wrapping_add((frames % 256) as u8);
+        self.sequence = match &self.compression {
+            None => self.sequence.wrapping_add((frames % 256) as u8),
+            Some(compression) => compression.sequence(),
+        };
         self.held = payload;
         self.start += len + frames * HEADER;
         Packet { at: self.base + payload as u64, len }

@@ -319,3 +319,107 @@ impl PrepareOk {
         out.extend_from_slice(&self.warnings.to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    // Packets of real servers are read and written in `response`, from captures.
+
+    #[test]
+    fn an_error_without_a_state_comes_before_the_login() {
+        let err = ErrPacket::decode(b"\xFF\x10\x04Too many connections").unwrap();
+        assert_eq!((err.errno, &err.state, err.message), (1040, b"HY000", &b"Too many connections"[..]));
+        let mut out = Vec::new();
+        put_error(&mut out, &err.to_sql_error());
+        assert_eq!(out, b"\xFF\x10\x04#HY000Too many connections");
+        assert!(ErrPacket::decode(b"\xFF\x10\x04#HY0").is_err());
+    }
+
+    #[test]
+    fn the_end_of_rows_has_two_forms() {
+        let ok = OkPacket { warnings: 3, status: Status::AUTOCOMMIT, ..OkPacket::default() };
+        for (capabilities, bytes) in
+            [(Capabilities::NONE, &b"\xFE\x03\0\x02\0"[..]), (Capabilities::DEPRECATE_EOF, b"\xFE\0\0\x02\0\x03\0")]
+        {
+            let mut out = Vec::new();
+            ok.encode_end(capabilities, &mut out);
+            assert_eq!(out, bytes);
+        }
+    }
+
+    #[test]
+    fn changes_are_told_only_to_who_can_hear_them() {
+        let mut changes = Vec::new();
+        put_session_change(&mut changes, SessionChange::Schema(b"shop"));
+        let ok = OkPacket { session_state: &changes, info: b"done", ..OkPacket::default() };
+        let (mut deaf, mut told) = (Vec::new(), Vec::new());
+        ok.encode(Capabilities::NONE, &mut deaf);
+        assert_eq!(deaf, b"\0\0\0\0\0\0\0done");
+        ok.encode(Capabilities::SESSION_TRACK, &mut told);
+        assert_eq!(told, b"\0\0\0\0\x40\0\0\x04done\x07\x01\x05\x04shop");
+        let status = Status::SESSION_STATE_CHANGED;
+        assert_eq!(OkPacket::decode(&told, Capabilities::SESSION_TRACK).unwrap(), OkPacket { status, ..ok });
+    }
+
+    #[test]
+    fn a_prepared_statement_s_head() {
+        let bytes = b"\0\x01\0\0\0\x01\0\x02\0\0\x03\0";
+        let head = PrepareOk::decode(bytes).unwrap();
+        assert_eq!(head, PrepareOk { statement: 1, columns: 1, params: 2, warnings: 3 });
+        let mut out = Vec::new();
+        head.encode(&mut out);
+        assert_eq!(out, bytes);
+        assert!(PrepareOk::decode(&bytes[..11]).is_err());
+    }
+
+    fn change() -> impl Strategy<Value = (u8, Vec<u8>, Vec<u8>)> {
+        (0..9u8, proptest::collection::vec(any::<u8>(), 0..300), proptest::collection::vec(any::<u8>(), 0..9))
+    }
+
+    proptest! {
+        #[test]
+        fn ok_packets_go_there_and_back(
+            affected_rows: u64, last_insert_id: u64, status: u16, warnings: u16, tracked: bool,
+            info in proptest::collection::vec(any::<u8>(), 0..300),
+            changes in proptest::collection::vec(change(), 0..5),
+        ) {
+            let changes: Vec<_> = changes.iter().map(|(kind, a, b)| match kind {
+                0 => SessionChange::SystemVariable { name: a, value: b },
+                1 => SessionChange::Schema(a),
+                2 => SessionChange::State(a.is_empty()),
+                3 => SessionChange::Gtids(a),
+                4 => SessionChange::TransactionCharacteristics(a),
+                5 => SessionChange::TransactionState(a),
+                kind => SessionChange::Other(*kind, a),
+            }).collect();
+            let mut session_state = Vec::new();
+            changes.iter().for_each(|&change| put_session_change(&mut session_state, change));
+            let read: Vec<_> = SessionChanges::new(&session_state).collect::<Result<_, _>>().unwrap();
+            prop_assert_eq!(&read, &changes);
+
+            let capabilities = Capabilities::NONE.when(Capabilities::SESSION_TRACK, tracked);
+            let status = Status(status).when(Status::SESSION_STATE_CHANGED, tracked && !session_state.is_empty());
+            let session_state = if tracked { &session_state[..] } else { b"" };
+            let ok = OkPacket { affected_rows, last_insert_id, status, warnings, info: &info, session_state };
+            let mut out = Vec::new();
+            ok.encode(capabilities, &mut out);
+            prop_assert_eq!(OkPacket::decode(&out, capabilities).unwrap(), ok);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), first: u8) {
+            let bytes = [&[first][..], &bytes].concat();
+            for capabilities in [Capabilities::NONE, Capabilities::SESSION_TRACK] {
+                if let Ok(ok) = OkPacket::decode(&bytes, capabilities) {
+                    let _ = SessionChanges::new(ok.session_state).count();
+                }
+            }
+            let _ = SessionChanges::new(&bytes).count();
+            let _ = (EofPacket::decode(&bytes).is_ok(), ErrPacket::decode(&bytes).is_ok(), PrepareOk::decode(&bytes).is_ok());
+        }
+    }
+}
