@@ -215,6 +215,11 @@ impl Response {
         self.expect == Expect::Nothing
     }
 
+    /// Whether a row has begun and not ended: nothing but its rest can be said to who reads the answer.
+    pub fn is_inside_row(&self) -> bool {
+        self.row_left > 0 || self.row_continues
+    }
+
     /// Tells what stands at `bytes[*at..]` and moves `at` behind it.
     ///
     /// All events but [`Event::Rows`] are of whole packets. However the bytes are cut, the events are the same, but

@@ -4,5 +4,6 @@
 //! `cargo test --test all -- --skip servers::`, then `cargo test --test all servers::`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod house;
 mod mistakes;
 mod servers;

@@ -1,0 +1,158 @@
+//! `shardloom explain` and `shardloom route`: what the rules mean, without running anything on a server.
+//! `explain` reads from the servers what the tables look like, because plans depend on it.
+
+use clap::Args;
+
+use crate::backend::{probe, schema};
+use crate::cli::RulesFolder;
+use crate::config::Config;
+use crate::plan;
+use crate::plan::bind::bind;
+use crate::plan::print::{explain, explain_refusal};
+use crate::rules::{Placement, RuleSet};
+use crate::server::topology;
+use crate::sql::head::head;
+use crate::sql::scan::{Scan, scan};
+use crate::sql::{Facts, Flavour, SqlMode, TextCharset, literal};
+use crate::sql::ast::LiteralKind;
+use crate::value::key::{Canon, canonical};
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    #[command(flatten)]
+    folder: RulesFolder,
+    /// Default schema; the only one, if the rules have one
+    #[arg(long, short, value_name = "SCHEMA")]
+    schema: Option<String>,
+    /// How many of the rewritten statements are shown
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    statements: usize,
+    /// The statement
+    sql: String,
+}
+
+/// Arguments of `route`.
+#[derive(Debug, Args)]
+pub struct Route {
+    #[command(flatten)]
+    folder: RulesFolder,
+    /// The table: `orders` or `shop.orders`
+    table: String,
+    /// The key, one for each level of the family: a number, or text
+    #[arg(required = true)]
+    keys: Vec<String>,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> Result<(), String> {
+        let rules = topology::read_rules(&self.folder.rules, super::color()).map_err(|error| error.to_string())?;
+        let schema = self.schema.or_else(|| only_schema(&rules));
+        let (catalog, facts) = look(&rules)?;
+        let sql = self.sql.as_bytes();
+        let mut found = Scan::default();
+        let told = |error: crate::error::SqlError| error.to_string();
+        scan(sql, facts, 0, &mut found).map_err(told)?;
+        let head = head(sql, facts).map_err(told)?;
+        let session = plan::Session { schema: schema.as_deref(), facts };
+        let planned = plan::build::plan(sql, &found, &head, session, &rules, &catalog);
+        let lines = match bind(&planned, &rules, sql, &found, &[]) {
+            Ok(bound) => explain(&bound, self.statements),
+            Err(why) => explain_refusal(&planned, &rules, sql, &found, &why),
+        };
+        for line in lines {
+            println!("{:<10} {}", line.about, line.text);
+        }
+        Ok(())
+    }
+}
+
+impl Route {
+    pub(super) fn run(self) -> Result<(), String> {
+        let rules = topology::read_rules(&self.folder.rules, super::color()).map_err(|error| error.to_string())?;
+        let (schema, table) = match self.table.split_once('.') {
+            Some((schema, table)) => (schema.to_owned(), table.to_owned()),
+            None => (only_schema(&rules).ok_or("the rules have several schemas: write SCHEMA.TABLE")?, self.table),
+        };
+        let found = rules.schema(&schema).ok_or_else(|| format!("no rule knows a schema {schema}"))?;
+        let sharded = match found.table(&table) {
+            Placement::Sharded(sharded) => sharded,
+            Placement::Broadcast => {
+                println!("{schema}.{table} is a broadcast table: every group has all rows");
+                return Ok(());
+            }
+            Placement::Single(group) => {
+                let name = rules.group(group).map_or("", |group| group.name.as_str());
+                println!("{schema}.{table} is a single table on group {name}");
+                return Ok(());
+            }
+        };
+        let family = rules.family(sharded.family).ok_or("the rules are incomplete")?;
+        if self.keys.len() != family.levels() {
+            return Err(format!(
+                "{schema}.{table} is split by {} column(s) ({}), {} key(s) given",
+                family.levels(),
+                sharded.columns.join(", "),
+                self.keys.len()
+            ));
+        }
+        let (catalog, facts) = look(&rules)?;
+        let info = catalog.table(&schema, &table).ok_or_else(|| format!("the servers have no table {schema}.{table}"))?;
+        let mut keys = Vec::new();
+        for (text, column) in self.keys.iter().zip(&sharded.columns) {
+            let (_, column) = info.column(column).ok_or_else(|| format!("{table} has no column {column}"))?;
+            let kind = column.key_kind()?;
+            let unsigned = text.strip_prefix('-').unwrap_or(text);
+            let is_number = !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit());
+            let text_kind = matches!(kind, crate::value::KeyKind::Text { .. });
+            let datum = match is_number && !text_kind {
+                true => literal::decode(unsigned.as_bytes(), LiteralKind::Integer, text.starts_with('-'), facts),
+                false => literal::text(text.as_bytes().into(), TextCharset::Utf8),
+            };
+            let datum = datum.ok_or_else(|| format!("'{text}' is no value"))?;
+            match canonical(&datum, &kind) {
+                Canon::Key(key) => keys.push(key),
+                other => return Err(format!("'{text}' is no key of column {}: {other:?}", column.name)),
+            }
+        }
+        let shard = family.shard(&keys).ok_or("no shard has this key")?;
+        let group = rules.group(family.home(shard)).map_or("", |group| group.name.as_str());
+        let physical = sharded.physical(shard);
+        println!("shard {shard} of family {}: group {group}, table {}.{}", family.name, physical.schema, physical.table);
+        Ok(())
+    }
+}
+
+fn only_schema(rules: &RuleSet) -> Option<String> {
+    let mut schemas = rules.schemas();
+    match (schemas.next(), schemas.next()) {
+        (Some(only), None) => Some(only.name.clone()),
+        _ => None,
+    }
+}
+
+/// Asks the servers what the tables look like and what they are themselves.
+fn look(rules: &RuleSet) -> Result<(crate::rules::catalog::Catalog, Facts), String> {
+    let config = Config::default();
+    let groups = topology::groups(rules, &config, 1, None).map_err(|error| error.to_string())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        for group in &groups {
+            probe::once(group, config.timeouts.probe_answer).await;
+        }
+        let defaults = schema::defaults(&groups).await.map_err(|error| error.to_string())?;
+        let catalog = schema::catalog(rules, &groups).await.map_err(|error| error.to_string())?;
+        let server = defaults.server;
+        let facts = Facts {
+            mode: SqlMode::parse(&defaults.sql_mode),
+            charset: TextCharset::Utf8,
+            flavour: match server.as_ref().is_some_and(|server| server.mariadb) {
+                true => Flavour::MariaDb,
+                false => Flavour::MySql,
+            },
+            version: server.map_or(80_000, |server| server.number),
+        };
+        Ok((catalog, facts))
+    })
+}

@@ -1,0 +1,114 @@
+//! How a statement is put to a server: as text, or as an execution of a prepared statement with the
+//! client's parameters. It knows no answer but that to a PREPARE of its own.
+
+use crate::backend::conn::BackendError;
+use crate::backend::lease::Lease;
+use crate::backend::statements::Prepared;
+use crate::error::SqlError;
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::names::Naming;
+use crate::exec::relay::lost;
+use crate::plan::Params;
+use crate::wire::command::com;
+use crate::wire::reply::{ERR, ErrPacket, PrepareOk};
+use crate::wire::response::{Event, Kind, Response};
+use crate::wire::statement::{Param, put_execute};
+
+/// The form of a client's statement.
+#[derive(Clone, Copy)]
+pub enum Ask<'a> {
+    /// COM_QUERY.
+    Query,
+    /// COM_STMT_EXECUTE.
+    Execute {
+        /// The client's parameters.
+        params: &'a [Param<'a>],
+        /// The flags of the client's command: the kind of cursor.
+        flags: u8,
+    },
+}
+
+impl Ask<'_> {
+    /// The form of the answer.
+    pub fn kind(self) -> Kind {
+        match self {
+            Ask::Query => Kind::Query,
+            Ask::Execute { .. } => Kind::Execute,
+        }
+    }
+
+    /// Whether rows come in the binary protocol.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Ask::Execute { .. })
+    }
+}
+
+/// Queues the statement `text` on a connection. For an execution it is first prepared there, in a round
+/// of its own, unless it is already; its number there is returned.
+pub async fn send(
+    lease: &mut Lease,
+    ask: Ask<'_>,
+    text: &[u8],
+    params: &Params,
+    patience: &Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<Option<u32>, Stop> {
+    let Ask::Execute { params: given, flags } = ask else {
+        lease.send(com::QUERY, text);
+        return Ok(None);
+    };
+    let prepared = match lease.prepared.find(text) {
+        Some(prepared) => prepared,
+        None => prepare(lease, text, patience, naming).await?,
+    };
+    match params {
+        Params::Same => lease.send_with(|out| put_execute(out, prepared.id, flags, given)),
+        Params::Picked(picked) => {
+            let picked: Vec<Param<'_>> = picked.iter().filter_map(|i| given.get(usize::from(*i)).copied()).collect();
+            lease.send_with(|out| put_execute(out, prepared.id, flags, &picked));
+        }
+    }
+    Ok(Some(prepared.id))
+}
+
+/// Prepares `text` on the connection, keeping only its id.
+async fn prepare(
+    lease: &mut Lease,
+    text: &[u8],
+    patience: &Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<Prepared, Stop> {
+    lease.send(com::STMT_PREPARE, text);
+    let answer = read_prepare(lease).await.map_err(|error| lost(lease, patience, error))?;
+    let ok = answer.map_err(|error| Stop::Error(naming.error(error)))?;
+    let prepared = Prepared { id: ok.statement, params: ok.params };
+    if let Some(old) = lease.prepared.remember(text, prepared) {
+        lease.close_statement(old);
+    }
+    Ok(prepared)
+}
+
+/// Sends what is queued and reads the answer to a COM_STMT_PREPARE to its end.
+async fn read_prepare(lease: &mut Lease) -> Result<Result<PrepareOk, SqlError>, BackendError> {
+    lease.link.flush().await?;
+    lease.finish_preludes().await?;
+    let mut response = Response::new(Kind::Prepare, lease.capabilities);
+    let mut head = PrepareOk::default();
+    lease.link.set_sequence(1);
+    loop {
+        let packet = lease.link.expect_packet().await?;
+        let payload = lease.link.payload(&packet);
+        if payload.first() == Some(&ERR) && head.statement == 0 {
+            let error = ErrPacket::decode(payload)?.to_sql_error();
+            lease.failed();
+            return Ok(Err(error));
+        }
+        if let Event::PrepareOk(ok) = response.packet(payload)? {
+            head = ok;
+        }
+        if response.is_done() {
+            lease.failed();
+            return Ok(Ok(head));
+        }
+    }
+}

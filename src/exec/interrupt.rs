@@ -1,0 +1,214 @@
+//! What can end a statement before its answer does: KILL, a time limit, a client that goes away.
+//! It cancels on a side connection and never drains an answer nobody wants.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::backend::conn::BackendError;
+use crate::backend::lease::Lease;
+use crate::backend::server::Server;
+use crate::error::{Code, SqlError};
+use crate::wire::link::Link;
+
+/// How long a server may take to end a query that was killed, before its connection is given up.
+const KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// The switch by which others end what a session does. Shared between the session and the registry.
+#[derive(Debug, Default)]
+pub struct Kill {
+    wanted: AtomicU8,
+    notify: Notify,
+}
+
+const QUERY: u8 = 1;
+const CONNECTION: u8 = 2;
+const DRAIN: u8 = 4;
+
+impl Kill {
+    /// KILL QUERY: ends the statement that runs now, if any.
+    pub fn query(&self) {
+        self.want(QUERY);
+    }
+
+    /// KILL CONNECTION: ends the session.
+    pub fn connection(&self) {
+        self.want(CONNECTION);
+    }
+
+    /// Shutdown: ends the session as soon as it is in no transaction.
+    pub fn drain(&self) {
+        self.want(DRAIN);
+    }
+
+    /// Lets the session look around, without ending anything.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Whether the session must end.
+    pub fn is_connection(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) & CONNECTION != 0
+    }
+
+    /// Whether the session must end once it is in no transaction.
+    pub fn is_drain(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) & DRAIN != 0
+    }
+
+    /// Forgets a KILL QUERY that came before the statement began.
+    pub fn begin_statement(&self) {
+        // The common case must not write a cache line that others read.
+        if self.wanted.load(Ordering::Relaxed) & QUERY != 0 {
+            self.take_query();
+        }
+    }
+
+    /// Waits until somebody pulls the switch.
+    pub async fn pulled(&self) {
+        self.notify.notified().await;
+    }
+
+    fn take_query(&self) -> bool {
+        self.wanted.fetch_and(!QUERY, Ordering::AcqRel) & QUERY != 0
+    }
+
+    fn want(&self, what: u8) {
+        self.wanted.fetch_or(what, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+}
+
+/// Why a statement ended without its answer.
+#[derive(Debug)]
+pub enum Stop {
+    /// The client is told this error; its connection goes on.
+    Error(SqlError),
+    /// A backend was lost; the client is told this error, and its transaction is gone.
+    Lost(SqlError),
+    /// The client is gone, or its connection can say nothing sensible any more.
+    Client(std::io::Error),
+    /// KILL CONNECTION.
+    Killed,
+}
+
+impl From<SqlError> for Stop {
+    fn from(error: SqlError) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+/// How long one statement is waited for, and by whom it may be ended.
+pub struct Patience<'a> {
+    kill: &'a Kill,
+    limit: Option<Duration>,
+    /// Set at the first wait: a statement that never waits reads no clock.
+    deadline: Option<Instant>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    /// The server was told to end the query; it will answer with error 1317.
+    Killed,
+    /// The same, because of the time limit.
+    TimedOut,
+}
+
+impl<'a> Patience<'a> {
+    /// Patience for one statement.
+    pub fn new(kill: &'a Kill, limit: Option<Duration>) -> Patience<'a> {
+        Patience { kill, limit, deadline: None, stage: Stage::Waiting }
+    }
+
+    /// Reads more of an answer, while watching the client and the switch.
+    pub async fn fill(&mut self, client: &mut Link, lease: &mut Lease) -> Result<(), Stop> {
+        let (conn, server) = lease.split();
+        let thread_id = conn.thread_id;
+        match self.watch(client, server, thread_id, conn.link.fill()).await? {
+            Ok(0) => Err(self.lost(lease, std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.lost(lease, error)),
+        }
+    }
+
+    /// Waits for something from a server, while watching the client and the switch.
+    ///
+    /// When it must end, KILL QUERY goes to the server on a side connection and waiting goes on: the
+    /// server's own error 1317 then ends the answer, and the connection with its transaction stays good.
+    pub async fn watch<F: Future>(
+        &mut self,
+        client: &mut Link,
+        server: &Arc<Server>,
+        thread_id: u32,
+        answer: F,
+    ) -> Result<F::Output, Stop> {
+        if let (Some(limit), None) = (self.limit, self.deadline) {
+            self.deadline = Some(Instant::now() + limit);
+        }
+        let mut answer = pin!(answer);
+        loop {
+            let deadline = self.deadline;
+            let event = tokio::select! {
+                biased;
+                output = &mut answer => return Ok(output),
+                () = client.closed() => Event::ClientGone,
+                () = self.kill.pulled() => Event::Pulled,
+                () = sleep_until(deadline) => Event::Deadline,
+            };
+            match event {
+                Event::ClientGone => return Err(Stop::Client(std::io::ErrorKind::ConnectionAborted.into())),
+                Event::Pulled if self.kill.is_connection() => return Err(Stop::Killed),
+                Event::Pulled if self.kill.take_query() && self.stage == Stage::Waiting => {
+                    self.end(server, thread_id, Stage::Killed);
+                }
+                Event::Pulled => {}
+                Event::Deadline if self.stage == Stage::Waiting => self.end(server, thread_id, Stage::TimedOut),
+                Event::Deadline => {
+                    let error = SqlError::new(Code::Interrupted, "Query execution was interrupted");
+                    return Err(Stop::Lost(self.explain(error)));
+                }
+            }
+        }
+    }
+
+    /// The error to tell for one that a server sent: 1317 becomes 3024 if the time limit was its cause.
+    pub fn explain(&self, error: SqlError) -> SqlError {
+        match (self.stage, error.errno, self.limit) {
+            (Stage::TimedOut, 1317 | 1028 | 1969, Some(limit)) => SqlError::new(
+                Code::QueryTimeout,
+                format!("Query execution was interrupted, maximum statement execution time of {limit:?} exceeded"),
+            ),
+            _ => error,
+        }
+    }
+
+    fn end(&mut self, server: &Arc<Server>, thread_id: u32, stage: Stage) {
+        server.kill_query(thread_id);
+        self.stage = stage;
+        self.deadline = Some(Instant::now() + KILL_GRACE);
+    }
+
+    /// The connection failed.
+    pub fn lost(&self, lease: &Lease, error: std::io::Error) -> Stop {
+        let error = BackendError::Io(error).to_client(&lease.server().name);
+        Stop::Lost(self.explain(error))
+    }
+}
+
+enum Event {
+    ClientGone,
+    Pulled,
+    Deadline,
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

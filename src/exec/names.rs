@@ -1,0 +1,109 @@
+//! Physical names never reach a client: error messages of a server are told with logical ones.
+//! It changes whole words only, and never the value in a `Duplicate entry '...'`.
+
+use crate::error::SqlError;
+use crate::plan::render::Name;
+use crate::plan::Target;
+use crate::plan::Bound;
+use crate::wire::column::ColumnDef;
+
+/// The client's names for what one target answers.
+#[derive(Clone, Copy)]
+pub enum Naming<'a> {
+    /// They are the server's own.
+    Same,
+    /// Those of a statement on one of its targets.
+    Of(&'a Bound<'a>, Target),
+}
+
+impl<'a> Naming<'a> {
+    /// The definition with the client's names; `None` if it has them already.
+    pub fn logical<'c>(self, column: &ColumnDef<'c>) -> Option<ColumnDef<'c>>
+    where
+        'a: 'c,
+    {
+        let Naming::Of(bound, target) = self else { return None };
+        let (schema, table) = bound.logical(target, column.schema, column.org_table)?;
+        let alias = if column.table == column.org_table { table.as_bytes() } else { column.table };
+        Some(ColumnDef { schema: schema.as_bytes(), table: alias, org_table: table.as_bytes(), ..*column })
+    }
+
+    /// A message with the client's names.
+    pub fn text(self, message: &str) -> String {
+        match self {
+            Naming::Same => message.to_owned(),
+            Naming::Of(bound, target) => logical(message, bound.names(target)),
+        }
+    }
+
+    /// The error with the client's names.
+    pub fn error(self, error: SqlError) -> SqlError {
+        SqlError { message: self.text(&error.message), ..error }
+    }
+}
+
+/// A server's message with the client's names.
+pub fn logical<'a>(message: &str, names: impl Iterator<Item = Name<'a>>) -> String {
+    let mut message = message.to_owned();
+    for name in names {
+        if name.physical != name.table {
+            message = replace(&message, name.physical, name.table);
+        }
+        if name.physical_schema != name.schema {
+            // Behind the first replacement the table's name is the client's: only a qualifier is left.
+            for quote in ["", "`"] {
+                let from = format!("{quote}{}{quote}.{quote}{}", name.physical_schema, name.table);
+                let to = format!("{quote}{}{quote}.{quote}{}", name.schema, name.table);
+                message = replace(&message, &from, &to);
+            }
+        }
+    }
+    message
+}
+
+fn replace(message: &str, from: &str, to: &str) -> String {
+    // 1062 quotes a value of the client's, which may well look like a table.
+    let fixed = match (message.starts_with("Duplicate entry '"), message.rfind("' for key ")) {
+        (true, Some(end)) => end,
+        _ => 0,
+    };
+    let (head, mut rest) = message.split_at(fixed);
+    let mut out = String::with_capacity(message.len());
+    out.push_str(head);
+    while let Some(at) = rest.find(from) {
+        let end = at + from.len();
+        let starts = !rest[..at].chars().next_back().is_some_and(is_word);
+        let ends = !rest[end..].chars().next().is_some_and(is_word);
+        out.push_str(&rest[..at]);
+        out.push_str(if starts && ends { to } else { from });
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_both_vendors_name_the_clients_tables() {
+        let orders = Name { physical_schema: "shop_1", physical: "orders_03", schema: "shop", table: "orders" };
+        for (server, client) in [
+            ("Table 'shop_1.orders_03' doesn't exist", "Table 'shop.orders' doesn't exist"),
+            ("Duplicate entry 'orders_03' for key 'orders_03.PRIMARY'", "Duplicate entry 'orders_03' for key 'orders.PRIMARY'"),
+            (
+                "Cannot add or update a child row: a foreign key constraint fails (`shop_1`.`orders_03`, CONSTRAINT `x`)",
+                "Cannot add or update a child row: a foreign key constraint fails (`shop`.`orders`, CONSTRAINT `x`)",
+            ),
+            ("Unknown column 'orders_033.a' in 'field list'", "Unknown column 'orders_033.a' in 'field list'"),
+            ("Unknown column 'a' in 'field list'", "Unknown column 'a' in 'field list'"),
+        ] {
+            assert_eq!(logical(server, [orders].into_iter()), client);
+        }
+    }
+}

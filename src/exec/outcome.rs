@@ -1,0 +1,27 @@
+//! What a statement did, as far as its session must know it afterwards.
+
+use crate::backend::statements::Prepared;
+use crate::wire::capabilities::Status;
+
+/// The end of a statement whose answer was passed on or made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows changed (or found); for a SELECT 0.
+    pub affected_rows: u64,
+    /// The insert id of the OK packet.
+    pub last_insert_id: u64,
+    /// Warnings counted by the servers.
+    pub warnings: u16,
+    /// The sentence of the OK packet, of a write that was put together.
+    pub info: String,
+    /// Flags of the last packet.
+    pub status: Status,
+    /// Rows passed on.
+    pub rows: u64,
+    /// It had a result set.
+    pub has_rows: bool,
+    /// The statement that was prepared.
+    pub prepared: Option<Prepared>,
+    /// The error that the servers answered with, already told to the client.
+    pub error: Option<crate::error::SqlError>,
+}

@@ -1,0 +1,285 @@
+//! One target's answer, passed on to the client. Bytes of rows are never looked into: only headers,
+//! column definitions (to put logical names back) and the last packet (to patch flags) are.
+
+use std::io;
+
+use crate::backend::conn::BackendError;
+use crate::backend::lease::Lease;
+use crate::backend::statements::Prepared;
+use crate::error::SqlError;
+use crate::exec::infile;
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::names::Naming;
+use crate::exec::outcome::Outcome;
+use crate::wire::capabilities::{Capabilities, Status};
+use crate::wire::column::ColumnDef;
+use crate::wire::link::{HEADER, Link, frame_len};
+use crate::wire::error::WireError;
+use crate::wire::reply::{ErrPacket, LOCAL_INFILE, OkPacket, PrepareOk, put_error};
+use crate::wire::response::{Event, Kind, Response, Terminator};
+
+/// Queued bytes beyond which the client is written to before more of the answer is read. MySQL's own
+/// `net_buffer_length` is as large, so rows reach a client no later than from a server.
+const FLUSH_AT: usize = 16 << 10;
+
+/// How an answer is changed on its way.
+#[derive(Clone, Copy)]
+pub struct Style<'a> {
+    /// What the client can read.
+    pub capabilities: Capabilities,
+    /// Flags to add to each status: more results of a multi-statement, a transaction that no server knows yet.
+    pub add: Status,
+    /// The client's names.
+    pub naming: Naming<'a>,
+    /// The number that the client knows a statement by that is being prepared.
+    pub statement: Option<u32>,
+}
+
+/// Passes the answer to the command queued on `lease` on to the client, and leaves its end queued.
+///
+/// The first packet gets the client's current sequence number. On `Ok` the whole answer was read, an ERR
+/// packet included. On `Err` the lease must be given up.
+pub async fn relay(
+    client: &mut Link,
+    lease: &mut Lease,
+    kind: Kind,
+    patience: &mut Patience<'_>,
+    style: &Style<'_>,
+) -> Result<Outcome, Stop> {
+    lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
+    if lease.has_preludes() {
+        lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+    }
+    let mut relay = Relay {
+        response: Response::new(kind, lease.capabilities),
+        shift: client.sequence().wrapping_sub(1),
+        at: 0,
+        passed: 0,
+        row_left: 0,
+        outcome: Outcome::default(),
+    };
+    loop {
+        match relay.step(client, lease, patience, style) {
+            Ok(Step::Again) => {}
+            Ok(Step::Done) => return Ok(relay.outcome),
+            Ok(Step::NeedMore) => {
+                relay.pass(client, lease).await?;
+                if let Err(stop) = patience.fill(client, lease).await {
+                    return Err(relay.cut_off(client, stop));
+                }
+            }
+            Ok(Step::LocalInfile) => {
+                relay.pass(client, lease).await?;
+                let next = infile::pump(client, lease, style.capabilities).await?;
+                relay.response.set_sequence(next);
+            }
+            Err(error) => {
+                let stop = lost(lease, patience, error);
+                return Err(relay.cut_off(client, stop));
+            }
+        }
+    }
+}
+
+/// One answer on its way.
+struct Relay {
+    response: Response,
+    /// What is added to the server's sequence numbers: not 0 for the second answer to a multi-statement.
+    shift: u8,
+    /// Up to here, counted from the first buffered byte, the answer was looked at.
+    at: usize,
+    /// Up to here it was passed on.
+    passed: usize,
+    /// Bytes of the frame that was begun, for shifting the numbers of row frames.
+    row_left: usize,
+    outcome: Outcome,
+}
+
+enum Step {
+    Again,
+    NeedMore,
+    LocalInfile,
+    Done,
+}
+
+impl Relay {
+    fn step(
+        &mut self,
+        client: &mut Link,
+        lease: &mut Lease,
+        patience: &Patience<'_>,
+        style: &Style<'_>,
+    ) -> Result<Step, BackendError> {
+        let from = self.at;
+        let mut step = Step::Again;
+        match self.response.next(lease.link.buffered(), &mut self.at)? {
+            Event::NeedMore => return Ok(Step::NeedMore),
+            Event::Rows { range, rows } => {
+                self.outcome.rows += rows;
+                if self.shift != 0 {
+                    self.shift_rows(&mut lease.link.buffered_mut()[range]);
+                }
+                return Ok(Step::Again);
+            }
+            Event::ColumnDef { payload } | Event::ParamDef { payload } => {
+                if let Naming::Of(..) = style.naming {
+                    // Taken apart: what stands before the packet is passed on from the same buffer.
+                    let column = ColumnDef::decode(&lease.link.buffered()[payload])?;
+                    if let Some(column) = style.naming.logical(&column) {
+                        client.push_raw(&lease.link.buffered()[self.passed..from]);
+                        client.set_sequence(self.number().wrapping_sub(1));
+                        client.push_with(|out| column.encode(out));
+                        self.passed = self.at;
+                        return Ok(Step::Again);
+                    }
+                }
+            }
+            Event::Ok(end) => {
+                self.outcome.affected_rows = end.affected_rows;
+                self.outcome.last_insert_id = end.last_insert_id;
+                self.end(client, lease, from, end, style, false)?;
+            }
+            Event::End(end) => {
+                self.outcome.has_rows = true;
+                self.end(client, lease, from, end, style, true)?;
+            }
+            Event::ColumnsEnd(Some(end)) | Event::ParamsEnd(Some(end)) => {
+                let status = end.status.with(style.add);
+                end.patch_status(lease.link.buffered_mut(), status);
+            }
+            Event::ColumnCount { .. } => self.outcome.has_rows = true,
+            Event::Err { payload } => {
+                let error = ErrPacket::decode(&lease.link.buffered()[payload])?.to_sql_error();
+                let error = style.naming.error(patience.explain(error));
+                lease.failed();
+                self.replace(client, lease, from, |out| put_error(out, &error));
+                self.outcome.error = Some(error);
+                return self.done(client, lease);
+            }
+            Event::LocalInfile { .. } if style.capabilities.has(Capabilities::LOCAL_FILES) => step = Step::LocalInfile,
+            Event::LocalInfile { .. } => {
+                return Err(WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into());
+            }
+            Event::ColumnsEnd(None) | Event::ParamsEnd(None) => return Ok(Step::Again),
+            Event::PrepareOk(ok) => {
+                self.outcome.prepared = Some(Prepared { id: ok.statement, params: ok.params });
+                let own = PrepareOk { statement: style.statement.unwrap_or(ok.statement), ..ok };
+                self.replace(client, lease, from, |out| own.encode(out));
+            }
+            Event::Text { .. } => {}
+        }
+        if self.shift != 0 {
+            let header = &mut lease.link.buffered_mut()[from..from + HEADER];
+            header[HEADER - 1] = header[HEADER - 1].wrapping_add(self.shift);
+        }
+        if self.response.is_done() { self.done(client, lease) } else { Ok(step) }
+    }
+
+    /// The last packet of a result. An OK that tells of session state, or tells it in a form the client
+    /// does not read, is written anew; any other is patched where it lies.
+    fn end(
+        &mut self,
+        client: &mut Link,
+        lease: &mut Lease,
+        from: usize,
+        end: Terminator,
+        style: &Style<'_>,
+        of_rows: bool,
+    ) -> Result<(), BackendError> {
+        let status = end.status.with(style.add);
+        self.outcome.warnings = end.warnings;
+        self.outcome.status = status;
+        if !end.more_results() {
+            lease.answered(end.status);
+        }
+        let is_ok = !of_rows || lease.class.deprecate_eof;
+        let tracked = end.status.has(Status::SESSION_STATE_CHANGED);
+        let same_form = lease.capabilities.has(Capabilities::SESSION_TRACK)
+            == style.capabilities.has(Capabilities::SESSION_TRACK);
+        if !is_ok || (!tracked && (same_form || end.payload.len() <= SHORT_OK)) {
+            end.patch_status(lease.link.buffered_mut(), status);
+            return Ok(());
+        }
+        let payload = lease.link.buffered()[end.payload].to_vec();
+        let mut ok = OkPacket::decode(&payload, lease.capabilities)?;
+        lease.track(ok.session_state);
+        ok.session_state = &[];
+        ok.status = status.without(Status::SESSION_STATE_CHANGED);
+        self.outcome.status = ok.status;
+        // The packet's own number is set by `replace`: keep `step` from shifting the old one.
+        self.replace(client, lease, from, |out| match of_rows {
+            true => ok.encode_end(style.capabilities, out),
+            false => ok.encode(style.capabilities, out),
+        });
+        Ok(())
+    }
+
+    /// Queues what was looked at up to `from`, then another packet instead of the one that stands there.
+    fn replace(&mut self, client: &mut Link, lease: &mut Lease, from: usize, encode: impl FnOnce(&mut Vec<u8>)) {
+        client.push_raw(&lease.link.buffered()[self.passed..from]);
+        client.set_sequence(self.number().wrapping_sub(1));
+        client.push_with(encode);
+        self.passed = self.at;
+    }
+
+    /// The number, for the client, of the packet behind the one that was looked at last.
+    fn number(&self) -> u8 {
+        self.response.sequence().wrapping_add(self.shift)
+    }
+
+    fn done(&mut self, client: &mut Link, lease: &mut Lease) -> Result<Step, BackendError> {
+        client.push_raw(&lease.link.buffered()[self.passed..self.at]);
+        client.set_sequence(self.number());
+        lease.link.consume(self.at);
+        Ok(Step::Done)
+    }
+
+    /// Passes on what was looked at; writes to the client only if it is much, so that a small answer
+    /// leaves in one write together with its end.
+    async fn pass(&mut self, client: &mut Link, lease: &mut Lease) -> Result<(), Stop> {
+        let bytes = &lease.link.buffered()[self.passed..self.at];
+        if client.queued() + bytes.len() >= FLUSH_AT {
+            client.flush_then(bytes).await.map_err(Stop::Client)?;
+        } else {
+            client.push_raw(bytes);
+        }
+        client.set_sequence(self.number());
+        lease.link.consume(self.at);
+        (self.at, self.passed) = (0, 0);
+        Ok(())
+    }
+
+    /// Inside a row nothing else can be said: the client's connection must end.
+    fn cut_off(&self, client: &mut Link, stop: Stop) -> Stop {
+        client.set_sequence(self.number());
+        match stop {
+            Stop::Lost(error) | Stop::Error(error) if self.response.is_inside_row() => {
+                Stop::Client(io::Error::new(io::ErrorKind::ConnectionAborted, error))
+            }
+            stop => stop,
+        }
+    }
+
+    /// Shifts the numbers of the frames in a portion of row bytes, which may begin and end inside a frame.
+    fn shift_rows(&mut self, mut bytes: &mut [u8]) {
+        loop {
+            let here = self.row_left.min(bytes.len());
+            bytes = &mut bytes[here..];
+            self.row_left -= here;
+            let Some(head) = bytes.first_chunk_mut::<HEADER>() else { return };
+            head[HEADER - 1] = head[HEADER - 1].wrapping_add(self.shift);
+            self.row_left = HEADER + frame_len(*head);
+        }
+    }
+}
+
+/// An OK packet of up to this length has no info and no session state: the same bytes whatever is tracked.
+/// (First byte, two numbers of at least one byte, status, warnings.)
+const SHORT_OK: usize = 7;
+
+/// What a failed backend means to the statement. The server's own error at this place is the answer to a
+/// prelude: the statement behind it was sent already, so the connection cannot go on.
+pub fn lost(lease: &Lease, patience: &Patience<'_>, error: BackendError) -> Stop {
+    let error: SqlError = error.to_client(&lease.server().name);
+    Stop::Lost(patience.explain(error))
+}

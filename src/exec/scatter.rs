@@ -1,0 +1,399 @@
+//! Many targets, one answer: sends each its statement, checks that they agree on their columns, and
+//! drives `merge` with their rows. A slow client stops the servers, because rows are read only as needed.
+//!
+//! Outside of a transaction each target has a connection of its own and all run at once. Inside, a group
+//! has one connection, on which its targets run one after the other.
+
+use std::collections::VecDeque;
+
+use crate::backend::cluster::Group;
+use crate::backend::lease::Lease;
+use crate::error::{Code, SqlError};
+use crate::exec::ask::{self, Ask};
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::merge::{Merger, RowFormat, Step, Want};
+use crate::exec::names::Naming;
+use crate::exec::outcome::Outcome;
+use crate::exec::relay::lost;
+use crate::plan::Bound;
+use crate::plan::merge::Merge;
+use crate::plan::{Params, Target};
+use crate::rules::GroupId;
+use crate::txn::{Access, Txn, Wanted};
+use crate::wire::capabilities::{Capabilities, Status};
+use crate::wire::column::ColumnDef;
+use crate::wire::cursor::put_lenenc;
+use crate::wire::link::Link;
+use crate::wire::reply::{EofPacket, ErrPacket, OkPacket};
+use crate::wire::response::{Event, Response};
+
+/// Queued bytes beyond which the client is written to.
+const FLUSH_AT: usize = 16 << 10;
+
+/// What a target may still send after the answer is complete before its connection is given up instead of
+/// read to the end. A pushed-down LIMIT keeps it far below.
+const DRAIN: usize = 1 << 20;
+
+/// A statement whose rows come from several targets.
+pub struct Scatter<'a> {
+    /// The statement.
+    pub bound: &'a Bound<'a>,
+    /// Its targets, sorted.
+    pub targets: &'a [Target],
+    /// What becomes of the rows.
+    pub merge: &'a Merge,
+    /// Its form.
+    pub ask: Ask<'a>,
+    /// Bytes of rows that may be held.
+    pub budget: usize,
+    /// What the client can read.
+    pub capabilities: Capabilities,
+    /// The session's flags, and those of a multi-statement.
+    pub status: Status,
+}
+
+/// Where a statement's targets are: the servers of a group, and what a connection there must be like.
+pub type Place<'p, 't> = &'p (dyn Fn(GroupId) -> (&'t Group, Wanted<'t>) + Sync);
+
+/// Runs the statement and queues its answer.
+pub async fn run(
+    client: &mut Link,
+    txn: &mut Txn,
+    scatter: &Scatter<'_>,
+    access: Access,
+    place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
+) -> Result<Outcome, Stop> {
+    let shared = txn.is_open() || txn.pins().next().is_some();
+    let mut lanes = lease(txn, scatter.targets, access, place, shared).await?;
+    let outcome = match start(&mut lanes, scatter, patience).await {
+        Ok(()) => answer(client, &mut lanes, scatter, patience).await,
+        Err(stop) => Err(stop),
+    };
+    let kept = match &outcome {
+        // Elsewhere connections that still run are killed and closed, which is cheaper than reading on.
+        Ok(_) | Err(Stop::Error(_)) => drain(client, &mut lanes, scatter, patience, shared).await,
+        Err(_) => Ok(()),
+    };
+    for lane in lanes {
+        if shared {
+            txn.settle(lane.group, lane.lease);
+        }
+    }
+    kept?;
+    outcome
+}
+
+/// A connection and the targets that run on it, one after the other.
+struct Lane {
+    group: GroupId,
+    lease: Lease,
+    /// The sources (numbers of targets) still to be started.
+    waiting: VecDeque<usize>,
+    /// The source that runs.
+    running: Option<(usize, Response)>,
+}
+
+async fn lease(
+    txn: &mut Txn,
+    targets: &[Target],
+    access: Access,
+    place: Place<'_, '_>,
+    shared: bool,
+) -> Result<Vec<Lane>, SqlError> {
+    let mut lanes = Vec::with_capacity(targets.len());
+    let mut from = 0;
+    // Targets are sorted by group, and every statement asks for connections in that order: no two
+    // statements wait for each other.
+    for of_group in targets.chunk_by(|a, b| a.group == b.group) {
+        let id = of_group[0].group;
+        let (group, wanted) = place(id);
+        let sources = from..from + of_group.len();
+        from = sources.end;
+        if shared {
+            let lease = txn.lease(id, group, access, &wanted).await?;
+            lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None });
+        } else {
+            let leases = txn.side_leases(id, group, access, of_group.len(), &wanted).await?;
+            for (lease, source) in leases.into_iter().zip(sources) {
+                lanes.push(Lane { group: id, lease, waiting: VecDeque::from([source]), running: None });
+            }
+        }
+    }
+    Ok(lanes)
+}
+
+/// Sends the first statement of every lane.
+async fn start(lanes: &mut [Lane], scatter: &Scatter<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
+    for lane in lanes {
+        send_next(lane, scatter, patience).await?;
+    }
+    Ok(())
+}
+
+/// Sends the next statement of a lane, if it has one.
+async fn send_next(lane: &mut Lane, scatter: &Scatter<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
+    let Some(source) = lane.waiting.pop_front() else { return Ok(()) };
+    let target = scatter.targets[source];
+    let mut text = Vec::new();
+    let params: Params = scatter.bound.render(target, &mut text);
+    let naming = Naming::Of(scatter.bound, target);
+    ask::send(&mut lane.lease, scatter.ask, &text, &params, patience, naming).await?;
+    lane.lease.link.flush().await.map_err(|error| patience.lost(&lane.lease, error))?;
+    lane.lease.link.set_sequence(1);
+    lane.running = Some((source, Response::new(scatter.ask.kind(), lane.lease.capabilities)));
+    Ok(())
+}
+
+/// Reads and merges the rows.
+async fn answer(
+    client: &mut Link,
+    lanes: &mut [Lane],
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+) -> Result<Outcome, Stop> {
+    let mut outcome = Outcome { has_rows: true, ..Outcome::default() };
+    let mut columns = Columns::default();
+    // Every lane's first definitions are read before the client hears anything, so that targets which
+    // disagree are an error and not half an answer.
+    for lane in lanes.iter_mut() {
+        read_columns(client, lane, scatter, patience, &mut columns).await?;
+    }
+    let definitions = columns.decode()?;
+    let format = if scatter.ask.is_binary() { RowFormat::Binary } else { RowFormat::Text };
+    let slots = |slot| scatter.bound.datum(slot);
+    let window = scatter.bound.window;
+    let sources = scatter.targets.len();
+    let mut merger = Merger::new(scatter.merge, window, &definitions, format, sources, scatter.budget, &slots)?;
+    put_columns(client, scatter, &definitions[..merger.visible()]);
+    let mut row = Vec::new();
+    loop {
+        row.clear();
+        match merger.next(&mut row)? {
+            Step::Row => {
+                outcome.rows += 1;
+                client.push(&row);
+                if client.queued() >= FLUSH_AT {
+                    client.flush().await.map_err(Stop::Client)?;
+                }
+            }
+            Step::NeedInput => {
+                let Some(lane) = choose(lanes, merger.want()) else {
+                    return Err(SqlError::new(Code::Unknown, "A merge waits for rows that nobody sends").into());
+                };
+                pump(client, lane, scatter, patience, &mut columns, &mut merger, &mut outcome).await?;
+            }
+            Step::Finished => break,
+        }
+    }
+    outcome.status = scatter.status;
+    let end = OkPacket { status: scatter.status, warnings: outcome.warnings, ..OkPacket::default() };
+    client.push_with(|out| end.encode_end(scatter.capabilities, out));
+    Ok(outcome)
+}
+
+/// The lane that can bring what the merge wants.
+fn choose(lanes: &mut [Lane], want: Want) -> Option<&mut Lane> {
+    match want {
+        Want::Nothing => None,
+        Want::Any => lanes.iter_mut().find(|lane| lane.running.is_some() || !lane.waiting.is_empty()),
+        Want::One(wanted) => lanes.iter_mut().find(|lane| {
+            lane.waiting.contains(&wanted) || lane.running.as_ref().is_some_and(|(source, _)| *source == wanted)
+        }),
+    }
+}
+
+/// Brings the next packet of a lane to the merge, or starts its next target.
+async fn pump(
+    client: &mut Link,
+    lane: &mut Lane,
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+    columns: &mut Columns,
+    merger: &mut Merger,
+    outcome: &mut Outcome,
+) -> Result<(), Stop> {
+    if lane.running.is_none() {
+        send_next(lane, scatter, patience).await?;
+        return read_columns(client, lane, scatter, patience, columns).await;
+    }
+    let packet = packet(client, lane, patience).await?;
+    let Some((source, response)) = &mut lane.running else { return Ok(()) };
+    let payload = lane.lease.link.payload(&packet);
+    let event = response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))?;
+    match event {
+        Event::Rows { .. } => merger.row(*source, payload)?,
+        Event::End(end) => {
+            outcome.warnings = outcome.warnings.saturating_add(end.warnings);
+            merger.end(*source);
+            lane.lease.answered(end.status);
+            lane.running = None;
+        }
+        Event::Err { .. } => return Err(failed(lane, scatter, patience, packet)),
+        _ => return Err(not_rows(lane).into()),
+    }
+    Ok(())
+}
+
+/// Reads the answer of a lane's target up to its first row, and checks its columns against the others'.
+async fn read_columns(
+    client: &mut Link,
+    lane: &mut Lane,
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+    columns: &mut Columns,
+) -> Result<(), Stop> {
+    lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
+    lane.lease.link.set_sequence(1);
+    let (mut expected, mut seen) = (0, 0);
+    let first = !columns.complete;
+    loop {
+        let packet = packet(client, lane, patience).await?;
+        let Some((_, response)) = &mut lane.running else { return Ok(()) };
+        let payload = lane.lease.link.payload(&packet);
+        match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
+            Event::ColumnCount { columns } => expected = columns,
+            Event::ColumnDef { .. } if first => {
+                columns.packets.push(payload.into());
+                seen += 1;
+            }
+            Event::ColumnDef { .. } => {
+                if !columns.agrees(seen, payload)? {
+                    return Err(disagree(lane, columns, seen).into());
+                }
+                seen += 1;
+            }
+            Event::ColumnsEnd(_) => break,
+            Event::Err { .. } => return Err(failed(lane, scatter, patience, packet)),
+            _ => return Err(not_rows(lane).into()),
+        }
+        // Under DEPRECATE_EOF no packet stands between definitions and rows.
+        if seen == expected && lane.lease.class.deprecate_eof {
+            break;
+        }
+    }
+    if !first && seen != columns.packets.len() {
+        return Err(disagree(lane, columns, seen).into());
+    }
+    columns.complete = true;
+    Ok(())
+}
+
+/// The next packet of a lane's answer, while watching the client.
+async fn packet(
+    client: &mut Link,
+    lane: &mut Lane,
+    patience: &mut Patience<'_>,
+) -> Result<crate::wire::link::Packet, Stop> {
+    let (conn, server) = lane.lease.split();
+    let thread_id = conn.thread_id;
+    match patience.watch(client, server, thread_id, conn.link.expect_packet()).await? {
+        Ok(packet) => Ok(packet),
+        Err(error) => Err(lost(&lane.lease, patience, error.into())),
+    }
+}
+
+/// The error that a target answered with; its connection stays good.
+fn failed(lane: &mut Lane, scatter: &Scatter<'_>, patience: &Patience<'_>, packet: crate::wire::link::Packet) -> Stop {
+    let source = lane.running.take().map_or(0, |(source, _)| source);
+    let error = match ErrPacket::decode(lane.lease.link.payload(&packet)) {
+        Ok(error) => error.to_sql_error(),
+        Err(error) => return lost(&lane.lease, patience, error.into()),
+    };
+    lane.lease.failed();
+    Stop::Error(Naming::Of(scatter.bound, scatter.targets[source]).error(patience.explain(error)))
+}
+
+fn not_rows(lane: &Lane) -> SqlError {
+    SqlError::new(Code::Unknown, format!("{} did not answer with rows where others did", lane.lease.server().name))
+}
+
+fn disagree(lane: &Lane, columns: &Columns, at: usize) -> SqlError {
+    let name = columns.packets.get(at).and_then(|packet| ColumnDef::decode(packet).ok());
+    let name = name.map_or_else(|| "the number of columns".to_owned(), |column| {
+        format!("column '{}'", String::from_utf8_lossy(column.name))
+    });
+    SqlError::new(
+        Code::Unknown,
+        format!(
+            "The shards disagree on {name}: the table on {} differs from the others; \
+             compare them with `shardloom check`",
+            lane.lease.server().name
+        ),
+    )
+}
+
+/// The definitions that the first target sent.
+#[derive(Default)]
+struct Columns {
+    packets: Vec<Box<[u8]>>,
+    complete: bool,
+}
+
+impl Columns {
+    fn decode(&self) -> Result<Vec<ColumnDef<'_>>, SqlError> {
+        self.packets.iter().map(|packet| ColumnDef::decode(packet).map_err(SqlError::from)).collect()
+    }
+
+    /// Whether another target means the same by this column. Its display width may differ, and so may
+    /// what keys the optimiser knows of; what values mean may not.
+    fn agrees(&self, at: usize, payload: &[u8]) -> Result<bool, SqlError> {
+        let Some(first) = self.packets.get(at) else { return Ok(false) };
+        let (a, b) = (ColumnDef::decode(first)?, ColumnDef::decode(payload)?);
+        Ok(a.name == b.name
+            && a.ty == b.ty
+            && a.charset == b.charset
+            && a.decimals == b.decimals
+            && a.unsigned() == b.unsigned())
+    }
+}
+
+/// Queues the head of the answer: the client's columns under its own names.
+fn put_columns(client: &mut Link, scatter: &Scatter<'_>, columns: &[ColumnDef<'_>]) {
+    let naming = Naming::Of(scatter.bound, scatter.targets[0]);
+    client.push_with(|out| put_lenenc(out, columns.len() as u64));
+    for column in columns {
+        let column = naming.logical(column).unwrap_or(*column);
+        client.push_with(|out| column.encode(out));
+    }
+    if !scatter.capabilities.has(Capabilities::DEPRECATE_EOF) {
+        client.push_with(|out| EofPacket { warnings: 0, status: scatter.status }.encode(out));
+    }
+}
+
+/// Reads what is left of the answers, so that the connections are clean: in a transaction all of it,
+/// because the connections must be kept; else only if it is little.
+async fn drain(
+    client: &mut Link,
+    lanes: &mut [Lane],
+    _scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+    all: bool,
+) -> Result<(), Stop> {
+    for lane in lanes.iter_mut() {
+        lane.waiting.clear();
+        let mut read = 0;
+        while lane.running.is_some() && (all || read < DRAIN) {
+            if lane.lease.has_preludes() {
+                lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
+                lane.lease.link.set_sequence(1);
+            }
+            let packet = packet(client, lane, patience).await?;
+            read += packet.len();
+            let Some((_, response)) = &mut lane.running else { break };
+            let payload = lane.lease.link.payload(&packet);
+            match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
+                Event::End(end) | Event::Ok(end) => {
+                    lane.lease.answered(end.status);
+                    lane.running = None;
+                }
+                Event::Err { .. } => {
+                    lane.lease.failed();
+                    lane.running = None;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! A write that several targets do their part of: one transaction per group, one OK that tells the sum.
+//! Several groups are committed one after the other, which the user's transaction mode must allow.
+
+use crate::backend::conn::{Answer as Told, BackendError};
+use crate::backend::lease::Lease;
+use crate::error::{Code, SqlError};
+use crate::exec::ask::{self, Ask};
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::names::Naming;
+use crate::exec::outcome::Outcome;
+use crate::exec::relay::lost;
+use crate::exec::scatter::Place;
+use crate::plan::Bound;
+use crate::plan::{Answer, Target};
+use crate::rules::GroupId;
+use crate::txn::{Access, Mode, Start, State, Txn};
+use crate::wire::link::Link;
+
+/// A statement that writes to several targets.
+pub struct Write<'a> {
+    /// The statement.
+    pub bound: &'a Bound<'a>,
+    /// Its targets, sorted.
+    pub targets: &'a [Target],
+    /// Whether parts add up or must agree.
+    pub answer: Answer<'a>,
+    /// Its form.
+    pub ask: Ask<'a>,
+    /// Statements outside of a transaction commit themselves.
+    pub autocommit: bool,
+}
+
+/// Runs the statement; what it did is for the caller to tell the client.
+///
+/// Outside of a transaction it has one of its own. Inside, a savepoint makes the statement atomic.
+pub async fn run(
+    client: &mut Link,
+    txn: &mut Txn,
+    write: &Write<'_>,
+    place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
+) -> Result<Outcome, Stop> {
+    let own = *txn.state() == State::Auto && write.autocommit;
+    one_group_or_allowed(write, place)?;
+    if own {
+        txn.begin(Start::default());
+    }
+    let outcome = parts(client, txn, write, place, patience, own).await;
+    if own {
+        let ended = txn.end(outcome.is_ok()).await;
+        if outcome.is_ok() {
+            ended?;
+        }
+    }
+    outcome
+}
+
+fn one_group_or_allowed(write: &Write<'_>, place: Place<'_, '_>) -> Result<(), SqlError> {
+    let (first, last) = (write.targets[0].group, write.targets[write.targets.len() - 1].group);
+    let (group, wanted) = place(first);
+    if first == last || wanted.mode == Mode::BestEffort {
+        return Ok(());
+    }
+    Err(SqlError::refuse(format!(
+        "The statement writes to several groups ({}, {} ...), which is not atomic yet: narrow it by the sharding key, \
+         or allow transaction_mode = \"best_effort\" for the user",
+        group.name,
+        place(last).0.name
+    )))
+}
+
+async fn parts(
+    client: &mut Link,
+    txn: &mut Txn,
+    write: &Write<'_>,
+    place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
+    own: bool,
+) -> Result<Outcome, Stop> {
+    let mut total = Total::new(write);
+    let mut reached = Vec::new();
+    for of_group in write.targets.chunk_by(|a, b| a.group == b.group) {
+        let id = of_group[0].group;
+        let (group, wanted) = place(id);
+        let mut lease = txn.lease(id, group, Access::Primary, &wanted).await?;
+        txn.wrote(id);
+        if !own {
+            lease.send_prelude(b"SAVEPOINT shardloom_statement");
+        }
+        reached.push(id);
+        let mut failure = None;
+        for target in of_group {
+            match part(client, &mut lease, write, *target, patience).await {
+                Ok(told) => total.add(*target, &told),
+                Err(stop) => {
+                    failure = Some(stop);
+                    break;
+                }
+            }
+        }
+        match failure {
+            None => txn.settle(id, lease),
+            Some(Stop::Error(error)) => {
+                txn.settle(id, lease);
+                if !own {
+                    undo(txn, &reached).await;
+                }
+                return Err(Stop::Error(error));
+            }
+            Some(stop) => {
+                let why = match &stop {
+                    Stop::Lost(error) => error.message.clone(),
+                    _ => "the client left".to_owned(),
+                };
+                drop(lease);
+                txn.lost(id, why);
+                return Err(stop);
+            }
+        }
+    }
+    Ok(total.outcome()?)
+}
+
+/// One target's part.
+async fn part(
+    client: &mut Link,
+    lease: &mut Lease,
+    write: &Write<'_>,
+    target: Target,
+    patience: &mut Patience<'_>,
+) -> Result<Told, Stop> {
+    let naming = Naming::Of(write.bound, target);
+    let mut text = Vec::new();
+    let params = write.bound.render(target, &mut text);
+    ask::send(lease, write.ask, &text, &params, patience, naming).await?;
+    lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
+    lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+    let (conn, server) = lease.split();
+    let thread_id = conn.thread_id;
+    match patience.watch(client, server, thread_id, conn.read_answer()).await? {
+        Ok(told) => Ok(told),
+        Err(BackendError::Server(error)) => {
+            Err(Stop::Error(naming.error(patience.explain(error))))
+        }
+        Err(error) => Err(lost(lease, patience, error)),
+    }
+}
+
+/// Takes back what the statement did so far. If a server refuses, it has rolled back the whole transaction
+/// by itself (a deadlock), and its next answer says so.
+async fn undo(txn: &mut Txn, reached: &[GroupId]) {
+    if let Err(error) = txn.rollback_statement(reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await {
+        tracing::debug!(%error, "a statement was not taken back by savepoint");
+    }
+}
+
+/// What all parts did together.
+struct Total<'a> {
+    write: &'a Write<'a>,
+    outcome: Outcome,
+    matched: u64,
+    changed: u64,
+    records: u64,
+    duplicates: u64,
+    /// Parts answered without a sentence: INSERTs of one row.
+    alone: u64,
+    /// Those of them whose row was there already.
+    lone_duplicates: u64,
+    info: Info,
+    same: Option<(u64, bool)>,
+    parts: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Info {
+    None,
+    Matched,
+    Records,
+}
+
+impl<'a> Total<'a> {
+    fn new(write: &'a Write<'a>) -> Total<'a> {
+        Total {
+            write,
+            outcome: Outcome::default(),
+            matched: 0,
+            changed: 0,
+            records: 0,
+            duplicates: 0,
+            alone: 0,
+            lone_duplicates: 0,
+            info: Info::None,
+            same: None,
+            parts: 0,
+        }
+    }
+
+    fn add(&mut self, target: Target, told: &Told) {
+        self.parts += 1;
+        self.outcome.warnings = self.outcome.warnings.saturating_add(told.warnings);
+        if matches!(self.write.answer, Answer::Same) {
+            match &mut self.same {
+                None => {
+                    self.same = Some((told.affected_rows, true));
+                    self.outcome.affected_rows = told.affected_rows;
+                    self.outcome.last_insert_id = told.last_insert_id;
+                    self.outcome.warnings = told.warnings;
+                    self.outcome.info = told.info.clone();
+                }
+                Some((rows, agree)) => *agree &= *rows == told.affected_rows,
+            }
+            return;
+        }
+        self.outcome.affected_rows += told.affected_rows;
+        if self.write.bound.first() == Some(target) || self.outcome.last_insert_id == 0 {
+            self.outcome.last_insert_id = told.last_insert_id;
+        }
+        let number = |label: &str| -> Option<u64> {
+            let rest = told.info.split(label).nth(1)?;
+            rest.trim_start().split(' ').next()?.parse().ok()
+        };
+        if let (Some(matched), Some(changed)) = (number("Rows matched:"), number("Changed:")) {
+            self.info = Info::Matched;
+            self.matched += matched;
+            self.changed += changed;
+        } else if let (Some(records), Some(duplicates)) = (number("Records:"), number("Duplicates:")) {
+            self.info = Info::Records;
+            self.records += records;
+            self.duplicates += duplicates;
+        } else {
+            // An INSERT of one row alone is answered without the sentence that several rows get.
+            self.alone += 1;
+            self.lone_duplicates += u64::from(told.affected_rows != 1);
+        }
+    }
+
+    fn outcome(mut self) -> Result<Outcome, SqlError> {
+        let rows_split = matches!(self.write.answer, Answer::Sum) && self.write.bound.first().is_some();
+        if rows_split && self.alone > 0 {
+            self.info = Info::Records;
+            self.records += self.alone;
+            // What MySQL counts as a duplicate of one row shows only in its rows: 2 for a row that was
+            // there (REPLACE, ON DUPLICATE KEY UPDATE), 0 for one that was ignored.
+            self.duplicates += self.lone_duplicates;
+        }
+        if let Some((_, false)) = self.same {
+            return Err(SqlError::new(
+                Code::Unknown,
+                "The copies of a broadcast table differ: the groups did not change the same number of rows",
+            ));
+        }
+        let warnings = self.outcome.warnings;
+        match self.info {
+            Info::None => {}
+            Info::Matched => {
+                self.outcome.info =
+                    format!("Rows matched: {}  Changed: {}  Warnings: {warnings}", self.matched, self.changed);
+            }
+            Info::Records => {
+                self.outcome.info =
+                    format!("Records: {}  Duplicates: {}  Warnings: {warnings}", self.records, self.duplicates);
+            }
+        }
+        Ok(self.outcome)
+    }
+}

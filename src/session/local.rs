@@ -1,0 +1,95 @@
+//! Statements that the session answers itself: transaction control, USE, KILL, EXPLAIN SHARDLOOM. It sends
+//! to servers only what ends a transaction or sets a savepoint.
+
+use crate::error::{Code, SqlError};
+use crate::exec::interrupt::Stop;
+use crate::session::Session;
+use crate::session::door;
+use crate::sql::ast::Ident;
+use crate::txn::{Start, State};
+
+impl Session {
+    /// BEGIN, START TRANSACTION: commits what is open; servers hear of it with the first statement.
+    pub(super) async fn begin(&mut self, read_only: Option<bool>, snapshot: bool) -> Result<(), Stop> {
+        self.end_transaction(true).await?;
+        let next = std::mem::take(&mut self.next);
+        self.txn.begin(Start {
+            read_only: read_only.or(next.read_only),
+            snapshot,
+            isolation: next.isolation,
+            implicit: false,
+        });
+        Ok(())
+    }
+
+    /// COMMIT or ROLLBACK. `chain`: another one begins at once, with the same characteristics.
+    pub(super) async fn end(&mut self, commit: bool, chain: bool) -> Result<(), Stop> {
+        let again = match self.txn.state() {
+            State::Open(start) if chain => Some(start.clone()),
+            _ if chain => Some(Start::default()),
+            _ => None,
+        };
+        self.end_transaction(commit).await?;
+        if let Some(start) = again {
+            self.txn.begin(Start { implicit: false, ..start });
+        }
+        Ok(())
+    }
+
+    /// Ends what is open, if anything is.
+    pub(super) async fn end_transaction(&mut self, commit: bool) -> Result<(), Stop> {
+        if self.txn.is_open() {
+            self.txn.end(commit).await?;
+        }
+        Ok(())
+    }
+
+    /// SAVEPOINT, ROLLBACK TO, RELEASE: on the one server that the transaction has touched. Before it has
+    /// touched any there is nothing to save, but the name must be known to it afterwards.
+    pub(super) async fn savepoint(&mut self, sql: &[u8], name: &Ident, sets: bool) -> Result<(), Stop> {
+        self.txn.check()?;
+        if !self.txn.is_open() && self.autocommit() {
+            // Outside of a transaction MySQL accepts SAVEPOINT without effect and knows no name afterwards.
+            return if sets { Ok(()) } else { Err(unknown_savepoint(&name.name).into()) };
+        }
+        self.txn.savepoint(sql, &name.name, sets).await.map_err(Stop::from)
+    }
+
+    /// USE, COM_INIT_DB.
+    pub(super) fn use_schema(&mut self, schema: &str) -> Result<(), SqlError> {
+        if schema.is_empty() {
+            return Err(SqlError::new(Code::NoSchema, "No database selected"));
+        }
+        door::allowed(&self.proxy, &self.guest, schema, &self.host)?;
+        let topology = self.topology();
+        // Known under the rule's spelling from here on.
+        let name = topology.rules.schema(schema).map_or(schema, |schema| schema.name.as_str());
+        self.needs.schema = Some(name.into());
+        Ok(())
+    }
+
+    /// KILL: of a session of this proxy, one's own or any of the same user's.
+    pub(super) fn kill(&mut self, id: u64, query: bool) -> Result<(), SqlError> {
+        let unknown = || SqlError::new(Code::NoSuchThread, format!("Unknown thread id: {id}"));
+        let entry = u32::try_from(id).ok().and_then(|id| self.proxy.sessions.find(id)).ok_or_else(unknown)?;
+        if *entry.user() != *self.login.user {
+            return Err(SqlError::new(Code::KillDenied, format!("You are not owner of thread {id}")));
+        }
+        match (query, entry.id == self.seat.entry.id) {
+            (true, true) => Err(SqlError::new(Code::Interrupted, "Query execution was interrupted")),
+            (true, false) => {
+                entry.kill.query();
+                Ok(())
+            }
+            (false, _) => {
+                entry.kill.connection();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Error 1305 for a savepoint.
+pub(super) fn unknown_savepoint(name: &str) -> SqlError {
+    SqlError { errno: 1305, state: *b"42000", message: format!("SAVEPOINT {name} does not exist") }
+}

@@ -1,0 +1,368 @@
+//! One client's connection from login to goodbye: reads a command, has it answered, reads the next.
+//! It knows what belongs to the session; what a statement means is for `query` and the rooms below.
+
+pub mod diagnostics;
+pub mod door;
+pub mod local;
+pub mod prepared;
+pub mod proxy;
+pub mod query;
+pub mod registry;
+pub mod reply;
+pub mod set;
+pub mod show;
+pub mod topology;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::backend::conn::Class;
+use crate::backend::settings::Settings;
+use crate::error::{Code, SqlError};
+use crate::metrics::Counters;
+use crate::rules::GroupId;
+use crate::session::diagnostics::Diagnostics;
+use crate::session::door::Guest;
+use crate::session::prepared::Prepared;
+use crate::session::proxy::Proxy;
+use crate::session::registry::Seat;
+use crate::session::topology::Topology;
+use crate::sql::Facts;
+use crate::sql::scan::Scan;
+use crate::txn::{Mode, State, Txn, Wanted};
+use crate::wire::capabilities::{Capabilities, Status};
+use crate::wire::command::Command;
+use crate::wire::error::WireError;
+use crate::wire::link::Link;
+use crate::wire::login_server::Login;
+use crate::wire::reply::OkPacket;
+
+/// What a session keeps of its statement buffer between commands.
+const KEPT_INPUT: usize = 4 << 10;
+
+/// A logged-in client.
+pub struct Session {
+    proxy: Arc<Proxy>,
+    seat: Seat,
+    client: Link,
+    capabilities: Capabilities,
+    login: Login,
+    guest: Arc<Guest>,
+    /// The client's host, as in `'user'@'host'`.
+    host: String,
+    needs: Needs,
+    facts: Facts,
+    txn: Txn,
+    prepared: Prepared,
+    diagnostics: Diagnostics,
+    /// What LAST_INSERT_ID() answers.
+    last_insert_id: u64,
+    /// What ROW_COUNT() answers.
+    row_count: i64,
+    /// What FOUND_ROWS() answers, where the proxy can know it.
+    found_rows: Option<u64>,
+    /// `SET TRANSACTION` without SESSION: for the next transaction only.
+    next: NextTransaction,
+    /// COM_QUERY may hold several statements.
+    multi_statements: bool,
+    /// The cursor that the running statement opened.
+    cursor: Option<prepared::OpenCursor>,
+    input: Vec<u8>,
+    scan: Scan,
+    /// Scratch for the text that goes to a server.
+    text: Vec<u8>,
+}
+
+/// What the session's connections to servers must be like; apart from the rest of the session, because it is
+/// read while a connection and the client are being written to.
+struct Needs {
+    worker: usize,
+    class: Class,
+    settings: Arc<Settings>,
+    /// The default schema, by its logical name.
+    schema: Option<Arc<str>>,
+    mode: Mode,
+}
+
+impl Needs {
+    /// What a connection to a group must be like.
+    fn wanted<'a>(&'a self, topology: &'a Topology, group: GroupId) -> Wanted<'a> {
+        Wanted {
+            worker: self.worker,
+            class: self.class,
+            settings: &self.settings,
+            database: self.schema.as_deref().and_then(|schema| topology.database(group, schema)),
+            mode: self.mode,
+        }
+    }
+}
+
+/// What `SET TRANSACTION` without SESSION said of the next transaction.
+#[derive(Clone, Debug, Default)]
+struct NextTransaction {
+    isolation: Option<Arc<str>>,
+    read_only: Option<bool>,
+}
+
+/// What follows a command.
+#[derive(Debug)]
+enum Flow {
+    /// The answer is queued; the next command may come.
+    Next,
+    /// The connection ends, after what is queued was sent.
+    End,
+}
+
+impl Session {
+    /// The session of a client that has just logged in.
+    #[allow(clippy::too_many_arguments, reason = "called once, at the end of the login")]
+    fn new(
+        proxy: Arc<Proxy>,
+        worker: usize,
+        seat: Seat,
+        client: Link,
+        login: Login,
+        guest: Arc<Guest>,
+        host: String,
+    ) -> Session {
+        let capabilities = login.capabilities;
+        let (settings, facts) = set::initial(&proxy.topology.load(), login.collation);
+        let needs = Needs {
+            worker,
+            class: class_of(capabilities),
+            settings,
+            schema: (!login.schema.is_empty()).then(|| login.schema.as_str().into()),
+            mode: guest.mode,
+        };
+        Session {
+            proxy,
+            seat,
+            client,
+            capabilities,
+            login,
+            guest,
+            host,
+            needs,
+            facts,
+            txn: Txn::default(),
+            prepared: Prepared::default(),
+            diagnostics: Diagnostics::default(),
+            last_insert_id: 0,
+            row_count: -1,
+            found_rows: None,
+            next: NextTransaction::default(),
+            multi_statements: capabilities.has(Capabilities::MULTI_STATEMENTS),
+            cursor: None,
+            input: Vec::new(),
+            scan: Scan::default(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Serves the client until it leaves, is killed, or idles too long.
+    pub async fn serve(mut self: Box<Self>) {
+        self.counters().clients.fetch_add(1, Ordering::Relaxed);
+        let _leaving = Leaving(self.proxy.clone(), self.needs.worker);
+        loop {
+            let flow = match self.next_command().await {
+                Ok(true) => {
+                    let input = std::mem::take(&mut self.input);
+                    let flow = self.command(&input).await;
+                    self.input = input;
+                    if self.input.capacity() > KEPT_INPUT {
+                        self.input = Vec::new();
+                    }
+                    flow
+                }
+                Ok(false) => break,
+                Err(Gone::Silently) => break,
+                Err(Gone::With(error)) => {
+                    self.error(&error);
+                    Flow::End
+                }
+            };
+            if self.client.flush().await.is_err() {
+                break;
+            }
+            if matches!(flow, Flow::End) {
+                break;
+            }
+        }
+        self.txn.abandon();
+        self.client.close().await;
+    }
+
+    /// Waits for the next command and copies it to `input`; `false` if the client has left.
+    async fn next_command(&mut self) -> Result<bool, Gone> {
+        self.client.start_command();
+        self.seat.entry.touch();
+        loop {
+            if self.seat.entry.kill.is_connection() {
+                return Err(Gone::With(SqlError::new(Code::Aborted, "Connection was killed")));
+            }
+            if self.seat.entry.kill.is_drain() && !self.txn.is_open() {
+                return Err(Gone::With(SqlError::new(Code::Shutdown, "Server shutdown in progress")));
+            }
+            let packet = tokio::select! {
+                biased;
+                packet = self.client.read_packet() => Some(packet),
+                () = self.seat.entry.kill.pulled() => None,
+            };
+            match packet {
+                Some(Ok(Some(packet))) => {
+                    self.input.clear();
+                    self.input.extend_from_slice(self.client.payload(&packet));
+                    return Ok(true);
+                }
+                Some(Ok(None) | Err(WireError::Io(_) | WireError::Closed)) => return Ok(false),
+                Some(Err(error)) => return Err(Gone::With(error.into())),
+                None => match self.seat.entry.idle(self.proxy.config.timeouts.idle) {
+                    registry::Idle::TooLong => {
+                        return Err(Gone::With(SqlError::new(
+                            Code::IdleTimeout,
+                            "The client was disconnected by the server because of inactivity.",
+                        )));
+                    }
+                    registry::Idle::Awhile => self.client.rest(),
+                    registry::Idle::No => {}
+                },
+            }
+        }
+    }
+
+    async fn command(&mut self, input: &[u8]) -> Flow {
+        let command = match Command::decode(input) {
+            Ok(command) => command,
+            Err(error) => {
+                self.error(&error.into());
+                return Flow::Next;
+            }
+        };
+        match command {
+            Command::Query(sql) => return self.query(sql).await,
+            Command::Quit => return Flow::End,
+            Command::Ping => self.ok(),
+            Command::InitDb(schema) => {
+                let outcome = self.use_schema(&String::from_utf8_lossy(schema));
+                self.done(outcome);
+            }
+            Command::StmtPrepare(sql) => return Box::pin(self.prepare(sql)).await,
+            Command::StmtExecute(execute) => return self.execute(execute).await,
+            Command::StmtSendLongData { statement, param, data } => self.long_data(statement, param, data),
+            Command::StmtClose(statement) => self.close_statement(statement),
+            Command::StmtReset(statement) => {
+                let outcome = self.reset_statement(statement);
+                self.done(outcome);
+            }
+            Command::StmtFetch { statement, rows } => return Box::pin(self.fetch(statement, rows)).await,
+            Command::FieldList { table, wildcard } => return Box::pin(self.field_list(table, wildcard)).await,
+            Command::Statistics => {
+                let line = format!(
+                    "Uptime: {}  Threads: {}  Questions: {}",
+                    self.proxy.sessions.uptime().as_secs(),
+                    self.proxy.sessions.count(),
+                    self.proxy.metrics.statements()
+                );
+                self.client.push(line.as_bytes());
+            }
+            Command::Debug => {
+                let status = self.status();
+                self.client.push_with(|out| crate::wire::reply::EofPacket { warnings: 0, status }.encode(out));
+            }
+            Command::SetOption { multi_statements } => {
+                self.multi_statements = multi_statements;
+                let status = self.status();
+                self.client.push_with(|out| crate::wire::reply::EofPacket { warnings: 0, status }.encode(out));
+            }
+            Command::ProcessKill(id) => {
+                let outcome = self.kill(u64::from(id), false);
+                self.done(outcome);
+            }
+            Command::ChangeUser(request) => return Box::pin(self.change_user(request)).await,
+            Command::ResetConnection => {
+                self.reset();
+                self.ok();
+            }
+            Command::Unknown(_) => self.error(&SqlError::new(Code::UnknownCommand, "Unknown command")),
+        }
+        Flow::Next
+    }
+
+    /// Back to how the session was right after its login; what it held is given up.
+    fn reset(&mut self) {
+        self.txn.abandon();
+        self.txn = Txn::default();
+        self.prepared = Prepared::default();
+        self.diagnostics = Diagnostics::default();
+        self.last_insert_id = 0;
+        self.row_count = -1;
+        self.found_rows = None;
+        self.next = NextTransaction::default();
+        self.multi_statements = self.capabilities.has(Capabilities::MULTI_STATEMENTS);
+        let (settings, facts) = set::initial(&self.topology(), self.login.collation);
+        (self.needs.settings, self.facts) = (settings, facts);
+        self.needs.class = class_of(self.capabilities);
+        self.needs.mode = self.guest.mode;
+    }
+
+    /// The flags that an answer of the proxy's own carries.
+    fn status(&self) -> Status {
+        Status::default()
+            .when(Status::IN_TRANS, matches!(self.txn.state(), State::Open(_)))
+            .when(Status::AUTOCOMMIT, self.autocommit())
+            .when(Status::NO_BACKSLASH_ESCAPES, self.facts.mode.has(crate::sql::SqlMode::NO_BACKSLASH_ESCAPES))
+    }
+
+    /// Whether statements outside of BEGIN commit themselves.
+    fn autocommit(&self) -> bool {
+        self.needs.settings.variable("autocommit") != Some(b"0")
+    }
+
+    fn topology(&self) -> Arc<Topology> {
+        self.proxy.topology.load_full()
+    }
+
+    fn counters(&self) -> &Counters {
+        self.proxy.metrics.worker(self.needs.worker)
+    }
+
+    fn ok(&mut self) {
+        let packet = OkPacket { status: self.status(), ..OkPacket::default() };
+        reply::ok(&mut self.client, self.capabilities, &packet);
+    }
+
+    fn error(&mut self, error: &SqlError) {
+        self.proxy.metrics.error(error.errno);
+        reply::error(&mut self.client, error);
+    }
+
+    fn done(&mut self, outcome: Result<(), SqlError>) {
+        match outcome {
+            Ok(()) => self.ok(),
+            Err(error) => self.error(&error),
+        }
+    }
+}
+
+/// What the client's capabilities ask of a backend connection.
+fn class_of(capabilities: Capabilities) -> Class {
+    Class {
+        deprecate_eof: capabilities.has(Capabilities::DEPRECATE_EOF),
+        found_rows: capabilities.has(Capabilities::FOUND_ROWS),
+    }
+}
+
+/// Why no further command comes.
+enum Gone {
+    Silently,
+    With(SqlError),
+}
+
+/// Takes the client off the count, however its session ends.
+struct Leaving(Arc<Proxy>, usize);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.metrics.worker(self.1).clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}

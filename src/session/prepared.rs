@@ -1,0 +1,395 @@
+//! Prepared statements of the binary protocol: numbers of our own, metadata from a server, and a route at
+//! each execution by its parameters. What is prepared on which server is for `exec` to know.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Code, SqlError};
+use crate::exec::ask::Ask;
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::names::Naming;
+use crate::exec::relay::{Style, relay};
+use crate::plan::bind::sample;
+use crate::plan::{Plan, Route, Target};
+use crate::rules::GroupId;
+use crate::session::query::Understood;
+use crate::session::{Flow, Session};
+use crate::sql::scan::{Scan, scan};
+use crate::sql::{Facts, literal};
+use crate::txn::{Access, Pin};
+use crate::value::Datum;
+use crate::value::moment::Moment;
+use crate::wire::capabilities::{Capabilities, Status};
+use crate::wire::column::ColumnDef;
+use crate::wire::command::{Execute, com};
+use crate::wire::reply::{EofPacket, PrepareOk};
+use crate::wire::response::Kind;
+use crate::wire::statement::{Param, ParamType, decode_params};
+use crate::wire::value::Value;
+
+/// The prepared statements of a session.
+#[derive(Default)]
+pub struct Prepared {
+    statements: HashMap<u32, Statement>,
+    next: u32,
+}
+
+/// One prepared statement.
+struct Statement {
+    sql: Arc<[u8]>,
+    scan: Scan,
+    /// The meaning of its text, as of its preparation.
+    facts: Facts,
+    schema: Option<Arc<str>>,
+    params: u16,
+    /// Types of the parameters, as the client sent them last.
+    types: Vec<ParamType>,
+    /// Values sent ahead.
+    long_data: HashMap<u16, Vec<u8>>,
+    /// An error of sending ahead, told at the next execution.
+    long_error: Option<SqlError>,
+    cursor: Option<OpenCursor>,
+}
+
+/// A cursor that a server holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenCursor {
+    /// Where.
+    pub(super) group: GroupId,
+    /// The server's number of the statement.
+    pub(super) statement: u32,
+}
+
+impl Session {
+    /// COM_STMT_PREPARE.
+    pub(super) async fn prepare(&mut self, sql: &[u8]) -> Flow {
+        let outcome = self.prepare_statement(sql).await;
+        match self.finish(outcome) {
+            Ok(()) => Flow::Next,
+            Err(flow) => flow,
+        }
+    }
+
+    async fn prepare_statement(&mut self, sql: &[u8]) -> Result<(), Stop> {
+        let limit = self.proxy.config.limits.prepared_per_session;
+        if self.prepared.statements.len() >= limit as usize {
+            let message = format!("Can't create more than limits.prepared_per_session statements (current value: {limit})");
+            return Err(SqlError { errno: 1461, state: *b"42000", message }.into());
+        }
+        scan(sql, self.facts, self.proxy.seed, &mut self.scan)?;
+        if let Some(at) = self.scan.rest {
+            return Err(crate::sql::syntax_error(sql, at as usize).into());
+        }
+        let sql: Arc<[u8]> = sql[..self.scan.end as usize].into();
+        let params = u16::try_from(self.scan.params.len())
+            .map_err(|_| SqlError::new(Code::TooManyParams, "Prepared statement contains too many placeholders"))?;
+        let topology = self.topology();
+        let id = self.prepared.free_number();
+        let planned = match self.understand(&sql, &topology)? {
+            Understood::Plan(planned) => planned,
+            // The session answers these itself: nothing to describe.
+            Understood::Head(_) => {
+                self.put_head(id, params, 0);
+                self.keep(id, sql, params);
+                return Ok(());
+            }
+        };
+        if let Plan::Refuse(refusal) = &planned.plan {
+            return Err(refusal.clone().into());
+        }
+        let scan = std::mem::take(&mut self.scan);
+        let described = self.describe(id, &topology, &planned, &sql, &scan).await;
+        self.scan = scan;
+        if described? {
+            self.keep(id, sql, params);
+        }
+        Ok(())
+    }
+
+    /// Has a server prepare the statement, and passes its description on under our number. `false` if the
+    /// server refused, which the client was told.
+    async fn describe(
+        &mut self,
+        id: u32,
+        topology: &crate::session::topology::Topology,
+        planned: &crate::plan::Planned,
+        sql: &[u8],
+        scan: &Scan,
+    ) -> Result<bool, Stop> {
+        let bound = sample(planned, &topology.rules, sql, scan)?;
+        let target = match &bound.route {
+            Route::One(target) => *target,
+            Route::Many(targets) => targets[0],
+            Route::Any => Target { group: self.any_group(topology), shard: None },
+        };
+        let mut text = Vec::new();
+        bound.render(target, &mut text);
+        let wanted = self.needs.wanted(topology, target.group);
+        let group = topology.group(target.group);
+        // Describing has no part in a transaction, but must see what it has: temporary tables.
+        let held = self.txn.groups().any(|held| held == target.group);
+        let mut lease = match held {
+            true => self.txn.lease(target.group, group, Access::Primary, &wanted).await?,
+            false => self.txn.side_lease(target.group, group, Access::Primary, &wanted).await?,
+        };
+        let naming = Naming::Of(&bound, target);
+        let seat = self.seat.entry.clone();
+        let mut patience = Patience::new(&seat.kill, self.proxy.config.timeouts.query);
+        lease.send(com::STMT_PREPARE, &text);
+        let style = Style { capabilities: self.capabilities, add: Status::default(), naming, statement: Some(id) };
+        let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
+        match outcome {
+            Ok(outcome) => {
+                if let Some(prepared) = outcome.prepared
+                    && let Some(old) = lease.prepared.remember(&text, prepared)
+                {
+                    lease.close_statement(old);
+                }
+                if held {
+                    self.txn.settle(target.group, lease);
+                }
+                Ok(outcome.error.is_none())
+            }
+            Err(stop) => {
+                self.give_up(target.group, lease, !held, &stop);
+                Err(stop)
+            }
+        }
+    }
+
+    /// COM_STMT_EXECUTE.
+    pub(super) async fn execute(&mut self, execute: Execute<'_>) -> Flow {
+        let Some(mut statement) = self.prepared.statements.remove(&execute.statement) else {
+            self.error(&unknown(execute.statement, "mysqld_stmt_execute"));
+            return Flow::Next;
+        };
+        self.close_cursor(&mut statement);
+        let flow = self.execute_statement(&mut statement, &execute).await;
+        statement.long_data.clear();
+        self.prepared.statements.insert(execute.statement, statement);
+        flow
+    }
+
+    async fn execute_statement(&mut self, statement: &mut Statement, execute: &Execute<'_>) -> Flow {
+        if let Some(error) = statement.long_error.take() {
+            self.error(&error);
+            return Flow::Next;
+        }
+        let mut params: Vec<Param<'_>> = Vec::new();
+        let long_data = &statement.long_data;
+        let ahead = |i: usize| long_data.get(&(i as u16)).map(Vec::as_slice);
+        let count = usize::from(statement.params);
+        if decode_params(execute, count, &mut statement.types, ahead, &mut params).is_err() {
+            self.error(&SqlError::new(Code::WrongArguments, "Incorrect arguments to mysqld_stmt_execute"));
+            return Flow::Next;
+        }
+        let args: Vec<Datum<'_>> = match params.iter().map(|param| datum(param.value, statement.facts)).collect() {
+            Some(args) => args,
+            None => {
+                self.error(&SqlError::new(Code::WrongArguments, "A parameter is not text in character_set_client"));
+                return Flow::Next;
+            }
+        };
+        // The text means what it meant when it was prepared, whatever the session has set since.
+        let facts = std::mem::replace(&mut self.facts, statement.facts);
+        let schema = std::mem::replace(&mut self.needs.schema, statement.schema.clone());
+        let scan = std::mem::replace(&mut self.scan, std::mem::take(&mut statement.scan));
+        let ask = Ask::Execute { params: &params, flags: execute.flags };
+        let sql = statement.sql.clone();
+        let outcome = self.statement(&sql, ask, &args, Status::default()).await;
+        statement.scan = std::mem::replace(&mut self.scan, scan);
+        // The statement itself may have changed either (SET, USE).
+        if self.facts == statement.facts {
+            self.facts = facts;
+        }
+        if self.needs.schema == statement.schema {
+            self.needs.schema = schema;
+        }
+        statement.cursor = self.cursor.take();
+        match outcome {
+            Ok(()) => Flow::Next,
+            Err(flow) => flow,
+        }
+    }
+
+    /// COM_STMT_SEND_LONG_DATA; has no answer, so an error waits for the execution.
+    pub(super) fn long_data(&mut self, id: u32, param: u16, data: &[u8]) {
+        let limit = self.proxy.config.limits.packet;
+        let Some(statement) = self.prepared.statements.get_mut(&id) else { return };
+        if param >= statement.params {
+            let error = SqlError::new(Code::WrongArguments, "Incorrect arguments to mysqld_stmt_send_long_data");
+            statement.long_error.get_or_insert(error);
+            return;
+        }
+        let held: usize = statement.long_data.values().map(Vec::len).sum();
+        if held + data.len() > limit {
+            let message = "Parameter of prepared statement which is set through mysql_send_long_data() is longer than \
+                           'max_allowed_packet' bytes";
+            statement.long_error.get_or_insert(SqlError::new(Code::Unknown, message));
+            return;
+        }
+        statement.long_data.entry(param).or_default().extend_from_slice(data);
+    }
+
+    /// COM_STMT_CLOSE; has no answer.
+    pub(super) fn close_statement(&mut self, id: u32) {
+        if let Some(mut statement) = self.prepared.statements.remove(&id) {
+            self.close_cursor(&mut statement);
+        }
+    }
+
+    /// COM_STMT_RESET.
+    pub(super) fn reset_statement(&mut self, id: u32) -> Result<(), SqlError> {
+        let Some(mut statement) = self.prepared.statements.remove(&id) else {
+            return Err(unknown(id, "mysqld_stmt_reset"));
+        };
+        self.close_cursor(&mut statement);
+        statement.long_data.clear();
+        statement.long_error = None;
+        self.prepared.statements.insert(id, statement);
+        Ok(())
+    }
+
+    /// COM_STMT_FETCH.
+    pub(super) async fn fetch(&mut self, id: u32, rows: u32) -> Flow {
+        let Some(statement) = self.prepared.statements.get_mut(&id) else {
+            self.error(&unknown(id, "mysqld_stmt_fetch"));
+            return Flow::Next;
+        };
+        let Some(cursor) = statement.cursor else {
+            let message = format!("The statement ({id}) has no open cursor.");
+            self.error(&SqlError::new(Code::NoCursor, message));
+            return Flow::Next;
+        };
+        let topology = self.topology();
+        let wanted = self.needs.wanted(&topology, cursor.group);
+        let group = topology.group(cursor.group);
+        let mut lease = match self.txn.lease(cursor.group, group, Access::Primary, &wanted).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                self.error(&error);
+                return Flow::Next;
+            }
+        };
+        lease.send_with(|out| {
+            out.push(com::STMT_FETCH);
+            out.extend_from_slice(&cursor.statement.to_le_bytes());
+            out.extend_from_slice(&rows.to_le_bytes());
+        });
+        let seat = self.seat.entry.clone();
+        let mut patience = Patience::new(&seat.kill, self.proxy.config.timeouts.query);
+        let style = Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
+        let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
+        let outcome = match outcome {
+            Ok(outcome) => {
+                self.txn.settle(cursor.group, lease);
+                if outcome.status.has(Status::LAST_ROW_SENT) || outcome.error.is_some() {
+                    if let Some(statement) = self.prepared.statements.get_mut(&id) {
+                        statement.cursor = None;
+                    }
+                    self.unpin_cursors();
+                }
+                Ok(())
+            }
+            Err(stop) => {
+                self.give_up(cursor.group, lease, false, &stop);
+                Err(stop)
+            }
+        };
+        match self.finish(outcome) {
+            Ok(()) => Flow::Next,
+            Err(flow) => flow,
+        }
+    }
+
+    /// The first packet of our own answer to COM_STMT_PREPARE, and definitions of parameters that say
+    /// nothing, as MySQL's own do.
+    fn put_head(&mut self, statement: u32, params: u16, columns: u16) {
+        let status = self.status();
+        let capabilities = self.reads();
+        self.client.push_with(|out| PrepareOk { statement, columns, params, warnings: 0 }.encode(out));
+        if params > 0 {
+            for _ in 0..params {
+                let param = ColumnDef::text("?", 0);
+                self.client.push_with(|out| param.encode(out));
+            }
+            if !capabilities.has(Capabilities::DEPRECATE_EOF) {
+                self.client.push_with(|out| EofPacket { warnings: 0, status }.encode(out));
+            }
+        }
+    }
+
+    fn keep(&mut self, id: u32, sql: Arc<[u8]>, params: u16) {
+        let statement = Statement {
+            sql,
+            scan: std::mem::take(&mut self.scan),
+            facts: self.facts,
+            schema: self.needs.schema.clone(),
+            params,
+            types: Vec::new(),
+            long_data: HashMap::new(),
+            long_error: None,
+            cursor: None,
+        };
+        self.prepared.statements.insert(id, statement);
+    }
+
+    /// Gives up a cursor that is open: its connection is closed with it.
+    fn close_cursor(&mut self, statement: &mut Statement) {
+        if statement.cursor.take().is_some() {
+            self.unpin_cursors();
+        }
+    }
+
+    /// Connections are kept for cursors as long as any statement has one.
+    fn unpin_cursors(&mut self) {
+        if self.prepared.statements.values().all(|statement| statement.cursor.is_none()) {
+            self.txn.unpin(Pin::Cursor);
+        }
+    }
+
+}
+
+impl Prepared {
+    fn free_number(&mut self) -> u32 {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            if self.next != 0 && !self.statements.contains_key(&self.next) {
+                return self.next;
+            }
+        }
+    }
+}
+
+fn unknown(id: u32, function: &str) -> SqlError {
+    let message = format!("Unknown prepared statement handler ({id}) given to {function}");
+    SqlError::new(Code::UnknownStatement, message)
+}
+
+/// What a parameter means to routing; `None` for text that is not in the client's character set.
+fn datum(value: Value<'_>, facts: Facts) -> Option<Datum<'_>> {
+    Some(match value {
+        Value::Null => Datum::Null,
+        Value::Int(n) => Datum::Int(n),
+        Value::UInt(n) => Datum::UInt(n),
+        Value::Float(n) => Datum::Double(f64::from(n)),
+        Value::Double(n) => Datum::Double(n),
+        Value::Bytes(bytes) => literal::text(Cow::Borrowed(bytes), facts.charset)
+            .unwrap_or(Datum::Bytes(Cow::Borrowed(bytes))),
+        Value::DateTime(at) => Datum::Moment(Moment {
+            year: at.year,
+            month: at.month,
+            day: at.day,
+            hour: at.hour,
+            minute: at.minute,
+            second: at.second,
+            micros: at.micros,
+        }),
+        Value::Time(time) => {
+            let seconds = i64::from(time.hours) * 3_600 + i64::from(time.minutes) * 60 + i64::from(time.seconds);
+            let micros = seconds * 1_000_000 + i64::from(time.micros);
+            Datum::Time(if time.negative { -micros } else { micros })
+        }
+    })
+}

@@ -1,0 +1,53 @@
+//! What all sessions of the process share. It owns no session and runs no statement.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use quick_cache::sync::Cache;
+
+use crate::backend::settings::Settings;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::plan::cache::PlanCache;
+use crate::session::registry::Registry;
+use crate::session::topology::Topology;
+use crate::session::door::Door;
+
+/// How many SET statements are remembered with what they do; drivers send a handful of different ones.
+const REMEMBERED_SETS: usize = 4_096;
+
+/// What all sessions share.
+pub struct Proxy {
+    /// Bounds and timeouts.
+    pub config: Arc<Config>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The rules, tables and servers of now; a statement loads it once.
+    pub topology: ArcSwap<Topology>,
+    /// Plans by statement text.
+    pub plans: PlanCache,
+    /// Who is connected.
+    pub sessions: Arc<Registry>,
+    /// Who may come in: users, TLS, the greeting.
+    pub door: Door,
+    /// What a SET statement makes of given settings, as a server once said.
+    pub sets: Cache<SetKey, Arc<Settings>>,
+    /// Makes the keys of the plan cache unpredictable for clients.
+    pub seed: u64,
+}
+
+/// A SET statement under given settings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SetKey {
+    /// [`Settings::hash`] of the settings it starts from.
+    pub settings: u64,
+    /// The whole statement.
+    pub text: Box<[u8]>,
+}
+
+impl Proxy {
+    /// Room for the remembered SET statements.
+    pub fn remembered_sets() -> Cache<SetKey, Arc<Settings>> {
+        Cache::new(REMEMBERED_SETS)
+    }
+}

@@ -1,0 +1,515 @@
+//! One statement, top to bottom: scan, plan, bind, run, and what the session remembers of it afterwards.
+//! One version of the rules serves it from its first byte to its last.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::backend::lease::Lease;
+use crate::error::{Code, SqlError};
+use crate::exec::ask::{self, Ask};
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::names::Naming;
+use crate::exec::outcome::Outcome;
+use crate::exec::relay::{Style, relay};
+use crate::exec::scatter::{self, Scatter};
+use crate::exec::write;
+use crate::metrics::Kind;
+use crate::plan::bind::bind;
+use crate::plan::cache::PlanKey;
+use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
+use crate::rules::GroupId;
+use crate::session::prepared::OpenCursor;
+use crate::session::topology::Topology;
+use crate::session::{Flow, Session};
+use crate::sql::head::{self, Head, Show, ShowKind};
+use crate::sql::scan::scan;
+use crate::sql::{self};
+use crate::txn::{Access, Pin, State};
+use crate::value::Datum;
+use crate::wire::capabilities::Status;
+
+/// What a statement turned out to be.
+pub(super) enum Understood {
+    /// Something for servers.
+    Plan(Arc<Planned>),
+    /// Something for the session itself, or with effects on it that no plan tells.
+    Head(Box<Head>),
+}
+
+impl Session {
+    /// COM_QUERY: one statement or, if the client may, several.
+    pub(super) async fn query(&mut self, sql: &[u8]) -> Flow {
+        let mut rest = sql;
+        loop {
+            if rest.len() > self.proxy.config.limits.statement {
+                let limit = self.proxy.config.limits.statement;
+                let message = format!("The statement is longer than limits.statement ({limit} bytes)");
+                self.error(&SqlError::new(Code::PacketTooLarge, message));
+                return Flow::Next;
+            }
+            if let Err(error) = scan(rest, self.facts, self.proxy.seed, &mut self.scan) {
+                self.fail(error);
+                return Flow::Next;
+            }
+            let next = self.scan.rest;
+            if let (Some(at), false) = (next, self.multi_statements) {
+                self.fail(sql::syntax_error(rest, at as usize));
+                return Flow::Next;
+            }
+            let statement = &rest[..self.scan.end as usize];
+            let add = Status::default().when(Status::MORE_RESULTS_EXISTS, next.is_some());
+            match self.statement(statement, Ask::Query, &[], add).await {
+                Ok(()) => {}
+                Err(flow) => return flow,
+            }
+            match next {
+                Some(at) => rest = &rest[at as usize..],
+                None => return Flow::Next,
+            }
+        }
+    }
+
+    /// One statement, already scanned; its answer is queued, whatever happens. `Err` ends the command.
+    pub(super) async fn statement(
+        &mut self,
+        sql: &[u8],
+        ask: Ask<'_>,
+        args: &[Datum<'_>],
+        add: Status,
+    ) -> Result<(), Flow> {
+        let started = Instant::now();
+        self.seat.entry.kill.begin_statement();
+        let topology = self.proxy.topology.load_full();
+        let (kind, outcome) = match self.understand(sql, &topology) {
+            Err(error) => (Kind::Refused, Err(Stop::Error(error))),
+            Ok(Understood::Plan(planned)) => {
+                let outcome = self.run(sql, &topology, &planned, ask, args, add).await;
+                (kind_of(&planned), outcome)
+            }
+            // Boxed, as its many branches must not make each idle session larger.
+            Ok(Understood::Head(head)) => (Kind::Local, Box::pin(self.local(sql, *head, &topology, ask, add)).await),
+        };
+        let refused = matches!(&outcome, Err(Stop::Error(error)) if error.errno == 1235);
+        let kind = if refused { Kind::Refused } else { kind };
+        self.counters().answered(kind, started.elapsed());
+        self.finish(outcome)
+    }
+
+    /// Tells a failed statement's error to the client; decides whether the connection can go on.
+    pub(super) fn finish(&mut self, outcome: Result<(), Stop>) -> Result<(), Flow> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(Stop::Error(error) | Stop::Lost(error)) => {
+                self.fail(error);
+                Err(Flow::Next)
+            }
+            Err(Stop::Killed) => {
+                self.error(&SqlError::new(Code::Aborted, "Connection was killed"));
+                Err(Flow::End)
+            }
+            Err(Stop::Client(error)) => {
+                tracing::debug!(%error, session = self.seat.entry.id, "client lost");
+                Err(Flow::End)
+            }
+        }
+    }
+
+    /// An error ends the statement: the client is told, and SHOW WARNINGS knows it.
+    fn fail(&mut self, error: SqlError) {
+        self.diagnostics.fail(&error);
+        self.row_count = -1;
+        self.error(&error);
+    }
+
+    /// The plan of a statement that was just scanned, from the cache or made now.
+    pub(super) fn understand(&mut self, sql: &[u8], topology: &Topology) -> Result<Understood, SqlError> {
+        let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
+        let key = PlanKey {
+            text: self.scan.key,
+            session: session_number(&session, self.proxy.seed),
+            rules: topology.rules.version,
+            catalog: topology.version,
+        };
+        if let Some(planned) = self.proxy.plans.find(key, sql, &self.scan) {
+            self.counters().plan_hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(Understood::Plan(planned));
+        }
+        let head = head::head(sql, self.facts)?;
+        if !is_planned(&head) {
+            return Ok(Understood::Head(Box::new(head)));
+        }
+        self.counters().plan_misses.fetch_add(1, Ordering::Relaxed);
+        let planned = plan::build::plan(sql, &self.scan, &head, session, &topology.rules, &topology.catalog);
+        let planned = Arc::new(planned);
+        self.proxy.plans.keep(key, sql, &self.scan, &planned);
+        Ok(Understood::Plan(planned))
+    }
+
+    /// Runs a planned statement.
+    async fn run(
+        &mut self,
+        sql: &[u8],
+        topology: &Topology,
+        planned: &Planned,
+        ask: Ask<'_>,
+        args: &[Datum<'_>],
+        add: Status,
+    ) -> Result<(), Stop> {
+        self.txn.check()?;
+        let scan = std::mem::take(&mut self.scan);
+        let outcome = self.run_scanned(sql, &scan, topology, planned, ask, args, add).await;
+        self.scan = scan;
+        outcome
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    async fn run_scanned(
+        &mut self,
+        sql: &[u8],
+        scan: &sql::Scan,
+        topology: &Topology,
+        planned: &Planned,
+        ask: Ask<'_>,
+        args: &[Datum<'_>],
+        add: Status,
+    ) -> Result<(), Stop> {
+        let effects = planned.effects;
+        if effects.connection_id || effects.found_rows || effects.row_count {
+            return Box::pin(self.session_function(sql, effects, ask, add)).await;
+        }
+        if effects.implicit_commit {
+            self.end_transaction(true).await?;
+        }
+        let bound = bind(planned, &topology.rules, sql, scan, args)?;
+        match (&bound.route, bound.answer) {
+            (Route::One(target), _) => self.run_one(topology, planned, &bound, *target, ask, add).await,
+            (Route::Any, _) => {
+                let target = Target { group: self.any_group(topology), shard: None };
+                self.run_one(topology, planned, &bound, target, ask, add).await
+            }
+            (Route::Many(targets), Answer::Merge(merge)) => {
+                Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await
+            }
+            (Route::Many(targets), answer) => {
+                Box::pin(self.run_write(topology, planned, &bound, targets, answer, ask, add)).await
+            }
+        }
+    }
+
+    /// One target: its answer is passed on as it is.
+    async fn run_one(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        target: Target,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let params = bound.render(target, &mut text);
+        let outcome = self.relay_to(topology, planned, bound, target, &text, &params, ask, add).await;
+        self.text = text;
+        if self.text.capacity() > super::KEPT_INPUT {
+            self.text = Vec::new();
+        }
+        outcome
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    async fn relay_to(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        target: Target,
+        text: &[u8],
+        params: &Params,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let group = target.group;
+        let effects = planned.effects;
+        let free = self.has_no_part(planned, group);
+        let access = self.access(planned);
+        let wanted = self.needs.wanted(topology, group);
+        let mut lease = match free {
+            true => self.txn.side_lease(group, topology.group(group), access, &wanted).await?,
+            false => self.txn.lease(group, topology.group(group), access, &wanted).await?,
+        };
+        if effects.writes {
+            self.txn.wrote(group);
+        }
+        if effects.last_insert_id && self.last_insert_id != 0 {
+            lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
+        }
+        let naming = Naming::Of(bound, target);
+        let in_trans = free && matches!(self.txn.state(), State::Open(_));
+        let style = Style { capabilities: self.capabilities, add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)), naming,
+            statement: None,
+        };
+        let seat = self.seat.entry.clone();
+        let mut patience = Patience::new(&seat.kill, self.time_limit(planned));
+        let sent = ask::send(&mut lease, ask, text, params, &patience, naming).await;
+        let statement = sent.as_ref().ok().copied().flatten();
+        let outcome = match sent {
+            Ok(_) => relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await,
+            Err(stop) => Err(stop),
+        };
+        match outcome {
+            Ok(outcome) => {
+                self.pin_for(group, &mut lease, planned, &outcome, statement);
+                self.remember(&mut lease, planned, &outcome, naming).await;
+                self.give_back(group, lease, free);
+                Ok(())
+            }
+            Err(stop) => {
+                self.give_up(group, lease, free, &stop);
+                Err(stop)
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    /// Several targets whose rows become one answer.
+    async fn run_merge(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        targets: &[Target],
+        merge: &plan::merge::Merge,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let access = self.access(planned);
+        let seat = self.seat.entry.clone();
+        let mut patience = Patience::new(&seat.kill, self.time_limit(planned));
+        let run = Scatter {
+            bound,
+            targets,
+            merge,
+            ask,
+            budget: self.proxy.config.limits.merge_memory_per_query,
+            capabilities: self.capabilities,
+            status: self.status().with(add),
+        };
+        let needs = &self.needs;
+        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let outcome = scatter::run(&mut self.client, &mut self.txn, &run, access, &place, &mut patience).await?;
+        self.diagnostics.clear();
+        self.row_count = -1;
+        self.found_rows = Some(outcome.rows);
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    /// Several targets that each do their part of a write.
+    async fn run_write(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        targets: &[Target],
+        answer: Answer<'_>,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let seat = self.seat.entry.clone();
+        let mut patience = Patience::new(&seat.kill, self.time_limit(planned));
+        let needs = &self.needs;
+        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let part = write::Write { bound, targets, answer, ask, autocommit: self.autocommit() };
+        let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
+        self.diagnostics.clear();
+        self.row_count = outcome.affected_rows as i64;
+        if outcome.last_insert_id != 0 {
+            self.last_insert_id = outcome.last_insert_id;
+        }
+        let packet = crate::wire::reply::OkPacket {
+            affected_rows: outcome.affected_rows,
+            last_insert_id: outcome.last_insert_id,
+            status: self.status().with(add),
+            warnings: outcome.warnings,
+            info: outcome.info.as_bytes(),
+            session_state: &[],
+        };
+        super::reply::ok(&mut self.client, self.capabilities, &packet);
+        Ok(())
+    }
+
+    /// After a relayed statement, while its connection is still here: what pooled connections forget.
+    async fn remember(&mut self, lease: &mut Lease, planned: &Planned, outcome: &Outcome, naming: Naming<'_>) {
+        self.diagnostics.clear();
+        self.found_rows = outcome.has_rows.then_some(outcome.rows);
+        self.row_count = if outcome.has_rows || outcome.error.is_some() { -1 } else { outcome.affected_rows as i64 };
+        let calc = planned.effects.calc_found_rows && outcome.error.is_none();
+        let insert_id = outcome.last_insert_id != 0 || planned.effects.sets_last_insert_id;
+        let wants_more = outcome.warnings > 0 || outcome.error.is_some() || calc || insert_id;
+        if !wants_more && !planned.effects.sets_variables {
+            return;
+        }
+        Box::pin(self.remember_more(lease, planned, outcome, naming, calc, insert_id)).await;
+    }
+
+    /// The rare cases of [`Session::remember`], each a round of its own behind the answer.
+    async fn remember_more(
+        &mut self,
+        lease: &mut Lease,
+        planned: &Planned,
+        outcome: &Outcome,
+        naming: Naming<'_>,
+        calc: bool,
+        insert_id: bool,
+    ) {
+        // The client need not wait for what only we want to know.
+        if self.client.flush().await.is_err() {
+            lease.taint();
+            return;
+        }
+        if let Some(error) = &outcome.error {
+            self.diagnostics.fail(error);
+            self.proxy.metrics.error(error.errno);
+            return;
+        }
+        if insert_id && !planned.effects.sets_last_insert_id {
+            // The packet's number may be one that the client gave, which LAST_INSERT_ID() does not tell.
+            if let Ok(answer) = lease.query("SELECT LAST_INSERT_ID()").await {
+                self.last_insert_id = answer.text(0, 0).and_then(|id| id.parse().ok()).unwrap_or(0);
+            }
+        } else if insert_id {
+            self.last_insert_id = outcome.last_insert_id;
+        }
+        if calc && let Ok(answer) = lease.query("SELECT FOUND_ROWS()").await {
+            self.found_rows = answer.text(0, 0).and_then(|rows| rows.parse().ok());
+        }
+        if outcome.warnings > 0 && let Ok(answer) = lease.query("SHOW WARNINGS").await {
+            let logical = |message: &str| naming.text(message);
+            self.diagnostics.add(&answer, logical);
+        }
+    }
+
+    /// Keeps the connection with the session if the statement left something on it.
+    fn pin_for(&mut self, group: GroupId, lease: &mut Lease, planned: &Planned, outcome: &Outcome, statement: Option<u32>) {
+        let effects = planned.effects;
+        let pin = if outcome.error.is_some() {
+            None
+        } else if effects.temporary_table {
+            Some(Pin::TemporaryTable)
+        } else if effects.user_locks {
+            Some(Pin::UserLock)
+        } else if outcome.status.has(Status::CURSOR_EXISTS) {
+            self.cursor = statement.map(|statement| OpenCursor { group, statement });
+            Some(Pin::Cursor)
+        } else if effects.stored_function && effects.writes {
+            Some(Pin::SessionState)
+        } else {
+            None
+        };
+        if let Some(pin) = pin {
+            self.txn.pin(group, pin, lease);
+        }
+    }
+
+    fn give_back(&mut self, group: GroupId, lease: Lease, free: bool) {
+        if free { drop(lease) } else { self.txn.settle(group, lease) }
+    }
+
+    pub(super) fn give_up(&mut self, group: GroupId, lease: Lease, free: bool, stop: &Stop) {
+        match stop {
+            _ if free => drop(lease),
+            Stop::Error(_) => self.txn.settle(group, lease),
+            Stop::Lost(error) => {
+                drop(lease);
+                self.txn.lost(group, error.message.clone());
+            }
+            Stop::Client(_) | Stop::Killed => drop(lease),
+        }
+    }
+
+    /// Whether a statement has no part in the open transaction: it reads no table (or broadcast ones
+    /// only) before the transaction has touched any group, and must not choose that group for it.
+    fn has_no_part(&self, planned: &Planned, group: GroupId) -> bool {
+        let untouched = self.txn.is_open() && !self.txn.groups().any(|held| held == group);
+        untouched && planned.effects.replica_ok && matches!(planned.plan, Plan::Relay { group: None, .. })
+    }
+
+    /// The group for a statement that any group can answer: one that the session holds, or the home.
+    pub(super) fn any_group(&self, topology: &Topology) -> GroupId {
+        let held = self.txn.groups().next();
+        held.unwrap_or_else(|| topology.home(self.needs.schema.as_deref()))
+    }
+
+    /// Which member may run the statement.
+    fn access(&self, planned: &Planned) -> Access {
+        let replica = match planned.wishes.role {
+            Some(Role::Primary) => false,
+            Some(Role::Replica) => planned.effects.replica_ok,
+            None => planned.effects.replica_ok && self.guest.replicas,
+        };
+        // With autocommit off a read opens a transaction, which belongs to the primary.
+        if replica && self.autocommit() && !self.txn.is_open() { Access::Replica } else { Access::Primary }
+    }
+
+    fn time_limit(&self, planned: &Planned) -> Option<Duration> {
+        planned.wishes.timeout_ms.map(Duration::from_millis).or(self.proxy.config.timeouts.query)
+    }
+}
+
+/// Whether a plan is made for such a statement; else the session itself sees to it.
+fn is_planned(head: &Head) -> bool {
+    !matches!(
+        head,
+        Head::Empty
+            | Head::Begin { .. }
+            | Head::Commit { .. }
+            | Head::Rollback { .. }
+            | Head::Savepoint(_)
+            | Head::RollbackTo(_)
+            | Head::Release(_)
+            | Head::Xa(_)
+            | Head::Set(_)
+            | Head::SetTransaction { .. }
+            | Head::SetStatement { .. }
+            | Head::SetRole
+            | Head::Use(_)
+            | Head::Kill { .. }
+            | Head::Explain { shardloom: true, .. }
+            | Head::ExplainConnection(_)
+            | Head::Show(Show {
+                kind: ShowKind::Warnings
+                    | ShowKind::Errors
+                    | ShowKind::WarningCount
+                    | ShowKind::ErrorCount
+                    | ShowKind::Processlist
+                    | ShowKind::Shardloom,
+                ..
+            })
+            | Head::Unlock
+            | Head::Prepare { .. }
+            | Head::Execute { .. }
+            | Head::ExecuteImmediate(_)
+            | Head::Deallocate(_)
+            | Head::Diagnostics
+    )
+}
+
+/// A number that stands for all that a session adds to a statement's meaning.
+fn session_number(session: &plan::Session<'_>, seed: u64) -> u64 {
+    let mut hasher = twox_hash::XxHash3_64::with_seed(seed);
+    session.schema.hash(&mut hasher);
+    session.facts.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn kind_of(planned: &Planned) -> Kind {
+    match &planned.plan {
+        Plan::Relay { .. } => Kind::Relay,
+        Plan::Sharded(_) | Plan::Describe { .. } => Kind::Relay,
+        Plan::Everywhere { .. } => Kind::Write,
+        Plan::Refuse(_) => Kind::Refused,
+    }
+}

@@ -1,0 +1,350 @@
+//! SET: what it changes in the session, so that every connection leased later is in the same state.
+//! Values are not computed here: what is not a plain literal is run on a server and read back from it.
+
+use std::sync::Arc;
+
+use crate::backend::conn::BackendError;
+use crate::backend::lease::Lease;
+use crate::backend::settings::Settings;
+use crate::error::{Code, SqlError};
+use crate::exec::interrupt::Stop;
+use crate::session::Session;
+use crate::session::proxy::SetKey;
+use crate::session::topology::Topology;
+use crate::sql::ast::Span;
+use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue};
+use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
+use crate::txn::{Access, State};
+use crate::wire::column::ColumnType;
+use crate::wire::command::com;
+
+/// What no client may set through the proxy, because pooled connections would carry it to others, or
+/// because it makes answers mean something else than the proxy believes.
+const REFUSED: &[(&str, &str)] = &[
+    ("gtid_next", "transactions of pooled connections must number themselves"),
+    ("pseudo_thread_id", "connection ids are the proxy's"),
+    ("pseudo_replica_mode", "it belongs to replication"),
+    ("pseudo_slave_mode", "it belongs to replication"),
+    ("session_track_gtids", "the proxy itself relies on it to read a session's own writes"),
+    ("session_track_system_variables", "the proxy itself relies on it"),
+    ("session_track_state_change", "the proxy itself relies on it"),
+    ("character_set_database", "it follows the default schema"),
+    ("insert_id", "it holds for one statement on one connection"),
+];
+
+impl Session {
+    /// SET of variables.
+    pub(super) async fn set(&mut self, sql: &[u8], items: &[SetItem]) -> Result<(), Stop> {
+        for item in items {
+            check(item)?;
+        }
+        let key = SetKey { settings: self.needs.settings.hash(), text: sql.into() };
+        let known = self.proxy.sets.get(&key);
+        let settings = match known {
+            Some(settings) => settings,
+            None => match self.plain(items) {
+                Some(settings) => Arc::new(settings),
+                None => {
+                    let settings = Arc::new(self.ask_server(sql, items).await?);
+                    // An expression may give another value next time; a literal cannot.
+                    if items.iter().all(|item| item.value != SetValue::Expr) {
+                        self.proxy.sets.insert(key, settings.clone());
+                    }
+                    settings
+                }
+            },
+        };
+        self.adopt(settings).await
+    }
+
+    /// SET TRANSACTION.
+    pub(super) async fn set_transaction(
+        &mut self,
+        sql: &[u8],
+        scope: Scope,
+        isolation: Option<Isolation>,
+        read_only: Option<bool>,
+    ) -> Result<(), Stop> {
+        let level = isolation.map(level);
+        match scope {
+            Scope::Next => {
+                if self.txn.is_open() {
+                    let (errno, state) = (1568, *b"25001");
+                    let message = "Transaction characteristics can't be changed while a transaction is in progress";
+                    return Err(SqlError { errno, state, message: message.to_owned() }.into());
+                }
+                if let Some(level) = level {
+                    self.next.isolation = Some(level.into());
+                }
+                self.next.read_only = read_only.or(self.next.read_only);
+                Ok(())
+            }
+            Scope::Session => {
+                let mut settings = (*self.needs.settings).clone();
+                if let Some(level) = level {
+                    let value = format!("'{}'", level.replace(' ', "-"));
+                    settings = settings.with("transaction_isolation", Some(value.as_bytes()));
+                }
+                if let Some(read_only) = read_only {
+                    settings = settings.with("transaction_read_only", Some(if read_only { b"1" } else { b"0" }));
+                }
+                self.adopt(Arc::new(settings)).await
+            }
+            Scope::Global | Scope::Persist | Scope::PersistOnly => Err(global(sql, Span::new(0, sql.len())).into()),
+        }
+    }
+
+    /// The new settings, if all values are of the few kinds that drivers send at connect and that need no server.
+    fn plain(&self, items: &[SetItem]) -> Option<Settings> {
+        let mut settings = (*self.needs.settings).clone();
+        for item in items {
+            settings = match &item.target {
+                SetTarget::System { scope: Scope::Session, name } if name == "autocommit" => {
+                    settings.with(name, if boolean(item)? { None } else { Some(b"0") })
+                }
+                _ => return None,
+            };
+        }
+        Some(settings)
+    }
+
+    /// Runs the statement on a connection that is in the session's state, and reads back what it changed.
+    async fn ask_server(&mut self, sql: &[u8], items: &[SetItem]) -> Result<Settings, SqlError> {
+        let topology = self.topology();
+        let group = self.any_group(&topology);
+        let wanted = self.needs.wanted(&topology, group);
+        let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
+        let outcome = run_and_read_back(&mut lease, &self.needs.settings, sql, items).await;
+        match &outcome {
+            // Its own state is now that of the new settings.
+            Ok(settings) => lease.settings = Arc::new(settings.clone()),
+            // A SET of several variables may have got half-way.
+            Err(_) => lease.taint(),
+        }
+        self.txn.settle(group, lease);
+        outcome
+    }
+
+    /// The session now has these settings.
+    pub(super) async fn adopt(&mut self, settings: Arc<Settings>) -> Result<(), Stop> {
+        let was_off = !self.autocommit();
+        self.needs.settings = settings;
+        if was_off && self.autocommit() && matches!(self.txn.state(), State::Open(_)) {
+            // Turning autocommit on commits what is open.
+            self.txn.end(true).await?;
+        }
+        self.facts = facts_of(&self.needs.settings, self.facts);
+        Ok(())
+    }
+}
+
+/// The settings of a session that has just logged in with this collation, and what they mean to its text.
+pub(super) fn initial(topology: &Topology, collation: Option<u16>) -> (Arc<Settings>, Facts) {
+    let known = collation.and_then(|number| topology.collation(number));
+    let names = match known {
+        Some((charset, collation)) => format!("{charset} COLLATE {collation}"),
+        // What a server does with a number it does not know: its own default.
+        None => "utf8mb4".to_owned(),
+    };
+    let settings = Arc::new(Settings::default().with_names(&names));
+    let info = topology.server_info();
+    let flavour = if info.as_ref().is_some_and(|info| info.mariadb) { Flavour::MariaDb } else { Flavour::MySql };
+    let facts = Facts {
+        mode: SqlMode::parse(topology.default_sql_mode()),
+        charset: TextCharset::Utf8,
+        flavour,
+        version: info.map_or(80_000, |info| info.number),
+    };
+    let facts = facts_of(&settings, facts);
+    (settings, facts)
+}
+
+/// What the settings mean to the bytes of the session's statements.
+fn facts_of(settings: &Settings, before: Facts) -> Facts {
+    let mode = match settings.variable("sql_mode") {
+        Some(value) => SqlMode::parse(&unquoted(value)),
+        None => before.mode,
+    };
+    let client = match settings.variable("character_set_client") {
+        Some(value) => unquoted(value),
+        None => settings.names().unwrap_or("utf8mb4").split(' ').next().unwrap_or("utf8mb4").to_owned(),
+    };
+    Facts { mode, charset: TextCharset::of(&client).unwrap_or(TextCharset::Utf8), ..before }
+}
+
+fn unquoted(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim_matches('\'').to_owned()
+}
+
+/// Refuses what cannot be carried.
+fn check(item: &SetItem) -> Result<(), SqlError> {
+    let place = |why: &str| SqlError::refuse(why.to_owned());
+    match &item.target {
+        SetTarget::System { scope: Scope::Global | Scope::Persist | Scope::PersistOnly, name } => Err(place(&format!(
+            "SET GLOBAL {name} would have to change every server of every group; set it on the servers themselves"
+        ))),
+        SetTarget::System { name, .. } => match REFUSED.iter().find(|(refused, _)| refused == name) {
+            Some((_, why)) => Err(place(&format!("SET {name} is not possible through the proxy: {why}"))),
+            None => Ok(()),
+        },
+        SetTarget::Password => Err(place("SET PASSWORD: the proxy's users are in its configuration, not on the servers")),
+        SetTarget::User(_) | SetTarget::Names { .. } | SetTarget::Charset if item.tables.is_empty() => Ok(()),
+        _ if item.tables.is_empty() => Ok(()),
+        _ => Err(place("SET with a subquery: run the SELECT first and set its value")),
+    }
+}
+
+fn global(sql: &[u8], at: Span) -> SqlError {
+    SqlError::refuse_at(
+        "SET GLOBAL TRANSACTION would have to change every server of every group; set it on the servers themselves",
+        sql,
+        at.start as usize,
+    )
+}
+
+/// A boolean variable's value where it is written plainly.
+fn boolean(item: &SetItem) -> Option<bool> {
+    if item.value == SetValue::Default {
+        return Some(true);
+    }
+    match item.literal()?.to_ascii_uppercase().as_str() {
+        "1" | "ON" | "TRUE" => Some(true),
+        "0" | "OFF" | "FALSE" => Some(false),
+        _ => None,
+    }
+}
+
+/// The words of SET TRANSACTION.
+fn level(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::ReadUncommitted => "READ UNCOMMITTED",
+        Isolation::ReadCommitted => "READ COMMITTED",
+        Isolation::RepeatableRead => "REPEATABLE READ",
+        Isolation::Serializable => "SERIALIZABLE",
+    }
+}
+
+/// What is read back after a SET.
+enum ReadBack<'a> {
+    Names,
+    System(&'a str),
+    User(&'a str),
+}
+
+async fn run_and_read_back(
+    lease: &mut Lease,
+    before: &Settings,
+    sql: &[u8],
+    items: &[SetItem],
+) -> Result<Settings, SqlError> {
+    let name = lease.server().name.clone();
+    let statement = |sql: &[u8]| String::from_utf8_lossy(sql).into_owned();
+    lease.send(com::QUERY, sql);
+    let told = |error: BackendError| error.to_client(&name);
+    lease.link.flush().await.map_err(|error| told(error.into()))?;
+    lease.finish_preludes().await.map_err(told)?;
+    lease.read_answer().await.map_err(told)?;
+    let mut settings = before.clone();
+    for item in items {
+        let read = match &item.target {
+            SetTarget::Names { .. } | SetTarget::Charset => ReadBack::Names,
+            SetTarget::System { name, .. } => ReadBack::System(name),
+            SetTarget::User(name) => ReadBack::User(name),
+            SetTarget::Password => return Err(SqlError::new(Code::Unknown, "SET PASSWORD")),
+        };
+        settings = match read {
+            ReadBack::System(name) if item.value == SetValue::Default => settings.with(name, None),
+            ReadBack::System(name) => {
+                let value = system_value(lease, &statement(format!("@@session.{name}").as_bytes())).await.map_err(told)?;
+                settings.with(name, Some(&value))
+            }
+            ReadBack::User(name) => {
+                let value = user_value(lease, name).await.map_err(told)?;
+                settings.with(&format!("@`{}`", name.replace('`', "``")), value.as_deref())
+            }
+            ReadBack::Names => {
+                let answer = lease
+                    .query("SELECT @@character_set_client, @@character_set_results, @@collation_connection")
+                    .await
+                    .map_err(told)?;
+                let cell = |i| answer.text(0, i);
+                let (client, results, collation) = (cell(0).unwrap_or_default(), cell(1), cell(2).unwrap_or_default());
+                let charset = collation.split('_').next().unwrap_or(&client).to_owned();
+                let mut named = settings.with_names(&format!("{charset} COLLATE {collation}"));
+                if client != charset {
+                    named = named.with("character_set_client", Some(client.as_bytes()));
+                }
+                match results {
+                    Some(results) if results == charset => named,
+                    Some(results) => named.with("character_set_results", Some(results.as_bytes())),
+                    None => named.with("character_set_results", Some(b"NULL")),
+                }
+            }
+        };
+    }
+    Ok(settings)
+}
+
+/// The value of a system variable as SQL text.
+async fn system_value(lease: &mut Lease, variable: &str) -> Result<Vec<u8>, BackendError> {
+    // QUOTE() would turn numbers into strings, which numeric variables refuse.
+    let answer = lease.query(&format!("SELECT {variable}")).await?;
+    Ok(match answer.rows.first().and_then(|row| row.first()).and_then(Option::as_ref) {
+        None => b"NULL".to_vec(),
+        Some(text) if is_number(text) => text.clone(),
+        Some(text) => quoted(text),
+    })
+}
+
+/// The value of a user variable as SQL text that gives the same value, type and collation again.
+async fn user_value(
+    lease: &mut Lease,
+    name: &str,
+) -> Result<Option<Vec<u8>>, BackendError> {
+    let variable = format!("@`{}`", name.replace('`', "``"));
+    let answer = lease
+        .query(&format!("SELECT {variable} IS NULL, HEX({variable}), CHARSET({variable}), COLLATION({variable}), {variable}"))
+        .await?;
+    let cell = |i: usize| answer.text(0, i);
+    if cell(0).as_deref() == Some("1") {
+        return Ok(None);
+    }
+    let raw = answer.rows.first().and_then(|row| row.get(4)).and_then(Option::as_ref).cloned().unwrap_or_default();
+    let (charset, collation) = (cell(2).unwrap_or_default(), cell(3).unwrap_or_default());
+    match answer.types.get(4) {
+        Some(&(ColumnType::LONGLONG | ColumnType::NEWDECIMAL)) => return Ok(Some(raw)),
+        Some(&(ColumnType::DOUBLE | ColumnType::FLOAT)) => {
+            // A bare 1.5 would be DECIMAL.
+            let exponent: &[u8] = if raw.contains(&b'e') { b"" } else { b"e0" };
+            return Ok(Some([&raw, exponent].concat()));
+        }
+        _ => {}
+    }
+    let hex = cell(1).unwrap_or_default();
+    Ok(Some(match charset.as_str() {
+        "binary" => format!("x'{hex}'").into_bytes(),
+        _ => format!("_{charset} x'{hex}' COLLATE {collation}").into_bytes(),
+    }))
+}
+
+fn is_number(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    !digits.is_empty()
+        && digits.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+        && digits[0].is_ascii_digit()
+        && digits.iter().filter(|b| **b == b'.').count() <= 1
+}
+
+fn quoted(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    out.push(b'\'');
+    for byte in text {
+        // Doubling is understood under every sql_mode; values of variables hold no backslashes that matter.
+        if *byte == b'\'' {
+            out.push(b'\'');
+        }
+        out.push(*byte);
+    }
+    out.push(b'\'');
+    out
+}

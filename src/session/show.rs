@@ -1,0 +1,369 @@
+//! SHOW SHARDLOOM, SHOW WARNINGS, SHOW PROCESSLIST, EXPLAIN SHARDLOOM and the functions that ask for the
+//! session's own state: what the session answers in rows of its own making.
+
+use crate::error::{Code, SqlError};
+use crate::exec::ask::Ask;
+use crate::exec::interrupt::Stop;
+use crate::plan::bind::bind;
+use crate::plan::print::{explain, explain_refusal};
+use crate::plan::{self, Effects};
+use crate::session::reply::{self, CellKind, Table};
+use crate::session::topology::Topology;
+use crate::session::Session;
+use crate::sql::head::{Head, SetTarget, Show, ShowKind};
+use crate::sql::scan::{Scan, scan};
+use crate::backend::server::{HealthState, Lag};
+use crate::rules::Placement;
+use crate::wire::capabilities::Status;
+
+impl Session {
+    /// A statement that no plan is made for.
+    pub(super) async fn local(
+        &mut self,
+        sql: &[u8],
+        head: Head,
+        topology: &Topology,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        match head {
+            Head::Empty => {
+                return Err(SqlError { errno: 1065, state: *b"42000", message: "Query was empty".to_owned() }.into());
+            }
+            Head::Begin { read_only, snapshot } => self.begin(read_only, snapshot).await?,
+            Head::Commit { chain, release } => {
+                self.end(true, chain).await?;
+                self.release(release);
+            }
+            Head::Rollback { chain, release } => {
+                self.end(false, chain).await?;
+                self.release(release);
+            }
+            Head::Savepoint(name) => self.savepoint(sql, &name, true).await?,
+            Head::RollbackTo(name) | Head::Release(name) => self.savepoint(sql, &name, false).await?,
+            Head::Set(items) => {
+                self.set(sql, &items).await?;
+                if items.iter().any(|item| matches!(item.target, SetTarget::Charset | SetTarget::Names { .. })) {
+                    tracing::trace!(names = self.needs.settings.names(), "character set changed");
+                }
+            }
+            Head::SetTransaction { scope, isolation, read_only } => {
+                self.set_transaction(sql, scope, isolation, read_only).await?;
+            }
+            Head::Use(schema) => self.use_schema(&schema.name)?,
+            Head::Kill { query, id } => self.kill(id, query)?,
+            Head::Unlock => {
+                self.end_transaction(true).await?;
+                self.txn.unpin(crate::txn::Pin::LockTables);
+                self.txn.unpin(crate::txn::Pin::UserLock);
+            }
+            Head::Explain { shardloom: true, inner, .. } => {
+                let table = self.explain(&sql[inner.start as usize..inner.end as usize], topology)?;
+                return self.answer(&table, ask, add);
+            }
+            Head::Show(show) => {
+                let table = self.show(&show, sql, topology)?;
+                return self.answer(&table, ask, add);
+            }
+            Head::Xa(_) => return Err(refused("XA: the proxy itself decides how transactions end")),
+            Head::SetRole => return Err(refused("SET ROLE: the proxy's users have no roles on the servers")),
+            Head::SetStatement { .. } => return Err(refused("SET STATEMENT ... FOR: set the variable for the session")),
+            Head::Prepare { .. } | Head::Execute { .. } | Head::ExecuteImmediate(_) | Head::Deallocate(_) => {
+                return Err(refused("PREPARE and EXECUTE in SQL text; use prepared statements of the protocol"));
+            }
+            Head::ExplainConnection(_) => return Err(refused("EXPLAIN FOR CONNECTION: connections are the proxy's")),
+            Head::Diagnostics => return Err(refused("SIGNAL, RESIGNAL and GET DIAGNOSTICS")),
+            // `is_planned` says which heads come here.
+            other => {
+                let message = format!("no plan and no answer for {other:?}");
+                return Err(SqlError::new(Code::Unknown, message).into());
+            }
+        }
+        self.diagnostics.clear();
+        self.row_count = 0;
+        let packet = crate::wire::reply::OkPacket { status: self.status().with(add), ..Default::default() };
+        reply::ok(&mut self.client, self.capabilities, &packet);
+        Ok(())
+    }
+
+    /// Rows of the proxy's own, in the form that was asked for.
+    fn answer(&mut self, table: &Table, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
+        let status = self.status().with(add);
+        reply::rows(&mut self.client, self.capabilities, status, table, ask.is_binary());
+        Ok(())
+    }
+
+    /// COMMIT RELEASE: the connection ends behind the answer.
+    fn release(&mut self, release: bool) {
+        if release {
+            self.seat.entry.kill.connection();
+        }
+    }
+
+    /// FOUND_ROWS(), ROW_COUNT(), CONNECTION_ID(): a pooled connection would answer for somebody else, so
+    /// the session answers where nothing else is asked.
+    pub(super) async fn session_function(
+        &mut self,
+        sql: &[u8],
+        effects: Effects,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let name = bare_select(sql);
+        let table = match name.as_deref().map(str::to_ascii_uppercase).as_deref() {
+            Some("CONNECTION_ID()") => Some((CellKind::Unsigned, i128::from(self.seat.entry.id))),
+            Some("ROW_COUNT()") => Some((CellKind::Int, i128::from(self.row_count))),
+            Some("FOUND_ROWS()") => self.found_rows.map(|rows| (CellKind::Int, i128::from(rows))),
+            Some("@@WARNING_COUNT" | "@@SESSION.WARNING_COUNT") => {
+                Some((CellKind::Unsigned, i128::from(self.diagnostics.len(false) as u64)))
+            }
+            Some("@@ERROR_COUNT" | "@@SESSION.ERROR_COUNT") => {
+                Some((CellKind::Unsigned, i128::from(self.diagnostics.len(true) as u64)))
+            }
+            _ => None,
+        };
+        match (table, name) {
+            (Some((kind, value)), Some(name)) => self.answer(&Table::number(&name, kind, value), ask, add),
+            _ => {
+                let function = if effects.connection_id {
+                    "CONNECTION_ID()"
+                } else if effects.found_rows {
+                    "FOUND_ROWS()"
+                } else {
+                    "ROW_COUNT(), @@warning_count or @@error_count"
+                };
+                Err(refused(&format!("{function} inside another statement; select it alone and use its value")))
+            }
+        }
+    }
+
+    fn show(&mut self, show: &Show, sql: &[u8], topology: &Topology) -> Result<Table, Stop> {
+        match show.kind {
+            ShowKind::Warnings | ShowKind::Errors => {
+                let (skip, take) = limit(show.arguments.of(sql))?;
+                Ok(self.diagnostics.table(show.kind == ShowKind::Errors, skip, take))
+            }
+            ShowKind::WarningCount => Ok(self.diagnostics.count(false)),
+            ShowKind::ErrorCount => Ok(self.diagnostics.count(true)),
+            ShowKind::Processlist => Ok(self.process_list()),
+            ShowKind::Shardloom => {
+                let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
+                match words.as_str() {
+                    "SERVERS" | "GROUPS" => Ok(servers(topology)),
+                    "TABLES" | "RULES" => Ok(tables(topology)),
+                    "SESSION" => Ok(self.session_state(topology)),
+                    _ => Err(refused(&format!(
+                        "SHOW SHARDLOOM {words}: known are SHOW SHARDLOOM SERVERS, TABLES and SESSION"
+                    ))),
+                }
+            }
+            _ => Err(refused("this SHOW")),
+        }
+    }
+
+    fn process_list(&self) -> Table {
+        let mut table = Table::of(&["Id", "User", "Host", "db", "Command", "Time", "State", "Info"]);
+        table.columns[0].1 = CellKind::Unsigned;
+        table.columns[5].1 = CellKind::Int;
+        for entry in self.proxy.sessions.list() {
+            // Others' sessions are not shown without PROCESS, which no user of the proxy has.
+            if *entry.user() != *self.login.user {
+                continue;
+            }
+            let mine = entry.id == self.seat.entry.id;
+            let schema = if mine { self.needs.schema.as_deref().map(str::to_owned) } else { None };
+            table.rows.push(vec![
+                Some(entry.id.to_string()),
+                Some(entry.user().to_string()),
+                Some(entry.peer.clone()),
+                schema,
+                Some(if mine { "Query" } else { "Sleep" }.to_owned()),
+                Some(entry.idle_seconds().to_string()),
+                Some(if mine { "executing" } else { "" }.to_owned()),
+                mine.then(|| "SHOW PROCESSLIST".to_owned()),
+            ]);
+        }
+        table
+    }
+
+    fn session_state(&self, topology: &Topology) -> Table {
+        let mut table = Table::of(&["what", "value"]);
+        let mut row = |what: &str, value: String| table.rows.push(vec![Some(what.to_owned()), Some(value)]);
+        row("connection", self.seat.entry.id.to_string());
+        row("user", self.login.user.clone());
+        row("schema", self.needs.schema.as_deref().unwrap_or("").to_owned());
+        row("transaction", format!("{:?}", self.txn.state()));
+        let held: Vec<&str> = self.txn.groups().map(|group| topology.group(group).name.as_str()).collect();
+        row("held groups", held.join(", "));
+        let pins: Vec<String> =
+            self.txn.pins().map(|(group, pin)| format!("{} ({pin:?})", topology.group(group).name)).collect();
+        row("pinned groups", pins.join(", "));
+        let set = self.needs.settings.difference_text();
+        row("settings", set);
+        table
+    }
+
+    /// EXPLAIN SHARDLOOM: the plan, line by line.
+    fn explain(&mut self, sql: &[u8], topology: &Topology) -> Result<Table, SqlError> {
+        let mut found = Scan::default();
+        scan(sql, self.facts, self.proxy.seed, &mut found)?;
+        let head = crate::sql::head::head(sql, self.facts)?;
+        let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
+        let planned = plan::build::plan(sql, &found, &head, session, &topology.rules, &topology.catalog);
+        let lines = match bind(&planned, &topology.rules, sql, &found, &[]) {
+            Ok(bound) => explain(&bound, EXPLAINED),
+            Err(why) => explain_refusal(&planned, &topology.rules, sql, &found, &why),
+        };
+        let mut table = Table::of(&["about", "what"]);
+        table.rows = lines.into_iter().map(|line| vec![Some(line.about.to_owned()), Some(line.text)]).collect();
+        Ok(table)
+    }
+
+    /// COM_FIELD_LIST: the columns of a table, as old clients ask for them.
+    pub(super) async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> super::Flow {
+        let outcome = self.list_fields(table, wildcard).await;
+        match self.finish(outcome) {
+            Ok(()) => super::Flow::Next,
+            Err(flow) => flow,
+        }
+    }
+
+    async fn list_fields(&mut self, table: &[u8], wildcard: &[u8]) -> Result<(), Stop> {
+        let topology = self.topology();
+        let Some(schema) = self.needs.schema.clone() else {
+            return Err(SqlError::new(Code::NoSchema, "No database selected").into());
+        };
+        let name = String::from_utf8_lossy(table).into_owned();
+        let placement = topology.rules.schema(&schema).map(|schema| schema.table(&name));
+        let group = match placement {
+            Some(Placement::Single(group)) => group,
+            None => topology.home(Some(&schema)),
+            Some(Placement::Broadcast) => self.any_group(&topology),
+            Some(Placement::Sharded(_)) => {
+                return Err(refused("COM_FIELD_LIST of a sharded table; use SHOW COLUMNS (mysql: start with -A)"));
+            }
+        };
+        let wanted = self.needs.wanted(&topology, group);
+        let mut lease = self.txn.lease(group, topology.group(group), crate::txn::Access::Primary, &wanted).await?;
+        lease.send_with(|out| {
+            out.push(crate::wire::command::com::FIELD_LIST);
+            out.extend_from_slice(table);
+            out.push(0);
+            out.extend_from_slice(wildcard);
+        });
+        let seat = self.seat.entry.clone();
+        let mut patience = crate::exec::interrupt::Patience::new(&seat.kill, self.proxy.config.timeouts.query);
+        let style = crate::exec::relay::Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming: crate::exec::names::Naming::Same,
+            statement: None,
+        };
+        let kind = crate::wire::response::Kind::FieldList;
+        match crate::exec::relay::relay(&mut self.client, &mut lease, kind, &mut patience, &style).await {
+            Ok(_) => {
+                self.txn.settle(group, lease);
+                Ok(())
+            }
+            Err(stop) => {
+                self.give_up(group, lease, false, &stop);
+                Err(stop)
+            }
+        }
+    }
+}
+
+/// How many of the rewritten statements EXPLAIN SHARDLOOM shows.
+const EXPLAINED: usize = 16;
+
+/// `SELECT <one item>` and nothing else: the item, as it names its column.
+fn bare_select(sql: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(sql).ok()?.trim();
+    let (verb, rest) = text.split_at_checked(6)?;
+    let item = rest.trim();
+    let simple = item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
+    (verb.eq_ignore_ascii_case("SELECT") && simple && !item.is_empty()).then(|| item.to_owned())
+}
+
+/// `LIMIT [skip,] take` behind SHOW WARNINGS.
+fn limit(arguments: &[u8]) -> Result<(u64, u64), SqlError> {
+    let text = String::from_utf8_lossy(arguments);
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok((0, u64::MAX));
+    }
+    let numbers: Option<Vec<u64>> =
+        text.get(5..).unwrap_or_default().split(',').map(|number| number.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([take]) => Ok((0, *take)),
+        Some([skip, take]) => Ok((*skip, *take)),
+        _ => Err(crate::sql::syntax_error(arguments, 0)),
+    }
+}
+
+fn refused(what: &str) -> Stop {
+    Stop::Error(SqlError::refuse(format!("Shardloom does not support {what}")))
+}
+
+/// The servers of all groups, with what probes say of them.
+fn servers(topology: &Topology) -> Table {
+    let mut table = Table::of(&["group", "server", "role", "state", "lag", "version", "leased", "idle", "waiting"]);
+    for group in &topology.groups {
+        for member in group.members() {
+            let health = member.server.health.load();
+            let primary = group.current_primary().is_some_and(|p| std::sync::Arc::ptr_eq(p, &member.server));
+            let state = match &health.state {
+                HealthState::Up => "up".to_owned(),
+                HealthState::Unknown => "unknown".to_owned(),
+                HealthState::Down(why) => format!("down: {why}"),
+            };
+            let lag = match health.replica {
+                None => None,
+                Some(Lag::Behind(lag)) => Some(format!("{} s", lag.as_secs())),
+                Some(Lag::Stopped) => Some("stopped".to_owned()),
+            };
+            let pool = member.server.pool.state();
+            table.rows.push(vec![
+                Some(group.name.clone()),
+                Some(member.server.spec.address.clone()),
+                Some(if primary { "primary" } else { "replica" }.to_owned()),
+                Some(state),
+                lag,
+                health.info.as_ref().map(|info| info.version.clone()),
+                Some(pool.leased.to_string()),
+                Some(pool.idle.to_string()),
+                Some(pool.waiting.to_string()),
+            ]);
+        }
+    }
+    table
+}
+
+/// The tables that the rules name, and where they are.
+fn tables(topology: &Topology) -> Table {
+    let mut table = Table::of(&["schema", "table", "placement", "key", "shards", "columns known"]);
+    for schema in topology.rules.schemas() {
+        for (name, placement) in schema.tables() {
+            let (kind, key, shards) = match placement {
+                Placement::Sharded(sharded) => {
+                    let family = topology.rules.family(sharded.family);
+                    let name = family.map_or("", |family| family.name.as_str());
+                    let shards = family.map_or(0, |family| family.shards);
+                    (format!("family {name}"), Some(sharded.columns.join(", ")), Some(shards.to_string()))
+                }
+                Placement::Broadcast => ("broadcast".to_owned(), None, None),
+                Placement::Single(group) => (format!("single on {}", topology.group(group).name), None, None),
+            };
+            let known = topology.catalog.table(&schema.name, name).is_some();
+            table.rows.push(vec![
+                Some(schema.name.clone()),
+                Some(name.to_owned()),
+                Some(kind),
+                key,
+                shards,
+                Some(if known { "yes" } else { "no" }.to_owned()),
+            ]);
+        }
+    }
+    table
+}

@@ -1,0 +1,496 @@
+//! The transaction of a session: the only door to a backend connection. It knows which connections the
+//! session holds and why; it does not know what the statements say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::backend::cluster::Group;
+use crate::backend::conn::{BackendError, Class};
+use crate::backend::gtid::Gtid;
+use crate::backend::lease::{Lease, Permit};
+use crate::backend::server::Server;
+use crate::backend::settings::Settings;
+use crate::error::{Code, SqlError};
+use crate::rules::GroupId;
+use crate::wire::command::com;
+
+/// What a session's transaction is, and the connections it holds for it.
+#[derive(Default)]
+pub struct Txn {
+    state: State,
+    held: BTreeMap<GroupId, Lease>,
+    /// Connections that hold state of the session which no other connection has, and why.
+    pinned: BTreeMap<GroupId, Pin>,
+    /// The savepoints of the transaction, in order, for servers that it touches later.
+    pending: Savepoints,
+    /// The last write of the session to each group; `None` where the server gives writes no number.
+    written: BTreeMap<GroupId, Option<Gtid>>,
+}
+
+/// The savepoints of a transaction, each with the statement that set it.
+#[derive(Debug, Default)]
+struct Savepoints(Vec<(String, Box<[u8]>)>);
+
+impl Savepoints {
+    /// SAVEPOINT, ROLLBACK TO or RELEASE, as far as names go.
+    fn apply(&mut self, sql: &[u8], name: &str, sets: bool) -> Result<(), SqlError> {
+        let place = self.0.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
+        if sets {
+            if let Some(place) = place {
+                self.0.remove(place);
+            }
+            self.0.push((name.to_owned(), sql.into()));
+            return Ok(());
+        }
+        let Some(place) = place else {
+            let message = format!("SAVEPOINT {name} does not exist");
+            return Err(SqlError { errno: 1305, state: *b"42000", message });
+        };
+        let release = sql.get(..7).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RELEASE"));
+        self.0.truncate(if release { place } else { place + 1 });
+        Ok(())
+    }
+}
+
+/// Where the session stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// No transaction is open; each statement is its own.
+    #[default]
+    Auto,
+    /// One is open. It reaches a server with the first statement that needs one.
+    Open(Start),
+    /// One was open and its server was lost; why. All but ROLLBACK is refused, because statements
+    /// after the lost ones would otherwise be committed without them.
+    Failed(String),
+}
+
+/// How a transaction was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// READ ONLY or READ WRITE, if said.
+    pub read_only: Option<bool>,
+    /// WITH CONSISTENT SNAPSHOT.
+    pub snapshot: bool,
+    /// The level of a `SET TRANSACTION ISOLATION LEVEL` for this one transaction.
+    pub isolation: Option<Arc<str>>,
+    /// It was not asked for: autocommit is off and a statement opened it on its server.
+    pub implicit: bool,
+}
+
+/// Why a connection stays with a session between transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// It has a temporary table.
+    TemporaryTable,
+    /// It holds a lock of GET_LOCK().
+    UserLock,
+    /// It holds LOCK TABLES.
+    LockTables,
+    /// It has an open HANDLER.
+    Handler,
+    /// It has a server-side cursor that is still being fetched.
+    Cursor,
+    /// The client's own statement changed the session in a way the proxy does not follow (CALL, ...).
+    SessionState,
+}
+
+/// Whether several groups may take part in one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A second group is refused.
+    Single,
+    /// Each group commits for itself, one after the other: a failure between two commits leaves some done.
+    BestEffort,
+}
+
+/// What a connection must be like for the session that asks for it.
+pub struct Wanted<'a> {
+    /// The worker that asks.
+    pub worker: usize,
+    /// Class of the client.
+    pub class: Class,
+    /// The session's settings.
+    pub settings: &'a Arc<Settings>,
+    /// The physical name of the session's schema on this group.
+    pub database: Option<&'a Arc<str>>,
+    /// Whether several groups may take part.
+    pub mode: Mode,
+}
+
+/// Which member of a group a statement may run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The primary only: a write, a locking read, anything in a transaction.
+    Primary,
+    /// A replica may do, if it has applied the session's last write.
+    Replica,
+}
+
+impl Txn {
+    /// Where the session stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether a transaction is open or was and failed.
+    pub fn is_open(&self) -> bool {
+        self.state != State::Auto
+    }
+
+    /// Why the session keeps connections, for SHOW PROCESSLIST and messages.
+    pub fn pins(&self) -> impl Iterator<Item = (GroupId, Pin)> + '_ {
+        self.pinned.iter().map(|(group, pin)| (*group, *pin))
+    }
+
+    /// The groups whose connections the session holds.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.held.keys().copied()
+    }
+
+    /// Opens a transaction; the one that was open must have been ended.
+    pub fn begin(&mut self, start: Start) {
+        debug_assert_eq!(self.state, State::Auto);
+        self.state = State::Open(start);
+        self.pending = Savepoints::default();
+    }
+
+    /// Keeps the connection of `group` with the session, from its next [`Txn::settle`] until the pin is
+    /// taken off. It never goes back to a pool: nobody else may see what is on it.
+    pub fn pin(&mut self, group: GroupId, why: Pin, lease: &mut Lease) {
+        lease.taint();
+        self.pinned.insert(group, why);
+    }
+
+    /// Takes a pin of this kind off; the connection is closed, not pooled, unless it is `clean` again.
+    pub fn unpin(&mut self, why: Pin) {
+        self.pinned.retain(|_, pin| *pin != why);
+        self.release();
+    }
+
+    /// Refuses what a failed transaction refuses.
+    pub fn check(&self) -> Result<(), SqlError> {
+        match &self.state {
+            State::Failed(why) => Err(SqlError::new(
+                Code::Aborted,
+                format!("The transaction was rolled back because {why}; send ROLLBACK, then start it again"),
+            )),
+            State::Auto | State::Open(_) => Ok(()),
+        }
+    }
+
+    /// Takes out the connection on which a statement for `group` must run; it is given back by
+    /// [`Txn::settle`]. In a transaction that is always the one connection the session holds there.
+    ///
+    /// The connection is brought to the session's settings. What begins the transaction is queued on it,
+    /// unsent, so that it leaves together with the statement.
+    pub async fn lease(
+        &mut self,
+        id: GroupId,
+        group: &Group,
+        access: Access,
+        wanted: &Wanted<'_>,
+    ) -> Result<Lease, SqlError> {
+        self.check()?;
+        if let Some(mut lease) = self.held.remove(&id) {
+            if let Err(error) = adapt(&mut lease, wanted).await {
+                self.settle(id, lease);
+                return Err(error);
+            }
+            if !lease.in_transaction() {
+                self.queue_begin(&mut lease);
+            }
+            return Ok(lease);
+        }
+        let access = if self.is_open() { Access::Primary } else { access };
+        let replica = self.replica(id, group, access);
+        if matches!(self.state, State::Open(_)) && wanted.mode == Mode::Single {
+            self.refuse_second_group(group)?;
+        }
+        let mut lease = free_lease(group, replica, wanted).await?;
+        self.queue_begin(&mut lease);
+        Ok(lease)
+    }
+
+    /// A connection outside of the session's transaction, for what has no part in it.
+    pub async fn side_lease(
+        &self,
+        id: GroupId,
+        group: &Group,
+        access: Access,
+        wanted: &Wanted<'_>,
+    ) -> Result<Lease, SqlError> {
+        free_lease(group, self.replica(id, group, access), wanted).await
+    }
+
+    /// `count` connections to one member of a group at once, for a statement outside of any transaction
+    /// that reads several of its shards at the same time.
+    pub async fn side_leases(
+        &self,
+        id: GroupId,
+        group: &Group,
+        access: Access,
+        count: usize,
+        wanted: &Wanted<'_>,
+    ) -> Result<Vec<Lease>, SqlError> {
+        let server = match self.replica(id, group, access) {
+            Some(replica) => replica,
+            None => group.primary().await?.clone(),
+        };
+        let mut leases = Vec::with_capacity(count);
+        for permit in Permit::acquire(&server, count).await? {
+            let mut lease = permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await?;
+            adapt(&mut lease, wanted).await?;
+            leases.push(lease);
+        }
+        Ok(leases)
+    }
+
+    /// Notes a write of the session to a group whose number is not known (yet).
+    pub fn wrote(&mut self, group: GroupId) {
+        self.written.insert(group, None);
+    }
+
+    /// The replica to read from, if one may be read and has applied all that the session wrote.
+    fn replica(&self, id: GroupId, group: &Group, access: Access) -> Option<Arc<Server>> {
+        match (access, self.written.get(&id)) {
+            (Access::Primary, _) | (Access::Replica, Some(None)) => None,
+            (Access::Replica, Some(Some(gtid))) => group.replica(Some(gtid)),
+            (Access::Replica, None) => group.replica(None),
+        }
+    }
+
+    /// Gives a connection back behind a statement: it stays with the session while a transaction or a
+    /// pin needs it, else it returns to its pool (or is closed, if it is not clean).
+    pub fn settle(&mut self, group: GroupId, mut lease: Lease) {
+        if let Some(gtid) = lease.take_gtid() {
+            self.written.insert(group, Some(gtid));
+        }
+        if lease.is_busy() {
+            self.lost(group, "the statement was cut off".to_owned());
+            return;
+        }
+        let open = lease.in_transaction();
+        match &self.state {
+            State::Auto if open => {
+                self.state = State::Open(Start { implicit: true, ..Start::default() });
+                self.held.insert(group, lease);
+            }
+            // The server ended the transaction by itself: an implicit commit, or a deadlock's rollback.
+            State::Open(_) if !open && self.held.is_empty() && !self.pinned.contains_key(&group) => {
+                self.state = State::Auto;
+            }
+            State::Open(_) => {
+                self.held.insert(group, lease);
+            }
+            State::Auto if self.pinned.contains_key(&group) => {
+                self.held.insert(group, lease);
+            }
+            State::Auto | State::Failed(_) => drop(lease),
+        }
+    }
+
+    /// The connection of `group` was lost in the middle of something. With a transaction open the whole
+    /// of it is gone: the other groups are rolled back by closing their connections.
+    pub fn lost(&mut self, group: GroupId, why: String) {
+        self.pinned.remove(&group);
+        if self.is_open() {
+            self.state = State::Failed(why);
+            self.abandon();
+        }
+    }
+
+    /// SAVEPOINT, ROLLBACK TO SAVEPOINT or RELEASE SAVEPOINT, on every connection of the transaction.
+    ///
+    /// While the transaction has touched no server, savepoints are remembered, and told to the first one.
+    pub async fn savepoint(&mut self, sql: &[u8], name: &str, sets: bool) -> Result<(), SqlError> {
+        // Remembered in any case, for servers that join later.
+        let remembered = self.pending.apply(sql, name, sets);
+        if self.held.is_empty() {
+            return remembered;
+        }
+        let mut failed = None;
+        for (group, mut lease) in std::mem::take(&mut self.held) {
+            lease.send(com::QUERY, sql);
+            let outcome = match lease.link.flush().await {
+                Ok(()) => lease.read_answer().await.map(drop),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = outcome {
+                failed.get_or_insert(error.to_client(&lease.server().name));
+            }
+            self.settle(group, lease);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes a statement back to its savepoint, on the groups that it reached.
+    pub async fn rollback_statement(&mut self, groups: &[GroupId], sql: &[u8]) -> Result<(), SqlError> {
+        for group in groups {
+            let Some(mut lease) = self.held.remove(group) else { continue };
+            let group = *group;
+            lease.send(com::QUERY, sql);
+            let outcome = match lease.link.flush().await {
+                Ok(()) => lease.read_answer().await.map(drop),
+                Err(error) => Err(error.into()),
+            };
+            let outcome = outcome.map_err(|error| error.to_client(&lease.server().name));
+            self.settle(group, lease);
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// COMMIT or ROLLBACK on every connection of the transaction.
+    ///
+    /// Errors of several groups are told as the first one; with ROLLBACK a lost server is no error,
+    /// because it rolls back by itself.
+    pub async fn end(&mut self, commit: bool) -> Result<(), SqlError> {
+        let state = std::mem::take(&mut self.state);
+        if let State::Failed(why) = state {
+            self.abandon();
+            return match commit {
+                false => Ok(()),
+                true => Err(SqlError::new(
+                    Code::Aborted,
+                    format!("The transaction was rolled back because {why}; nothing was committed"),
+                )),
+            };
+        }
+        let sql: &[u8] = if commit { b"COMMIT" } else { b"ROLLBACK" };
+        let mut first_error = None;
+        let held = std::mem::take(&mut self.held);
+        let several = held.len() > 1;
+        for (group, mut lease) in held {
+            if lease.in_transaction() {
+                lease.send(com::QUERY, sql);
+                let outcome = match lease.link.flush().await {
+                    Ok(()) => lease.read_answer().await.map(drop),
+                    Err(error) => Err(error.into()),
+                };
+                if let Err(error) = outcome {
+                    let name = lease.server().name.clone();
+                    self.pinned.remove(&group);
+                    let lost = lease.is_busy();
+                    drop(lease);
+                    if commit || !lost {
+                        let partly = if several { "; other groups may have committed" } else { "" };
+                        let mut error = error.to_client(&name);
+                        error.message.push_str(partly);
+                        first_error.get_or_insert(error);
+                    }
+                    continue;
+                }
+            }
+            self.settle(group, lease);
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Gives everything up: open transactions are rolled back by the servers when their connections close.
+    pub fn abandon(&mut self) {
+        self.pinned.clear();
+        for (_, mut lease) in std::mem::take(&mut self.held) {
+            if lease.in_transaction() {
+                lease.taint();
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        if self.state == State::Auto {
+            let pinned = &self.pinned;
+            self.held.retain(|group, _| pinned.contains_key(group));
+        }
+    }
+
+    fn queue_begin(&self, lease: &mut Lease) {
+        let State::Open(start) = &self.state else { return };
+        if let Some(level) = &start.isolation {
+            lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
+        }
+        if !start.implicit {
+            lease.send_prelude(start.sql());
+        }
+        for (_, savepoint) in &self.pending.0 {
+            lease.send_prelude(savepoint);
+        }
+    }
+
+    fn refuse_second_group(&self, second: &Group) -> Result<(), SqlError> {
+        match self.held.first_key_value() {
+            None => Ok(()),
+            Some((_, first)) => Err(SqlError::refuse(format!(
+                "The transaction is open on {} and this statement needs group {} too; transactions across groups are \
+                 not atomic yet: end the transaction first, or allow transaction_mode = \"best_effort\" for the user",
+                first.server().name,
+                second.name
+            ))),
+        }
+    }
+}
+
+impl Start {
+    /// The statement that opens the transaction on a server.
+    pub fn sql(&self) -> &'static [u8] {
+        match (self.snapshot, self.read_only) {
+            (false, None) => b"START TRANSACTION",
+            (false, Some(true)) => b"START TRANSACTION READ ONLY",
+            (false, Some(false)) => b"START TRANSACTION READ WRITE",
+            (true, None) => b"START TRANSACTION WITH CONSISTENT SNAPSHOT",
+            (true, Some(true)) => b"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+            (true, Some(false)) => b"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ WRITE",
+        }
+    }
+}
+
+/// A connection for one statement: to the replica, if one is given and can be reached, else to the primary.
+async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted<'_>) -> Result<Lease, SqlError> {
+    if let Some(replica) = replica {
+        let permit = Permit::acquire_one(&replica).await?;
+        match permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await {
+            Ok(mut lease) => {
+                adapt(&mut lease, wanted).await?;
+                return Ok(lease);
+            }
+            Err(error) => {
+                tracing::warn!(server = replica.name, %error, "replica cannot be reached, reading from the primary");
+            }
+        }
+    }
+    let permit = Permit::acquire_one(group.primary().await?).await?;
+    let mut lease = permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await?;
+    adapt(&mut lease, wanted).await?;
+    Ok(lease)
+}
+
+/// Brings a connection to the session's schema and settings, in rounds of its own: were they sent
+/// together with the statement, a failed SET would let the statement run under other settings.
+async fn adapt(lease: &mut Lease, wanted: &Wanted<'_>) -> Result<(), SqlError> {
+    if Arc::ptr_eq(&lease.settings, wanted.settings) && lease.database.as_ref() == wanted.database {
+        return Ok(());
+    }
+    let set = lease.settings.difference(wanted.settings, lease.info.mariadb);
+    let database = wanted.database.filter(|wanted| lease.database.as_ref() != Some(*wanted)).cloned();
+    if set.is_none() && database.is_none() {
+        lease.settings = wanted.settings.clone();
+        return Ok(());
+    }
+    if let Some(set) = &set {
+        lease.send(com::QUERY, set);
+    }
+    if let Some(database) = &database {
+        lease.send(com::INIT_DB, database.as_bytes());
+    }
+    let name = lease.server().name.clone();
+    lease.link.flush().await.map_err(|error| BackendError::Io(error).to_client(&name))?;
+    if set.is_some() {
+        lease.read_answer().await.map_err(|error| error.to_client(&name))?;
+        lease.settings = wanted.settings.clone();
+    }
+    if let Some(database) = database {
+        lease.read_answer().await.map_err(|error| error.to_client(&name))?;
+        lease.database = Some(database);
+    }
+    Ok(())
+}
