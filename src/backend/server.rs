@@ -110,13 +110,7 @@ impl Server {
 
     /// Opens a connection outside of the pool's bound: for probes, KILL, and the pool itself.
     pub async fn connect(&self, class: Class) -> Result<Conn, SqlError> {
-        let (link, hello) = match tokio::time::timeout(self.connect_timeout, self.login(class)).await {
-            Err(_) => return Err(self.unreachable(&format!("no answer within {:?}", self.connect_timeout))),
-            Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
-            Ok(Ok(login)) => login,
-        };
-        let info = Arc::new(ServerInfo::parse(&hello.version));
-        let mut conn = Conn::new(link, hello.thread_id, info, class, hello.capabilities);
+        let mut conn = self.connect_plain(class).await?;
         let track = if conn.info.mariadb {
             "SET session_track_system_variables='last_gtid', session_track_schema=0"
         } else {
@@ -128,6 +122,17 @@ impl Server {
             Err(BackendError::Server(_)) => Ok(conn),
             Err(error) => Err(error.to_client(&self.name)),
         }
+    }
+
+    /// Opens a connection and sends nothing on it but the login.
+    pub async fn connect_plain(&self, class: Class) -> Result<Conn, SqlError> {
+        let (link, hello) = match tokio::time::timeout(self.connect_timeout, self.login(class)).await {
+            Err(_) => return Err(self.unreachable(&format!("no answer within {:?}", self.connect_timeout))),
+            Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
+            Ok(Ok(login)) => login,
+        };
+        let info = Arc::new(ServerInfo::parse(&hello.version));
+        Ok(Conn::new(link, hello.thread_id, info, class, hello.capabilities))
     }
 
     async fn login(&self, class: Class) -> Result<(Link, ServerHello), ClientLoginError> {

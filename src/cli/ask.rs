@@ -104,7 +104,7 @@ impl Route {
             let kind = column.key_kind()?;
             let unsigned = text.strip_prefix('-').unwrap_or(text);
             let is_number = !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit());
-            let text_kind = matches!(kind, crate::value::KeyKind::Text { .. });
+            let text_kind = matches!(kind, crate::value::KeyKind::Str { .. });
             let datum = match is_number && !text_kind {
                 true => literal::decode(unsigned.as_bytes(), LiteralKind::Integer, text.starts_with('-'), facts),
                 false => literal::text(text.as_bytes().into(), TextCharset::Utf8),

@@ -11,7 +11,7 @@ use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{self, Ask};
 use crate::exec::interrupt::{Patience, Stop};
-use crate::exec::merge::{Merger, RowFormat, Step, Want};
+use crate::exec::merge::{Merger, RowForm, Step, Want};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
@@ -160,7 +160,7 @@ async fn answer(
         read_columns(client, lane, scatter, patience, &mut columns).await?;
     }
     let definitions = columns.decode()?;
-    let format = if scatter.ask.is_binary() { RowFormat::Binary } else { RowFormat::Text };
+    let format = if scatter.ask.is_binary() { RowForm::Binary } else { RowForm::Text };
     let slots = |slot| scatter.bound.datum(slot);
     let window = scatter.bound.window;
     let sources = scatter.targets.len();

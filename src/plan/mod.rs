@@ -8,13 +8,25 @@
 //! ```
 
 pub mod bind;
+pub mod build;
 pub mod cache;
+mod fold;
+mod functions;
+mod keys;
+mod locality;
 pub mod merge;
 pub mod print;
+mod read;
 pub mod render;
+mod resolve;
 pub mod route;
+mod same;
+mod select;
 pub mod slot;
 pub mod text;
+mod ties;
+mod types;
+mod write;
 
 use std::sync::Arc;
 

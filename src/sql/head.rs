@@ -292,6 +292,15 @@ pub fn head(sql: &[u8], facts: Facts) -> Result<Head, SqlError> {
     }))
 }
 
+/// Every name in the first statement of `sql` that may be a table, for a statement that nothing else can read.
+///
+/// # Errors
+/// 1064 where the lexer fails.
+pub fn names_in(sql: &[u8], facts: Facts) -> Result<Vec<ObjectName>, SqlError> {
+    let tokens = tokens(sql, facts)?;
+    Ok(names::all(&mut Cursor::new(sql, &tokens, facts)))
+}
+
 /// `None`: not as the manual has it.
 fn read(cursor: &mut Cursor<'_>) -> Option<Head> {
     if cursor.is_punct(Punct::LParen) {

@@ -6,6 +6,7 @@ use crate::error::{Code, SqlError, excerpt};
 pub mod ast;
 mod cursor;
 pub mod head;
+pub mod hint;
 pub mod lex;
 pub mod literal;
 pub mod parse;

@@ -1,5 +1,7 @@
 //! Everything that needs real servers; `testbed` gives them.
 
 mod clients;
+mod proxy;
+mod shop;
 mod testbed;
 mod testbed_test;
