@@ -40,9 +40,8 @@ pub async fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<(
 
 async fn metrics(State(sources): State<Sources>) -> Response {
     match prometheus::render(&sources.metrics, (sources.groups)()) {
-        Ok(page) => {
-            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page).into_response()
-        }
+        Ok(page) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page)
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

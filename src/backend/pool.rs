@@ -2,7 +2,7 @@
 //! `lease` does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -34,8 +34,12 @@ pub struct Pool {
     permits: Semaphore,
     waiting: AtomicUsize,
     open: AtomicUsize,
-    idle: Box<[Mutex<Vec<Box<Conn>>>]>,
+    idle: Box<[Mutex<Idle>]>,
 }
+
+/// Boxed, because a connection goes in and out with every statement and is hundreds of bytes long.
+#[allow(clippy::vec_box, reason = "moved more often than looked at")]
+type Idle = Vec<Box<Conn>>;
 
 /// What a pool holds now, for metrics and admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,6 +239,6 @@ impl Drop for Opening<'_> {
 }
 
 /// A poisoned list is still a list of whole connections: the panic was elsewhere.
-fn lock(list: &Mutex<Vec<Box<Conn>>>) -> std::sync::MutexGuard<'_, Vec<Box<Conn>>> {
+fn lock(list: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }

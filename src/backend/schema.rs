@@ -92,15 +92,15 @@ pub async fn catalog(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Catalog, 
         for wanted in wanted {
             match wanted.logical {
                 Some(logical) => {
-                    if let Some((_, info)) = found.iter().find(|(name, _)| name.eq_ignore_ascii_case(&wanted.physical)) {
+                    if let Some((_, info)) = found.iter().find(|(name, _)| name.eq_ignore_ascii_case(&wanted.physical))
+                    {
                         catalog.insert(wanted.schema, logical, info.clone());
                     }
                 }
                 None => {
                     let rule = rules.schema(wanted.schema);
                     for (name, info) in &found {
-                        let is_single =
-                            rule.is_some_and(|schema| matches!(schema.table(name), Placement::Single(_)));
+                        let is_single = rule.is_some_and(|schema| matches!(schema.table(name), Placement::Single(_)));
                         if is_single && catalog.table(wanted.schema, name).is_none() {
                             catalog.insert(wanted.schema, name, info.clone());
                         }

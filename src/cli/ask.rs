@@ -11,15 +11,15 @@ use crate::plan::bind::bind;
 use crate::plan::print::{explain, explain_refusal};
 use crate::rules::{Placement, RuleSet};
 use crate::server::topology;
+use crate::sql::ast::LiteralKind;
 use crate::sql::head::head;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset, literal};
-use crate::sql::ast::LiteralKind;
 use crate::value::key::{Canon, canonical};
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
-pub struct Explain {
+pub(super) struct Explain {
     #[command(flatten)]
     folder: RulesFolder,
     /// Default schema; the only one, if the rules have one
@@ -34,7 +34,7 @@ pub struct Explain {
 
 /// Arguments of `route`.
 #[derive(Debug, Args)]
-pub struct Route {
+pub(super) struct Route {
     #[command(flatten)]
     folder: RulesFolder,
     /// The table: `orders` or `shop.orders`
@@ -97,7 +97,8 @@ impl Route {
             ));
         }
         let (catalog, facts) = look(&rules)?;
-        let info = catalog.table(&schema, &table).ok_or_else(|| format!("the servers have no table {schema}.{table}"))?;
+        let info =
+            catalog.table(&schema, &table).ok_or_else(|| format!("the servers have no table {schema}.{table}"))?;
         let mut keys = Vec::new();
         for (text, column) in self.keys.iter().zip(&sharded.columns) {
             let (_, column) = info.column(column).ok_or_else(|| format!("{table} has no column {column}"))?;
@@ -118,7 +119,10 @@ impl Route {
         let shard = family.shard(&keys).ok_or("no shard has this key")?;
         let group = rules.group(family.home(shard)).map_or("", |group| group.name.as_str());
         let physical = sharded.physical(shard);
-        println!("shard {shard} of family {}: group {group}, table {}.{}", family.name, physical.schema, physical.table);
+        println!(
+            "shard {shard} of family {}: group {group}, table {}.{}",
+            family.name, physical.schema, physical.table
+        );
         Ok(())
     }
 }

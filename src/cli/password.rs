@@ -8,7 +8,7 @@ use crate::wire::auth;
 
 /// Arguments of `hash-password`.
 #[derive(Debug, Args)]
-pub struct HashPassword {
+pub(super) struct HashPassword {
     /// Take the password from this environment variable instead of standard input
     #[arg(long, value_name = "NAME")]
     env: Option<String>,

@@ -15,7 +15,7 @@ use crate::server::{self, Addresses, Signal};
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(super) struct Serve {
     /// Configuration file
     #[arg(long, short, default_value = "shardloom.toml", value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: PathBuf,
@@ -38,7 +38,7 @@ impl Serve {
 }
 
 /// Reads and checks a configuration file; paths in it are relative to its folder.
-pub fn read(path: &Path) -> Result<Config, String> {
+pub(super) fn read(path: &Path) -> Result<Config, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let source = Source { name: path.display().to_string(), text };
     let mut config = Config::parse(&source)
@@ -48,7 +48,7 @@ pub fn read(path: &Path) -> Result<Config, String> {
 }
 
 /// Serves in the foreground until SIGTERM or SIGINT; SIGHUP and changed rule files reload the rules.
-pub fn run(config: Config) -> Result<(), String> {
+pub(super) fn run(config: Config) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
@@ -130,7 +130,8 @@ fn log(log: &Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(super::color());
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(super::color());
     // A second subscriber in one process (tests) is no harm: the first one stays.
     let _ = match log.format {
         LogFormat::Text => builder.try_init(),

@@ -2,9 +2,9 @@
 //! It changes whole words only, and never the value in a `Duplicate entry '...'`.
 
 use crate::error::SqlError;
-use crate::plan::render::Name;
-use crate::plan::Target;
 use crate::plan::Bound;
+use crate::plan::Target;
+use crate::plan::render::Name;
 use crate::wire::column::ColumnDef;
 
 /// The client's names for what one target answers.
@@ -95,7 +95,10 @@ mod tests {
         let orders = Name { physical_schema: "shop_1", physical: "orders_03", schema: "shop", table: "orders" };
         for (server, client) in [
             ("Table 'shop_1.orders_03' doesn't exist", "Table 'shop.orders' doesn't exist"),
-            ("Duplicate entry 'orders_03' for key 'orders_03.PRIMARY'", "Duplicate entry 'orders_03' for key 'orders.PRIMARY'"),
+            (
+                "Duplicate entry 'orders_03' for key 'orders_03.PRIMARY'",
+                "Duplicate entry 'orders_03' for key 'orders.PRIMARY'",
+            ),
             (
                 "Cannot add or update a child row: a foreign key constraint fails (`shop_1`.`orders_03`, CONSTRAINT `x`)",
                 "Cannot add or update a child row: a foreign key constraint fails (`shop`.`orders`, CONSTRAINT `x`)",

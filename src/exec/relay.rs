@@ -13,8 +13,8 @@ use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::ColumnDef;
-use crate::wire::link::{HEADER, Link, frame_len};
 use crate::wire::error::WireError;
+use crate::wire::link::{HEADER, Link, frame_len};
 use crate::wire::reply::{ErrPacket, LOCAL_INFILE, OkPacket, PrepareOk, put_error};
 use crate::wire::response::{Event, Kind, Response, Terminator};
 
@@ -158,7 +158,9 @@ impl Relay {
             }
             Event::LocalInfile { .. } if style.capabilities.has(Capabilities::LOCAL_FILES) => step = Step::LocalInfile,
             Event::LocalInfile { .. } => {
-                return Err(WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into());
+                return Err(
+                    WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into()
+                );
             }
             Event::ColumnsEnd(None) | Event::ParamsEnd(None) => return Ok(Step::Again),
             Event::PrepareOk(ok) => {
@@ -194,8 +196,8 @@ impl Relay {
         }
         let is_ok = !of_rows || lease.class.deprecate_eof;
         let tracked = end.status.has(Status::SESSION_STATE_CHANGED);
-        let same_form = lease.capabilities.has(Capabilities::SESSION_TRACK)
-            == style.capabilities.has(Capabilities::SESSION_TRACK);
+        let same_form =
+            lease.capabilities.has(Capabilities::SESSION_TRACK) == style.capabilities.has(Capabilities::SESSION_TRACK);
         if !is_ok || (!tracked && (same_form || end.payload.len() <= SHORT_OK)) {
             end.patch_status(lease.link.buffered_mut(), status);
             return Ok(());

@@ -11,7 +11,7 @@ use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{self, Ask};
 use crate::exec::interrupt::{Patience, Stop};
-use crate::exec::merge::{Merger, RowForm, Step, Want};
+use crate::exec::merge::{Merger, Step, Want};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
@@ -26,6 +26,7 @@ use crate::wire::cursor::put_lenenc;
 use crate::wire::link::Link;
 use crate::wire::reply::{EofPacket, ErrPacket, OkPacket};
 use crate::wire::response::{Event, Response};
+use crate::wire::row::RowForm;
 
 /// Queued bytes beyond which the client is written to.
 const FLUSH_AT: usize = 16 << 10;
@@ -310,9 +311,10 @@ fn not_rows(lane: &Lane) -> SqlError {
 
 fn disagree(lane: &Lane, columns: &Columns, at: usize) -> SqlError {
     let name = columns.packets.get(at).and_then(|packet| ColumnDef::decode(packet).ok());
-    let name = name.map_or_else(|| "the number of columns".to_owned(), |column| {
-        format!("column '{}'", String::from_utf8_lossy(column.name))
-    });
+    let name = name.map_or_else(
+        || "the number of columns".to_owned(),
+        |column| format!("column '{}'", String::from_utf8_lossy(column.name)),
+    );
     SqlError::new(
         Code::Unknown,
         format!(

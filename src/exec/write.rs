@@ -139,9 +139,7 @@ async fn part(
     let thread_id = conn.thread_id;
     match patience.watch(client, server, thread_id, conn.read_answer()).await? {
         Ok(told) => Ok(told),
-        Err(BackendError::Server(error)) => {
-            Err(Stop::Error(naming.error(patience.explain(error))))
-        }
+        Err(BackendError::Server(error)) => Err(Stop::Error(naming.error(patience.explain(error)))),
         Err(error) => Err(lost(lease, patience, error)),
     }
 }

@@ -7,8 +7,8 @@ pub mod worker;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -204,8 +204,7 @@ fn verifier(user: &User) -> Result<Verifier, StartError> {
             Verifier::parse(&parts.join(" ")).map_err(|error| wrong(error.to_string()))
         }
         Password::Env(name) => {
-            let password =
-                std::env::var(name).map_err(|_| wrong(format!("the environment has no variable {name}")))?;
+            let password = std::env::var(name).map_err(|_| wrong(format!("the environment has no variable {name}")))?;
             Verifier::of_password(password.as_bytes()).map_err(|error| wrong(error.to_string()))
         }
         Password::Empty => Verifier::of_password(b"").map_err(|error| wrong(error.to_string())),

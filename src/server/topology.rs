@@ -60,8 +60,7 @@ pub fn sources(folder: &Path) -> Result<Vec<Source>, RulesError> {
 /// Reads and checks the rules of a folder.
 pub fn read_rules(folder: &Path, color: bool) -> Result<RuleSet, RulesError> {
     let sources = sources(folder)?;
-    RuleSet::parse(&sources)
-        .map_err(|mistakes| RulesError::Mistakes(diagnostic::render(&mistakes, &sources, color)))
+    RuleSet::parse(&sources).map_err(|mistakes| RulesError::Mistakes(diagnostic::render(&mistakes, &sources, color)))
 }
 
 /// The groups of a rule set as live servers. A server of `before` with the same address, account and TLS
@@ -91,9 +90,8 @@ fn live(
     let password = match &group.password {
         Secret::None => String::new(),
         Secret::Plain(password) => password.clone(),
-        Secret::Env(name) => {
-            std::env::var(name).map_err(|_| missing(format!("the environment has no variable {name} for the password")))?
-        }
+        Secret::Env(name) => std::env::var(name)
+            .map_err(|_| missing(format!("the environment has no variable {name} for the password")))?,
     };
     let tls = tls(&group.tls).map_err(missing)?;
     let mut members = Vec::new();
@@ -107,7 +105,11 @@ fn live(
         let server_of = || {
             let spec = ServerSpec {
                 address: address.clone(),
-                credentials: Credentials { user: group.user.clone(), password: password.clone(), schema: String::new() },
+                credentials: Credentials {
+                    user: group.user.clone(),
+                    password: password.clone(),
+                    schema: String::new(),
+                },
                 tls: tls.clone(),
                 max_packet: 1 << 30,
             };
@@ -142,7 +144,9 @@ fn tls(tls: &BackendTls) -> Result<ClientTls, String> {
         BackendTls::VerifyIdentity(file) => (TlsMode::VerifyIdentity, Some(file)),
     };
     let pem = authority
-        .map(|file| std::fs::read(file).map_err(|error| format!("cannot read the authority's certificate {file}: {error}")))
+        .map(|file| {
+            std::fs::read(file).map_err(|error| format!("cannot read the authority's certificate {file}: {error}"))
+        })
         .transpose()?;
     ClientTls::new(mode, pem.as_deref(), None).map_err(|error| error.to_string())
 }

@@ -44,9 +44,8 @@ impl Workers {
             let clients = Arc::new(AtomicUsize::new(0));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let run = receive(number, receiver, clients.clone(), serve.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || runtime.block_on(run))?;
+            let thread =
+                std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || runtime.block_on(run))?;
             workers.inboxes.push(Inbox { sender, clients });
             workers.threads.push(thread);
         }
@@ -73,12 +72,8 @@ impl Workers {
     }
 }
 
-async fn receive<F, S>(
-    number: usize,
-    mut inbox: mpsc::UnboundedReceiver<Arrival>,
-    clients: Arc<AtomicUsize>,
-    serve: F,
-) where
+async fn receive<F, S>(number: usize, mut inbox: mpsc::UnboundedReceiver<Arrival>, clients: Arc<AtomicUsize>, serve: F)
+where
     F: Fn(usize, Arrival) -> S,
     S: Future<Output = ()> + Send + 'static,
 {

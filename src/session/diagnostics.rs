@@ -30,11 +30,8 @@ impl Diagnostics {
 
     /// The statement failed.
     pub fn fail(&mut self, error: &SqlError) {
-        self.conditions = vec![Condition {
-            level: "Error".to_owned(),
-            code: error.errno,
-            message: error.message.clone(),
-        }];
+        self.conditions =
+            vec![Condition { level: "Error".to_owned(), code: error.errno, message: error.message.clone() }];
     }
 
     /// Adds what a server answered to SHOW WARNINGS; `logical` puts messages into the client's names.
@@ -64,9 +61,8 @@ impl Diagnostics {
         let mut table = Table::of(&["Level", "Code", "Message"]);
         table.columns[1].1 = CellKind::Unsigned;
         let rows = self.matching(errors_only).skip(skip as usize).take(take as usize);
-        table.rows = rows
-            .map(|c| vec![Some(c.level.clone()), Some(c.code.to_string()), Some(c.message.clone())])
-            .collect();
+        table.rows =
+            rows.map(|c| vec![Some(c.level.clone()), Some(c.code.to_string()), Some(c.message.clone())]).collect();
         table
     }
 

@@ -175,8 +175,7 @@ impl Session {
                     flow
                 }
                 Ok(false) => break,
-                Err(Gone::Silently) => break,
-                Err(Gone::With(error)) => {
+                Err(Gone(error)) => {
                     self.error(&error);
                     Flow::End
                 }
@@ -198,10 +197,10 @@ impl Session {
         self.seat.entry.touch();
         loop {
             if self.seat.entry.kill.is_connection() {
-                return Err(Gone::With(SqlError::new(Code::Aborted, "Connection was killed")));
+                return Err(Gone(SqlError::new(Code::Aborted, "Connection was killed")));
             }
             if self.seat.entry.kill.is_drain() && !self.txn.is_open() {
-                return Err(Gone::With(SqlError::new(Code::Shutdown, "Server shutdown in progress")));
+                return Err(Gone(SqlError::new(Code::Shutdown, "Server shutdown in progress")));
             }
             let packet = tokio::select! {
                 biased;
@@ -215,10 +214,10 @@ impl Session {
                     return Ok(true);
                 }
                 Some(Ok(None) | Err(WireError::Io(_) | WireError::Closed)) => return Ok(false),
-                Some(Err(error)) => return Err(Gone::With(error.into())),
+                Some(Err(error)) => return Err(Gone(error.into())),
                 None => match self.seat.entry.idle(self.proxy.config.timeouts.idle) {
                     registry::Idle::TooLong => {
-                        return Err(Gone::With(SqlError::new(
+                        return Err(Gone(SqlError::new(
                             Code::IdleTimeout,
                             "The client was disconnected by the server because of inactivity.",
                         )));
@@ -352,11 +351,8 @@ fn class_of(capabilities: Capabilities) -> Class {
     }
 }
 
-/// Why no further command comes.
-enum Gone {
-    Silently,
-    With(SqlError),
-}
+/// Why no further command is taken; the client is told.
+struct Gone(SqlError);
 
 /// Takes the client off the count, however its session ends.
 struct Leaving(Arc<Proxy>, usize);

@@ -74,7 +74,8 @@ impl Session {
     async fn prepare_statement(&mut self, sql: &[u8]) -> Result<(), Stop> {
         let limit = self.proxy.config.limits.prepared_per_session;
         if self.prepared.statements.len() >= limit as usize {
-            let message = format!("Can't create more than limits.prepared_per_session statements (current value: {limit})");
+            let message =
+                format!("Can't create more than limits.prepared_per_session statements (current value: {limit})");
             return Err(SqlError { errno: 1461, state: *b"42000", message }.into());
         }
         scan(sql, self.facts, self.proxy.seed, &mut self.scan)?;
@@ -279,7 +280,8 @@ impl Session {
         });
         let seat = self.seat.entry.clone();
         let mut patience = Patience::new(&seat.kill, self.proxy.config.timeouts.query);
-        let style = Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
+        let style =
+            Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
         let outcome = match outcome {
             Ok(outcome) => {
@@ -348,7 +350,6 @@ impl Session {
             self.txn.unpin(Pin::Cursor);
         }
     }
-
 }
 
 impl Prepared {
@@ -375,8 +376,9 @@ fn datum(value: Value<'_>, facts: Facts) -> Option<Datum<'_>> {
         Value::UInt(n) => Datum::UInt(n),
         Value::Float(n) => Datum::Double(f64::from(n)),
         Value::Double(n) => Datum::Double(n),
-        Value::Bytes(bytes) => literal::text(Cow::Borrowed(bytes), facts.charset)
-            .unwrap_or(Datum::Bytes(Cow::Borrowed(bytes))),
+        Value::Bytes(bytes) => {
+            literal::text(Cow::Borrowed(bytes), facts.charset).unwrap_or(Datum::Bytes(Cow::Borrowed(bytes)))
+        }
         Value::DateTime(at) => Datum::Moment(Moment {
             year: at.year,
             month: at.month,

@@ -9,9 +9,9 @@ use crate::backend::settings::Settings;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::plan::cache::PlanCache;
+use crate::session::door::Door;
 use crate::session::registry::Registry;
 use crate::session::topology::Topology;
-use crate::session::door::Door;
 
 /// How many SET statements are remembered with what they do; drivers send a handful of different ones.
 const REMEMBERED_SETS: usize = 4_096;

@@ -248,7 +248,10 @@ impl Session {
         }
         let naming = Naming::Of(bound, target);
         let in_trans = free && matches!(self.txn.state(), State::Open(_));
-        let style = Style { capabilities: self.capabilities, add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)), naming,
+        let style = Style {
+            capabilities: self.capabilities,
+            add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)),
+            naming,
             statement: None,
         };
         let seat = self.seat.entry.clone();
@@ -386,14 +389,23 @@ impl Session {
         if calc && let Ok(answer) = lease.query("SELECT FOUND_ROWS()").await {
             self.found_rows = answer.text(0, 0).and_then(|rows| rows.parse().ok());
         }
-        if outcome.warnings > 0 && let Ok(answer) = lease.query("SHOW WARNINGS").await {
+        if outcome.warnings > 0
+            && let Ok(answer) = lease.query("SHOW WARNINGS").await
+        {
             let logical = |message: &str| naming.text(message);
             self.diagnostics.add(&answer, logical);
         }
     }
 
     /// Keeps the connection with the session if the statement left something on it.
-    fn pin_for(&mut self, group: GroupId, lease: &mut Lease, planned: &Planned, outcome: &Outcome, statement: Option<u32>) {
+    fn pin_for(
+        &mut self,
+        group: GroupId,
+        lease: &mut Lease,
+        planned: &Planned,
+        outcome: &Outcome,
+        statement: Option<u32>,
+    ) {
         let effects = planned.effects;
         let pin = if outcome.error.is_some() {
             None

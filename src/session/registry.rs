@@ -59,7 +59,13 @@ pub struct Seat {
 impl Registry {
     /// Room for `limit` connections, those that have not logged in yet included.
     pub fn new(limit: u32) -> Registry {
-        Registry { limit, next: AtomicU32::new(1), clock: Arc::default(), started: Instant::now(), open: Mutex::default() }
+        Registry {
+            limit,
+            next: AtomicU32::new(1),
+            clock: Arc::default(),
+            started: Instant::now(),
+            open: Mutex::default(),
+        }
     }
 
     /// Takes a seat; error 1040 if there is none.

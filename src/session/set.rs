@@ -187,7 +187,9 @@ fn check(item: &SetItem) -> Result<(), SqlError> {
             Some((_, why)) => Err(place(&format!("SET {name} is not possible through the proxy: {why}"))),
             None => Ok(()),
         },
-        SetTarget::Password => Err(place("SET PASSWORD: the proxy's users are in its configuration, not on the servers")),
+        SetTarget::Password => {
+            Err(place("SET PASSWORD: the proxy's users are in its configuration, not on the servers"))
+        }
         SetTarget::User(_) | SetTarget::Names { .. } | SetTarget::Charset if item.tables.is_empty() => Ok(()),
         _ if item.tables.is_empty() => Ok(()),
         _ => Err(place("SET with a subquery: run the SELECT first and set its value")),
@@ -255,7 +257,8 @@ async fn run_and_read_back(
         settings = match read {
             ReadBack::System(name) if item.value == SetValue::Default => settings.with(name, None),
             ReadBack::System(name) => {
-                let value = system_value(lease, &statement(format!("@@session.{name}").as_bytes())).await.map_err(told)?;
+                let value =
+                    system_value(lease, &statement(format!("@@session.{name}").as_bytes())).await.map_err(told)?;
                 settings.with(name, Some(&value))
             }
             ReadBack::User(name) => {
@@ -297,13 +300,12 @@ async fn system_value(lease: &mut Lease, variable: &str) -> Result<Vec<u8>, Back
 }
 
 /// The value of a user variable as SQL text that gives the same value, type and collation again.
-async fn user_value(
-    lease: &mut Lease,
-    name: &str,
-) -> Result<Option<Vec<u8>>, BackendError> {
+async fn user_value(lease: &mut Lease, name: &str) -> Result<Option<Vec<u8>>, BackendError> {
     let variable = format!("@`{}`", name.replace('`', "``"));
     let answer = lease
-        .query(&format!("SELECT {variable} IS NULL, HEX({variable}), CHARSET({variable}), COLLATION({variable}), {variable}"))
+        .query(&format!(
+            "SELECT {variable} IS NULL, HEX({variable}), CHARSET({variable}), COLLATION({variable}), {variable}"
+        ))
         .await?;
     let cell = |i: usize| answer.text(0, i);
     if cell(0).as_deref() == Some("1") {

@@ -1,19 +1,19 @@
 //! SHOW SHARDLOOM, SHOW WARNINGS, SHOW PROCESSLIST, EXPLAIN SHARDLOOM and the functions that ask for the
 //! session's own state: what the session answers in rows of its own making.
 
+use crate::backend::server::{HealthState, Lag};
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::plan::bind::bind;
 use crate::plan::print::{explain, explain_refusal};
 use crate::plan::{self, Effects};
+use crate::rules::Placement;
+use crate::session::Session;
 use crate::session::reply::{self, CellKind, Table};
 use crate::session::topology::Topology;
-use crate::session::Session;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
-use crate::backend::server::{HealthState, Lag};
-use crate::rules::Placement;
 use crate::wire::capabilities::Status;
 
 impl Session {
@@ -67,7 +67,9 @@ impl Session {
             }
             Head::Xa(_) => return Err(refused("XA: the proxy itself decides how transactions end")),
             Head::SetRole => return Err(refused("SET ROLE: the proxy's users have no roles on the servers")),
-            Head::SetStatement { .. } => return Err(refused("SET STATEMENT ... FOR: set the variable for the session")),
+            Head::SetStatement { .. } => {
+                return Err(refused("SET STATEMENT ... FOR: set the variable for the session"));
+            }
             Head::Prepare { .. } | Head::Execute { .. } | Head::ExecuteImmediate(_) | Head::Deallocate(_) => {
                 return Err(refused("PREPARE and EXECUTE in SQL text; use prepared statements of the protocol"));
             }

@@ -152,7 +152,9 @@ impl Client {
 
     pub(crate) fn query(&mut self, sql: &str) -> Result<Answer, BackendError> {
         self.runtime.block_on(async {
-            tokio::time::timeout(Duration::from_secs(60), self.conn.query(sql)).await.expect("no answer within a minute")
+            tokio::time::timeout(Duration::from_secs(60), self.conn.query(sql))
+                .await
+                .expect("no answer within a minute")
         })
     }
 

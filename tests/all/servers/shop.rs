@@ -128,16 +128,11 @@ fn answers_are_those_of_one_server() {
     for installation in installations() {
         let shop = Shop::open(&installation);
         let proxy = shop.proxy();
-        let mut through = Client::connect(
-            &proxy.address().to_string(),
-            "wide",
-            crate::servers::proxy::PASSWORD,
-            "shop",
-        );
+        let mut through =
+            Client::connect(&proxy.address().to_string(), "wide", crate::servers::proxy::PASSWORD, "shop");
         let mut one = shop.reference();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/shop");
-        let files: BTreeSet<_> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let files: BTreeSet<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         let mut different = Vec::new();
         let (mut same, mut refused) = (0, 0);
         for file in files {
@@ -178,7 +173,9 @@ fn answers_are_those_of_one_server() {
 
 fn describe(answer: &Result<Answer, BackendError>) -> String {
     let head = match answer {
-        Ok(answer) => format!("{:?} {:?} info={:?} warnings={} ", answer.columns, answer.types, answer.info, answer.warnings),
+        Ok(answer) => {
+            format!("{:?} {:?} info={:?} warnings={} ", answer.columns, answer.types, answer.info, answer.warnings)
+        }
         Err(_) => String::new(),
     };
     head + &show(answer).chars().take(600).collect::<String>()
