@@ -1,5 +1,6 @@
 //! Shardloom: a SQL sharding proxy that speaks the MySQL wire protocol.
 
+pub mod admin;
 pub mod config;
 pub mod demo;
 pub mod diagnostic;

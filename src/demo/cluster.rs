@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::demo::install::{Installation, ServerError};
+use crate::demo::install::{Installation, ServerError, account};
 use crate::demo::server::{Server, Settings};
 
 /// What a cluster is made of.
@@ -58,6 +58,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts all servers at once in `folder` (`g0/primary`, `g0/replica1`, ...) and sees a row arrive on every replica.
+    /// Servers that an earlier cluster of the same layout left in that folder go on with their data, on new ports.
     ///
     /// # Errors
     /// If one does not start, or the row does not arrive within half a minute.
@@ -79,9 +80,10 @@ impl Cluster {
         self.groups.iter().flat_map(|group| std::iter::once(&group.primary).chain(&group.replicas))
     }
 
-    /// The `[group.*]` part of a rule file for these servers.
+    /// The part of a rule file that names these servers and the account on them.
     pub fn rules(&self) -> String {
-        let mut text = String::new();
+        let mut text =
+            format!("[defaults]\nuser     = \"{}\"\npassword = \"{}\"\n\n", account::USER, account::PASSWORD);
         for (number, group) in self.groups.iter().enumerate() {
             let replicas: Vec<String> =
                 group.replicas.iter().map(|replica| format!("\"{}\"", replica.addr())).collect();
@@ -104,7 +106,12 @@ fn start_group(installation: &Installation, folder: &Path, number: u32, layout: 
     };
     let mut servers = in_parallel(0..=u32::from(layout.replicas), |place| {
         let name = if place == 0 { "primary".to_owned() } else { format!("replica{place}") };
-        Server::start(installation, &folder.join(name), settings(place))
+        let folder = folder.join(name);
+        if folder.join("data").exists() {
+            Server::adopt(installation, &folder, settings(place))
+        } else {
+            Server::start(installation, &folder, settings(place))
+        }
     })?;
     let replicas = servers.split_off(1);
     let primary = servers.remove(0);
@@ -120,7 +127,8 @@ fn start_group(installation: &Installation, folder: &Path, number: u32, layout: 
 /// The proof that a group replicates: no status is asked, a row is read.
 fn see_a_row_arrive(primary: &Server, replicas: &[Server]) -> Result<(), ServerError> {
     primary.sql(
-        "CREATE DATABASE shardloom_check;
+        "DROP DATABASE IF EXISTS shardloom_check;
+         CREATE DATABASE shardloom_check;
          CREATE TABLE shardloom_check.t (id INT PRIMARY KEY);
          INSERT INTO shardloom_check.t VALUES (42);",
     )?;

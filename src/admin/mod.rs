@@ -1,0 +1,3 @@
+//! What operators look at and do from outside of a session.
+
+pub mod create;
