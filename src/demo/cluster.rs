@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::demo::install::{Installation, ServerError, account};
+use crate::demo::install::{Installation, ServerError};
 use crate::demo::server::{Server, Settings};
 
 /// What a cluster is made of.
@@ -80,10 +80,9 @@ impl Cluster {
         self.groups.iter().flat_map(|group| std::iter::once(&group.primary).chain(&group.replicas))
     }
 
-    /// The part of a rule file that names these servers and the account on them.
+    /// The `[group.*]` part of a rule file for these servers.
     pub fn rules(&self) -> String {
-        let mut text =
-            format!("[defaults]\nuser     = \"{}\"\npassword = \"{}\"\n\n", account::USER, account::PASSWORD);
+        let mut text = String::new();
         for (number, group) in self.groups.iter().enumerate() {
             let replicas: Vec<String> =
                 group.replicas.iter().map(|replica| format!("\"{}\"", replica.addr())).collect();
