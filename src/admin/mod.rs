@@ -1,4 +1,5 @@
-//! What operators look at from outside of SQL: the HTTP endpoint with metrics and health.
+//! What operators look at and do from outside of a session.
 
+pub mod create;
 pub mod http;
 pub mod prometheus;

@@ -58,6 +58,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts all servers at once in `folder` (`g0/primary`, `g0/replica1`, ...) and sees a row arrive on every replica.
+    /// Servers that an earlier cluster of the same layout left in that folder go on with their data, on new ports.
     ///
     /// # Errors
     /// If one does not start, or the row does not arrive within half a minute.
@@ -104,7 +105,12 @@ fn start_group(installation: &Installation, folder: &Path, number: u32, layout: 
     };
     let mut servers = in_parallel(0..=u32::from(layout.replicas), |place| {
         let name = if place == 0 { "primary".to_owned() } else { format!("replica{place}") };
-        Server::start(installation, &folder.join(name), settings(place))
+        let folder = folder.join(name);
+        if folder.join("data").exists() {
+            Server::adopt(installation, &folder, settings(place))
+        } else {
+            Server::start(installation, &folder, settings(place))
+        }
     })?;
     let replicas = servers.split_off(1);
     let primary = servers.remove(0);
@@ -120,7 +126,8 @@ fn start_group(installation: &Installation, folder: &Path, number: u32, layout: 
 /// The proof that a group replicates: no status is asked, a row is read.
 fn see_a_row_arrive(primary: &Server, replicas: &[Server]) -> Result<(), ServerError> {
     primary.sql(
-        "CREATE DATABASE shardloom_check;
+        "DROP DATABASE IF EXISTS shardloom_check;
+         CREATE DATABASE shardloom_check;
          CREATE TABLE shardloom_check.t (id INT PRIMARY KEY);
          INSERT INTO shardloom_check.t VALUES (42);",
     )?;

@@ -2,5 +2,7 @@
 //! It knows nothing of shards and rules: servers, accounts, replication, and what kills them.
 
 pub mod cluster;
+pub mod folder;
 pub mod install;
 pub mod server;
+pub mod shop;

@@ -598,6 +598,16 @@ impl Span {
         Span { start: start as u32, end: end as u32 }
     }
 
+    /// How many bytes it covers.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether it covers nothing.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
     /// The bytes of `sql` that this span covers; empty if it lies outside.
     pub fn of(self, sql: &[u8]) -> &[u8] {
         sql.get(self.start as usize..self.end as usize).unwrap_or(&[])

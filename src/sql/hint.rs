@@ -1,115 +1,147 @@
-//! What a client asks for in `/*+ shardloom(...) */`. Other optimizer hints are the server's business; a
-//! misspelt one of ours is an error, because it would silently run somewhere else.
+//! The hints of a comment `/*+ shardloom(...) */`: what a client asks of the proxy for one statement. Other optimizer
+//! hints in the same comment are the servers' business. What a hint does is not known here.
 
-use crate::error::SqlError;
+use crate::error::{Code, SqlError};
 use crate::sql::scan::Scan;
 
-/// One wish.
+/// One hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HintItem {
-    /// `shard=3`: this shard, whatever the conditions say.
+    /// `shard=3`: run on that shard.
     Shard(u32),
-    /// `group=g1`: this group.
+    /// `group=g1`: run on that group.
     Group(String),
-    /// `primary`: not on a replica.
+    /// `primary`: read from the primary.
     Primary,
-    /// `replica`: on a replica, if the statement can.
+    /// `replica`: read from a replica.
     Replica,
-    /// `timeout=200ms` or `timeout=2s`, in milliseconds.
+    /// `timeout=200ms` or `timeout=2s`: give up after that many milliseconds.
     TimeoutMs(u64),
 }
 
-/// The wishes in the hint of a scanned statement, in order; none if it has no hint of ours.
+/// The hints of a scanned statement, in order.
 ///
 /// # Errors
-/// 1235 for what is not understood, with the place.
+/// 1064 if the hint is misspelt: what is asked for must not be ignored silently.
 pub fn hints(sql: &[u8], scan: &Scan) -> Result<Vec<HintItem>, SqlError> {
     let Some(span) = scan.hint else { return Ok(Vec::new()) };
-    let text = String::from_utf8_lossy(span.of(sql)).into_owned();
-    let lower = text.to_ascii_lowercase();
+    let comment = String::from_utf8_lossy(span.of(sql));
+    let text = comment.strip_prefix("/*+").and_then(|text| text.strip_suffix("*/")).unwrap_or_default();
     let mut items = Vec::new();
-    for (at, word) in lower.match_indices("shardloom") {
-        let behind = lower[at + word.len()..].trim_start();
-        let list = behind.strip_prefix('(').and_then(|rest| rest.split_once(')'));
-        let wrong = |what: &str| SqlError::refuse_at(what, sql, span.start as usize + at);
-        let Some((list, _)) = list else {
-            return Err(wrong("the hint shardloom has no list in parentheses, as in shardloom(shard=3):"));
-        };
-        // Names keep their case: the list is cut out of the original at the same place.
-        let from = lower.len() - behind.len() + 1;
-        for item in text[from..from + list.len()].split(',') {
-            items.push(read(item.trim()).ok_or_else(|| {
-                wrong(&format!(
-                    "the hint shardloom({}) is not known; known are shard=N, group=NAME, primary, replica, timeout=200ms:",
-                    item.trim()
-                ))
-            })?);
+    let mut rest = text;
+    while let Some((name, arguments, behind)) = next_hint(rest) {
+        rest = behind;
+        if name.eq_ignore_ascii_case("shardloom") {
+            let arguments = arguments.ok_or_else(|| misspelt("shardloom is not followed by (...)"))?;
+            let written = arguments.split([',', ' ', '\t', '\r', '\n']).filter(|item| !item.is_empty());
+            for item in written {
+                items.push(hint_item(item)?);
+            }
+            if items.is_empty() {
+                return Err(misspelt("there is nothing between its parentheses"));
+            }
         }
+    }
+    if items.is_empty() {
+        return Err(misspelt("it must be written shardloom(...)"));
     }
     Ok(items)
 }
 
-fn read(item: &str) -> Option<HintItem> {
-    match item.split_once('=') {
-        None if item.eq_ignore_ascii_case("primary") => Some(HintItem::Primary),
-        None if item.eq_ignore_ascii_case("replica") => Some(HintItem::Replica),
-        None => None,
-        Some((name, value)) => {
-            let value = value.trim().trim_matches(['\'', '"', '`']);
-            match name.trim().to_ascii_lowercase().as_str() {
-                "shard" => value.parse().ok().map(HintItem::Shard),
-                "group" if !value.is_empty() => Some(HintItem::Group(value.to_owned())),
-                "timeout" => timeout(value).map(HintItem::TimeoutMs),
-                _ => None,
-            }
+/// The next `name(arguments)` or `name` of a comment's text: name, arguments, and what follows.
+fn next_hint(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let in_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '@' | '`');
+    let text = text.trim_start_matches(|letter| !in_name(letter));
+    if text.is_empty() {
+        return None;
+    }
+    let (name, rest) = text.split_at(text.find(|letter| !in_name(letter)).unwrap_or(text.len()));
+    let Some(inside) = rest.trim_start().strip_prefix('(') else { return Some((name, None, rest)) };
+    let mut depth = 1_usize;
+    for (at, letter) in inside.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((name, Some(&inside[..at]), &inside[at + 1..]));
         }
     }
+    Some((name, None, ""))
 }
 
-/// `200ms` or `2s`; 0 would mean no limit to some and none at all to others, so it is refused.
-fn timeout(value: &str) -> Option<u64> {
-    let ms = match value.strip_suffix("ms") {
-        Some(ms) => ms.trim().parse::<u64>().ok()?,
-        None => value.strip_suffix('s')?.trim().parse::<u64>().ok()?.checked_mul(1000)?,
+fn hint_item(item: &str) -> Result<HintItem, SqlError> {
+    let (name, value) = item.split_once('=').map_or((item, None), |(name, value)| (name, Some(value)));
+    let parsed = match (name.to_ascii_lowercase().as_str(), value) {
+        ("primary", None) => Some(HintItem::Primary),
+        ("replica", None) => Some(HintItem::Replica),
+        ("shard", Some(number)) => number.parse().ok().map(HintItem::Shard),
+        ("group", Some(name)) if !name.is_empty() => Some(HintItem::Group(name.trim_matches('`').to_owned())),
+        ("timeout", Some(time)) => timeout(time).map(HintItem::TimeoutMs),
+        _ => None,
     };
-    (ms > 0).then_some(ms)
+    parsed.ok_or_else(|| misspelt(&format!("'{item}' is none of shard=N, group=NAME, primary, replica, timeout=200ms")))
+}
+
+/// Milliseconds of `200ms` or `2s`.
+fn timeout(time: &str) -> Option<u64> {
+    let (number, factor) = match time.strip_suffix("ms") {
+        Some(number) => (number, 1),
+        None => (time.strip_suffix('s')?, 1000),
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn misspelt(why: &str) -> SqlError {
+    SqlError::new(Code::Syntax, format!("Shardloom cannot read the hint in this statement: {why}"))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
-    use crate::sql::scan::scan;
-    use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    fn check(sql: &str) -> Result<Vec<HintItem>, SqlError> {
-        let facts =
-            Facts { mode: SqlMode::default(), charset: TextCharset::Utf8, flavour: Flavour::MySql, version: 90_700 };
-        let mut found = Scan::default();
-        scan(sql.as_bytes(), facts, 0, &mut found).unwrap();
-        hints(sql.as_bytes(), &found)
+    use super::{HintItem, hints};
+    use crate::sql::scan::{Scan, scan};
+    use crate::sql::tests::MYSQL;
+
+    fn read(comment: &str) -> Result<Vec<HintItem>, String> {
+        let sql = format!("SELECT {comment} 1");
+        let mut out = Scan::default();
+        scan(sql.as_bytes(), MYSQL, 0, &mut out).unwrap();
+        hints(sql.as_bytes(), &out).map_err(|error| error.message)
     }
 
     #[test]
-    fn wishes_are_read_and_misspelt_ones_are_refused() {
-        use HintItem::*;
-        for (sql, expected) in [
-            ("SELECT 1", vec![]),
-            ("SELECT /*+ NO_INDEX_MERGE(t) */ 1", vec![]),
-            ("SELECT /*+ shardloom(shard=3) */ 1", vec![Shard(3)]),
-            ("SELECT /*+ SHARDLOOM( primary , timeout=200ms ) */ 1", vec![Primary, TimeoutMs(200)]),
-            ("SELECT /*+ shardloom(replica) shardloom(timeout=2s) */ 1", vec![Replica, TimeoutMs(2_000)]),
-            ("UPDATE /*+ shardloom(group=G1) */ t SET a = 1", vec![Group("G1".to_owned())]),
+    fn hints_are_read_wherever_they_stand_in_the_comment() {
+        for (comment, expected) in [
+            ("", vec![]),
+            ("/*+ BKA(t1) */", vec![]),
+            ("/* shardloom(shard=3) */", vec![]),
+            ("/*+ shardloom(shard=3) */", vec![HintItem::Shard(3)]),
+            ("/*+ShardLoom ( group=g1 primary)*/", vec![HintItem::Group("g1".to_owned()), HintItem::Primary]),
+            ("/*+ shardloom(replica, timeout=200ms) */", vec![HintItem::Replica, HintItem::TimeoutMs(200)]),
+            ("/*+ INDEX(shardloom i) shardloom(timeout=2s) BKA(t) */", vec![HintItem::TimeoutMs(2000)]),
         ] {
-            assert_eq!(check(sql).unwrap(), expected, "{sql}");
+            assert_eq!(read(comment), Ok(expected), "{comment}");
         }
-        for sql in [
-            "SELECT /*+ shardloom */ 1",
-            "SELECT /*+ shardloom(shard=x) */ 1",
-            "SELECT /*+ shardloom(primry) */ 1",
-            "SELECT /*+ shardloom(timeout=0ms) */ 1",
+    }
+
+    #[test]
+    fn a_misspelt_hint_is_an_error() {
+        for comment in [
+            "/*+ shardloom */",
+            "/*+ shardloom() */",
+            "/*+ shardloom(shard) */",
+            "/*+ shardloom(shard=x) */",
+            "/*+ shardloom(shrad=3) */",
+            "/*+ shardloom(timeout=200) */",
+            "/*+ shardloom(group=) */",
+            "/*+ shardloom(shard=3 */",
+            "/*+ shardlooms(shard=3) */",
+            "/*+ x_shardloom(shard=3) */",
         ] {
-            assert_eq!(check(sql).unwrap_err().errno, 1235, "{sql}");
+            assert!(read(comment).is_err(), "{comment}: {:?}", read(comment));
         }
     }
 }

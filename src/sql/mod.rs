@@ -5,10 +5,12 @@ use crate::error::{Code, SqlError, excerpt};
 
 pub mod ast;
 mod cursor;
+pub mod digest;
 pub mod head;
 pub mod hint;
 pub mod lex;
 pub mod literal;
+pub mod mentions;
 pub mod parse;
 pub mod scan;
 pub mod splice;

@@ -12,12 +12,12 @@ use shardloom::backend::pool::PoolLimits;
 use shardloom::backend::server::{Server, ServerSpec};
 use shardloom::config::{Config, Listen, Password, Schemas, TransactionMode, User};
 use shardloom::demo::cluster::Cluster;
+use shardloom::demo::folder::TempFolder;
 use shardloom::demo::install::account;
 use shardloom::server::{self, Addresses, Signal};
 use shardloom::wire::auth;
 use shardloom::wire::login_client::Credentials;
 use shardloom::wire::tls::ClientTls;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::servers::testbed::folder;
@@ -30,7 +30,7 @@ pub(crate) struct TestProxy {
     pub(crate) addresses: Addresses,
     signals: mpsc::UnboundedSender<Signal>,
     thread: Option<JoinHandle<()>>,
-    rules: TempDir,
+    rules: TempFolder,
 }
 
 impl TestProxy {

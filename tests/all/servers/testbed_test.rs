@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use shardloom::demo::cluster::Layout;
+use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::account;
 use shardloom::demo::server::{Server, Settings};
 use shardloom::sql::Flavour;
@@ -71,6 +71,22 @@ fn a_replica_takes_over() {
         first.sql("INSERT INTO d.t VALUES (2)").unwrap();
         second.catch_up(first, LIMIT).unwrap();
         assert_eq!(second.sql("SELECT COUNT(*) FROM d.t").unwrap(), "2");
+    }
+}
+
+#[test]
+fn a_cluster_goes_on_where_it_was_left() {
+    for installation in installations() {
+        let folder = folder();
+        let cluster = || Cluster::start(&installation, folder.path(), &Layout::new(1, 1)).unwrap();
+        let mut first = cluster();
+        first.groups[0].primary.sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)").unwrap();
+        first.groups[0].catch_up(LIMIT).unwrap();
+        first.groups[0].replicas[0].stop().unwrap();
+        first.groups[0].primary.sql("INSERT INTO d.t VALUES (1)").unwrap();
+        drop(first);
+        let second = cluster();
+        assert_eq!(second.groups[0].replicas[0].sql("SELECT id FROM d.t").unwrap(), "1");
     }
 }
 
