@@ -14,7 +14,8 @@ use crate::exec::outcome::Outcome;
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::ColumnDef;
 use crate::wire::error::WireError;
-use crate::wire::link::{HEADER, Link, frame_len};
+use crate::wire::frame::{HEADER, frame_len};
+use crate::wire::link::Link;
 use crate::wire::reply::{ErrPacket, LOCAL_INFILE, OkPacket, PrepareOk, put_error};
 use crate::wire::response::{Event, Kind, Response, Terminator};
 

@@ -6,7 +6,7 @@
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::wire::error::WireError;
-use crate::wire::link::{HEADER as FRAME_HEADER, MAX_FRAME, frame_len, header};
+use crate::wire::frame::{HEADER as FRAME_HEADER, MAX_FRAME, frame_len, header};
 
 /// Length of what follows, number, and length before compression (0: it is not compressed).
 const HEADER: usize = 7;

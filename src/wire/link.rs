@@ -16,12 +16,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::wire::compress::Compression;
 use crate::wire::error::WireError;
+use crate::wire::frame::{HEADER, MAX_FRAME, frame_len, header};
 use crate::wire::stream::Stream;
-
-/// The bytes of a frame's header.
-pub const HEADER: usize = 4;
-/// The longest payload of one frame; a packet of exactly this length is followed by an empty frame.
-pub const MAX_FRAME: usize = 0xFF_FFFF;
 
 /// What an idle link may hold for each direction.
 const IDLE_BUFFER: usize = 4 << 10;
@@ -484,17 +480,6 @@ impl Link {
         self.stream = Stream::Tls(Box::new(TlsStream::Client(tls)));
         Ok(self)
     }
-}
-
-/// A frame's header.
-pub fn header(len: usize, sequence: u8) -> [u8; HEADER] {
-    debug_assert!(len <= MAX_FRAME);
-    [len as u8, (len >> 8) as u8, (len >> 16) as u8, sequence]
-}
-
-/// The length in a frame's header.
-pub fn frame_len(header: [u8; HEADER]) -> usize {
-    u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize
 }
 
 fn written(n: usize) -> io::Result<usize> {

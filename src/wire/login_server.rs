@@ -702,7 +702,7 @@ mod tests {
     }
 
     async fn write(far: &mut DuplexStream, number: u8, payload: &[u8]) {
-        far.write_all(&crate::wire::link::header(payload.len(), number)).await.unwrap();
+        far.write_all(&crate::wire::frame::header(payload.len(), number)).await.unwrap();
         far.write_all(payload).await.unwrap();
     }
 
@@ -765,7 +765,7 @@ mod tests {
         let client = async {
             read(&mut far).await;
             let login = request("empty", "mysql_native_password", b"");
-            far.write_all(&[&[32, 0, 0, 1][..], &ssl, &crate::wire::link::header(login.len(), 2), &login].concat())
+            far.write_all(&[&[32, 0, 0, 1][..], &ssl, &crate::wire::frame::header(login.len(), 2), &login].concat())
                 .await
                 .unwrap();
             let mut said = Vec::new();

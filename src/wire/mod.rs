@@ -8,6 +8,7 @@ pub mod command;
 mod compress;
 pub mod cursor;
 pub mod error;
+pub mod frame;
 pub mod handshake;
 pub mod link;
 pub mod login_client;

@@ -15,7 +15,7 @@ use std::ops::Range;
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::cursor::Cursor;
 use crate::wire::error::WireError;
-use crate::wire::link::{HEADER, MAX_FRAME, frame_len};
+use crate::wire::frame::{HEADER, MAX_FRAME, frame_len};
 use crate::wire::reply::{EOF, ERR, LOCAL_INFILE, OK, PrepareOk};
 
 /// The command that is being answered, as far as the form of its answer differs.
@@ -488,7 +488,7 @@ mod tests {
 
     use super::*;
     use crate::wire::column::ColumnDef;
-    use crate::wire::link::header;
+    use crate::wire::frame::header;
     use crate::wire::reply::{ErrPacket, OkPacket, SessionChanges};
 
     /// The events of an answer whose bytes come in these portions, ends of packets counted from the first byte;

@@ -42,9 +42,9 @@ fn sources() -> Vec<Source> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && !path.ends_with("tests") {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
                 let relative = path.strip_prefix(&root).unwrap().with_extension("");
                 let module = relative.to_string_lossy().replace('/', "::").trim_end_matches("::mod").to_owned();
                 let text = fs::read_to_string(&path).unwrap();
@@ -111,6 +111,12 @@ fn imports_run_downward_only() {
     assert!(wrong.is_empty(), "imports that do not run downward:\n{}", wrong.join("\n"));
 }
 
+/// A folder's `mod.rs` holds the type that the files below it are about: these two may know each other.
+fn are_kin(a: &str, b: &str) -> bool {
+    let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with("::"));
+    below(a, b) || below(b, a)
+}
+
 #[test]
 fn no_circles_between_files() {
     let sources = sources();
@@ -126,19 +132,18 @@ fn no_circles_between_files() {
                     None => break,
                 }
             }
-            if let Some(to) = modules.get(path).filter(|to| **to != source.module && **to != "lib") {
-                edges.entry(&source.module).or_default().insert(to);
+            let from = source.module.as_str();
+            if let Some(to) = modules.get(path).filter(|to| **to != from && **to != "lib" && !are_kin(from, to)) {
+                edges.entry(from).or_default().insert(to);
             }
         }
     }
-    // Files from which no circle is left are struck off until nothing changes.
+    // Files that lead into no circle, or that none leads to, are struck off until nothing changes.
     let mut left: BTreeSet<&str> = modules.clone();
     loop {
-        let free: Vec<&str> = left
-            .iter()
-            .filter(|m| edges.get(**m).is_none_or(|to| to.iter().all(|to| !left.contains(to))))
-            .copied()
-            .collect();
+        let leads = |m: &str| edges.get(m).is_some_and(|to| to.iter().any(|to| left.contains(to)));
+        let is_led_to = |m: &str| left.iter().any(|from| edges.get(from).is_some_and(|to| to.contains(m)));
+        let free: Vec<&str> = left.iter().filter(|m| !leads(m) || !is_led_to(m)).copied().collect();
         if free.is_empty() {
             break;
         }
@@ -150,7 +155,7 @@ fn no_circles_between_files() {
         .iter()
         .map(|m| format!("{m} -> {:?}", edges[m].iter().filter(|to| left.contains(**to)).collect::<Vec<_>>()))
         .collect();
-    assert!(circle.is_empty(), "files in or above a circle of imports:\n{}", circle.join("\n"));
+    assert!(circle.is_empty(), "files in circles of imports:\n{}", circle.join("\n"));
 }
 
 #[test]
@@ -167,7 +172,7 @@ fn the_pure_wing_touches_nothing_outside() {
         "SystemTime",
         "Mutex",
         "RwLock",
-        "crate::config",
+        "config::Config",
         "crate::metrics",
         "rustls",
     ];
