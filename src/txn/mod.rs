@@ -267,7 +267,9 @@ impl Txn {
             self.written.insert(group, Some(gtid));
         }
         if lease.is_busy() {
-            self.lost(group, "the statement was cut off".to_owned());
+            let why = format!("the connection to {} was lost", lease.server().name);
+            drop(lease);
+            self.lost(group, why);
             return;
         }
         let open = lease.in_transaction();

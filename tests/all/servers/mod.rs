@@ -2,6 +2,7 @@
 
 mod clients;
 mod proxy;
+mod session;
 mod shop;
 mod testbed;
 mod testbed_test;

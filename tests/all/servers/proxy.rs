@@ -158,6 +158,11 @@ impl Client {
         })
     }
 
+    /// Sends what is queued, and waits for nothing.
+    pub(crate) fn flush(&mut self) {
+        self.runtime.block_on(self.conn.link.flush()).unwrap();
+    }
+
     /// The answer as text: one line a row, cells by `|`; `ok N` for what has no rows; `error N: text`.
     pub(crate) fn show(&mut self, sql: &str) -> String {
         show(&self.query(sql))

@@ -1,0 +1,448 @@
+//! What belongs to a session on pooled connections: transactions, settings, user variables, insert ids,
+//! warnings, KILL, prepared statements in the hands of a client, and what a client does wrong.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use shardloom::demo::install::account;
+
+use crate::servers::proxy::{Client, PASSWORD, TestProxy};
+use crate::servers::shop::Shop;
+use crate::servers::testbed::installations;
+
+/// Each statement with what it must answer, in one session.
+fn check(client: &mut Client, steps: &[(&str, &str)]) {
+    for (sql, expected) in steps {
+        let got = client.show(sql);
+        match expected.strip_suffix('…') {
+            Some(start) => assert!(got.starts_with(start), "{sql}\n  got      {got}\n  expected {expected}"),
+            None => assert_eq!(got, *expected, "{sql}"),
+        }
+    }
+}
+
+fn with_shop(test: impl Fn(&Shop, &TestProxy)) {
+    for installation in installations() {
+        let shop = Shop::open(&installation);
+        let proxy = shop.proxy();
+        test(&shop, &proxy);
+    }
+}
+
+#[test]
+fn sessions_keep_what_is_theirs_on_pooled_connections() {
+    with_shop(|_, proxy| {
+        transactions(proxy);
+        settings(proxy);
+        what_the_last_statement_left(proxy);
+        pinned(proxy);
+        kill(proxy);
+        hints_and_plans(proxy);
+    });
+}
+
+fn transactions(proxy: &TestProxy) {
+    let mut a = Client::of(proxy);
+    let mut b = Client::of(proxy);
+    check(
+        &mut a,
+        &[
+            (
+                "INSERT INTO users (id, name, level) VALUES (1, 'ann', 1), (2, 'bob', 1)",
+                "error 1235: The statement writes to several groups…",
+            ),
+            ("INSERT INTO users (id, name, level) VALUES (1, 'ann', 1)", "ok 1"),
+            ("INSERT INTO settings VALUES ('a', '1')", "ok 1"),
+            ("BEGIN", "ok 0"),
+            ("UPDATE users SET level = 2 WHERE id = 1", "ok 1"),
+            ("SELECT level FROM users WHERE id = 1", "2"),
+        ],
+    );
+    check(&mut b, &[("SELECT /*+ shardloom(primary) */ level FROM users WHERE id = 1", "1")]);
+    check(
+        &mut a,
+        &[
+            ("SAVEPOINT s", "ok 0"),
+            ("UPDATE users SET level = 3 WHERE id = 1", "ok 1"),
+            ("ROLLBACK TO s", "ok 0"),
+            ("SELECT level FROM users WHERE id = 1", "2"),
+            ("COMMIT", "ok 0"),
+        ],
+    );
+    check(&mut b, &[("SELECT /*+ shardloom(primary) */ level FROM users WHERE id = 1", "2")]);
+    // autocommit off: a transaction without BEGIN; turning it on commits.
+    check(
+        &mut a,
+        &[
+            ("SET autocommit = 0", "ok 0"),
+            ("UPDATE users SET level = 5 WHERE id = 1", "ok 1"),
+            ("SELECT @@autocommit", "0"),
+        ],
+    );
+    check(&mut b, &[("SELECT /*+ shardloom(primary) */ level FROM users WHERE id = 1", "2")]);
+    check(&mut a, &[("SET autocommit = 1", "ok 0")]);
+    check(&mut b, &[("SELECT /*+ shardloom(primary) */ level FROM users WHERE id = 1", "5")]);
+    check(
+        &mut a,
+        &[
+            ("START TRANSACTION READ ONLY", "ok 0"),
+            (
+                "UPDATE users SET level = 6 WHERE id = 1",
+                "error 1792: Cannot execute statement in a READ ONLY transaction…",
+            ),
+            ("ROLLBACK", "ok 0"),
+            ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "ok 0"),
+            ("BEGIN", "ok 0"),
+            (
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+                "error 1568: Transaction characteristics can't be changed…",
+            ),
+            ("SELECT level FROM users WHERE id = 1", "5"),
+            ("ROLLBACK", "ok 0"),
+            ("SAVEPOINT nothing", "ok 0"),
+            ("ROLLBACK TO nothing", "error 1305: SAVEPOINT nothing does not exist"),
+        ],
+    );
+    // A second group in the same transaction is refused, and the first one's work is still there.
+    check(
+        &mut a,
+        &[
+            ("BEGIN", "ok 0"),
+            ("UPDATE settings SET v = '2' WHERE k = 'a'", "ok 1"),
+            ("INSERT INTO audit_log (msg) VALUES ('x')", "error 1235: The transaction is open on g0…"),
+            ("SELECT v FROM settings", "2"),
+            ("ROLLBACK", "ok 0"),
+            ("SELECT v FROM settings", "1"),
+            ("DELETE FROM users WHERE id = 1", "ok 1"),
+        ],
+    );
+}
+
+fn settings(proxy: &TestProxy) {
+    let mut a = Client::of(proxy);
+    let mut b = Client::of(proxy);
+    check(
+        &mut a,
+        &[
+            ("SET time_zone = '+03:00', sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')", "ok 0"),
+            ("SELECT @@time_zone, @@sql_mode LIKE '%ANSI_QUOTES%'", "+03:00|1"),
+            ("SELECT \"k\" FROM settings WHERE \"k\" = 'a'", "a"),
+            ("SET @x = 5, @y = 1.50, @z = 'it''s', @n = NULL, @f = 1e3", "ok 0"),
+            ("SELECT @x, @y, @z, @n, @f, @unset", "5|1.50|it's|NULL|1000|NULL"),
+            ("SET @x = @x + 1", "ok 0"),
+            ("SELECT @x", "6"),
+            ("SET nothing_of_the_kind = 1", "error 1193: Unknown system variable 'nothing_of_the_kind'"),
+            ("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "ok 0"),
+            ("SET GLOBAL max_connections = 10", "error 1235: SET GLOBAL max_connections…"),
+            ("SET NAMES latin1", "ok 0"),
+            ("SELECT @@character_set_client, @@character_set_results", "latin1|latin1"),
+        ],
+    );
+    // The other session may well get the same connection now.
+    for _ in 0..5 {
+        check(
+            &mut b,
+            &[
+                (
+                    "SELECT @@time_zone, @@sql_mode LIKE '%ANSI_QUOTES%', @x, @@character_set_client",
+                    "SYSTEM|0|NULL|utf8mb4",
+                ),
+                ("SELECT \"k\" FROM settings LIMIT 1", "k"),
+            ],
+        );
+        check(&mut a, &[("SELECT @@time_zone, @x", "+03:00|6")]);
+    }
+    check(
+        &mut a,
+        &[
+            ("SET time_zone = DEFAULT", "ok 0"),
+            ("SELECT @@time_zone", "SYSTEM"),
+            ("USE nowhere", "error 1049: Unknown database 'nowhere'"),
+            ("USE shop", "ok 0"),
+            ("SELECT DATABASE()", "shop"),
+        ],
+    );
+}
+
+fn what_the_last_statement_left(proxy: &TestProxy) {
+    let mut a = Client::of(proxy);
+    check(
+        &mut a,
+        &[
+            ("INSERT INTO audit_log (msg) VALUES ('one'), ('two')", "ok 2"),
+            ("SELECT ROW_COUNT()", "2"),
+            ("SELECT LAST_INSERT_ID()", "1"),
+            ("SELECT LAST_INSERT_ID() + 1", "2"),
+            ("INSERT INTO audit_log (id, msg) VALUES (50, 'given')", "ok 1"),
+            ("SELECT LAST_INSERT_ID()", "1"),
+            ("SELECT 1 / 0", "NULL"),
+            ("SHOW WARNINGS", "Warning|1365|Division by 0"),
+            ("SHOW COUNT(*) WARNINGS", "1"),
+            ("SELECT 1", "1"),
+            ("SHOW WARNINGS", ""),
+            ("SELECT * FROM nothing_here", "error 1146: Table 'shop.nothing_here' doesn't exist"),
+            ("SHOW ERRORS", "Error|1146|Table 'shop.nothing_here' doesn't exist"),
+            ("SELECT SQL_CALC_FOUND_ROWS id FROM audit_log LIMIT 1", "1"),
+            ("SELECT FOUND_ROWS()", "3"),
+            ("SELECT id + FOUND_ROWS() FROM audit_log", "error 1235: Shardloom does not support FOUND_ROWS() inside…"),
+            ("DELETE FROM audit_log", "ok 3"),
+        ],
+    );
+    let id = a.show("SELECT CONNECTION_ID()");
+    assert_eq!(id, a.conn.thread_id.to_string());
+}
+
+fn pinned(proxy: &TestProxy) {
+    let mut a = Client::of(proxy);
+    check(
+        &mut a,
+        &[
+            ("CREATE TEMPORARY TABLE t (i INT)", "ok 0"),
+            ("INSERT INTO t VALUES (1), (2)", "ok 2"),
+            ("SELECT SUM(i) FROM t", "3"),
+            ("SELECT GET_LOCK('l', 1)", "1"),
+            ("SELECT RELEASE_LOCK('l')", "1"),
+        ],
+    );
+    let mut b = Client::of(proxy);
+    check(&mut b, &[("SELECT * FROM t", "error 1146: Table 'shop.t' doesn't exist")]);
+    drop(a);
+    check(
+        &mut b,
+        &[("LOCK TABLES settings READ", "ok 0"), ("SELECT COUNT(*) FROM settings", "1"), ("UNLOCK TABLES", "ok 0")],
+    );
+}
+
+fn kill(proxy: &TestProxy) {
+    let mut victim = Client::of(proxy);
+    let mut killer = Client::of(proxy);
+    let id = victim.conn.thread_id;
+    let sleeper = std::thread::spawn(move || {
+        let started = Instant::now();
+        let answer = victim.show("SELECT SLEEP(20) FROM settings");
+        (victim, answer, started.elapsed())
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    check(
+        &mut killer,
+        &[(&format!("KILL QUERY {id}"), "ok 0"), ("KILL 999999", "error 1094: Unknown thread id: 999999")],
+    );
+    let (mut victim, answer, took) = sleeper.join().unwrap();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    // MySQL's SLEEP() answers 1 when it is interrupted; MariaDB's is error 1317.
+    assert!(answer == "1" || answer.starts_with("error 1317"), "{answer}");
+    check(&mut victim, &[("SELECT 1", "1")]);
+    check(&mut killer, &[(&format!("KILL {id}"), "ok 0")]);
+    std::thread::sleep(Duration::from_millis(100));
+    let gone = victim.show("SELECT 1");
+    assert!(gone.starts_with("lost") || gone.starts_with("error 1184"), "{gone}");
+}
+
+fn hints_and_plans(proxy: &TestProxy) {
+    let mut a = Client::of(proxy);
+    check(
+        &mut a,
+        &[
+            (
+                "SELECT /*+ shardloom(timeout=300ms) */ SLEEP(5) FROM settings",
+                "error 3024: Query execution was interrupted, maximum statement…",
+            ),
+            ("SELECT /*+ shardloom(primry) */ 1", "error 1064: Shardloom cannot read the hint…"),
+            ("EXPLAIN SHARDLOOM SELECT * FROM users WHERE id = 1", "relay|…"),
+            ("EXPLAIN SHARDLOOM SELECT COUNT(*) FROM users", "merge|…"),
+            ("XA START 'x'", "error 1235: Shardloom does not support XA…"),
+            ("SELECT 1; SELECT 2", "error 1064: You have an error in your SQL syntax…"),
+            ("", "error 1065: Query was empty"),
+            ("-- nothing", "error 1065: Query was empty"),
+        ],
+    );
+}
+
+/// Whatever a client does, others are served, and no connection to a server is left dirty.
+#[test]
+fn bad_clients_disturb_nobody() {
+    for installation in installations().into_iter().take(1) {
+        let shop = Shop::open(&installation);
+        let proxy = TestProxy::start_with(&shop.cluster.cluster, crate::servers::shop::RULES, |config| {
+            config.timeouts.handshake = Duration::from_millis(700);
+            config.limits.connections = 60;
+        });
+        let mut good = Client::of(&proxy);
+        check(&mut good, &[("INSERT INTO settings VALUES ('a', '1')", "ok 1")]);
+        garbage_before_login(&proxy);
+        silence(&proxy);
+        a_client_that_leaves_in_the_middle(&proxy);
+        wrong_password(&proxy);
+        check(&mut good, &[("SELECT v FROM settings WHERE k = 'a'", "1")]);
+        assert_servers_are_quiet(&shop);
+    }
+}
+
+fn garbage_before_login(proxy: &TestProxy) {
+    for garbage in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xFF; 300], &[0, 0, 0, 1], &[1, 0, 0, 9, 0], b"\x05\x00\x00\x01abc"]
+    {
+        let mut socket = TcpStream::connect(proxy.address()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut greeting = [0; 256];
+        assert!(socket.read(&mut greeting).unwrap() > 0);
+        socket.write_all(garbage).unwrap();
+        socket.shutdown(Shutdown::Write).ok();
+        // An error or the end, never silence.
+        let mut rest = Vec::new();
+        socket.read_to_end(&mut rest).ok();
+    }
+}
+
+/// Connections that never speak are closed, and while they last they count.
+fn silence(proxy: &TestProxy) {
+    let silent: Vec<TcpStream> = (0..80).filter_map(|_| TcpStream::connect(proxy.address()).ok()).collect();
+    std::thread::sleep(Duration::from_millis(1500));
+    for mut socket in silent {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut all = Vec::new();
+        socket.read_to_end(&mut all).expect("closed by the proxy");
+    }
+    check(&mut Client::of(proxy), &[("SELECT 1", "1")]);
+}
+
+fn a_client_that_leaves_in_the_middle(proxy: &TestProxy) {
+    let mut leaver = Client::of(proxy);
+    leaver.conn.send(3, b"SELECT SLEEP(30) FROM settings");
+    // The query is running when the socket closes.
+    let leaver = std::thread::spawn(move || {
+        leaver.flush();
+        std::thread::sleep(Duration::from_millis(300));
+        drop(leaver);
+    });
+    leaver.join().unwrap();
+    let mut in_transaction = Client::of(proxy);
+    in_transaction.run("BEGIN");
+    in_transaction.run("UPDATE settings SET v = 'lost' WHERE k = 'a'");
+    drop(in_transaction);
+}
+
+fn wrong_password(proxy: &TestProxy) {
+    let address = proxy.address().to_string();
+    for (user, password) in [("app", "wrong"), ("app", ""), ("nobody", PASSWORD)] {
+        let error = Client::try_connect(&address, user, password, "shop").err().expect("refused");
+        assert!(error.contains("Access denied for user"), "{user}: {error}");
+    }
+    let error = Client::try_connect(&address, "app", PASSWORD, "nowhere").err().expect("refused");
+    assert!(error.contains("1049") || error.contains("Unknown database"), "{error}");
+}
+
+/// No statement of the proxy's is still running, and no transaction of its is open.
+fn assert_servers_are_quiet(shop: &Shop) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    for group in &shop.cluster.cluster.groups {
+        loop {
+            let running = group
+                .primary
+                .sql(&format!(
+                    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{}' AND COMMAND NOT IN ('Sleep', \
+                     'Binlog Dump', 'Binlog Dump GTID')",
+                    account::USER
+                ))
+                .unwrap();
+            let open = group.primary.sql("SELECT COUNT(*) FROM information_schema.INNODB_TRX").unwrap();
+            if (running.trim(), open.trim()) == ("0", "0") {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{}: {running} running, {open} open", group.primary.name());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// A server that dies takes its statements and transactions with it, and nothing else; when it is back, so is all.
+#[test]
+fn a_server_that_dies_fails_its_own_statements_only() {
+    for installation in installations() {
+        let mut shop = Shop::open(&installation);
+        let proxy = TestProxy::start_with(&shop.cluster.cluster, crate::servers::shop::RULES, |config| {
+            config.timeouts.primary_wait = Duration::from_millis(500);
+            config.timeouts.probe = Duration::from_millis(200);
+        });
+        let mut wide = Client::connect(&proxy.address().to_string(), "wide", PASSWORD, "shop");
+        for id in 1..=20 {
+            wide.run(&format!("INSERT INTO users (id, name) VALUES ({id}, 'u{id}')"));
+        }
+        wide.run("INSERT INTO settings VALUES ('a', '1')");
+        let mut open = Client::of(&proxy);
+        open.run("BEGIN");
+        open.run("INSERT INTO audit_log (msg) VALUES ('never')");
+        shop.cluster.cluster.groups[1].primary.kill();
+        check(&mut wide, &[("SELECT v FROM settings", "1")]);
+        // The replicas still have everything; without them a missing shard is an error, never fewer rows.
+        wait_for(&mut wide, "SELECT COUNT(*) FROM users", "20");
+        let count = wide.show("SELECT /*+ shardloom(primary) */ COUNT(*) FROM users");
+        assert!(count.starts_with("error 2013"), "{count}");
+        let failed = open.show("INSERT INTO audit_log (msg) VALUES ('never either')");
+        // The loss may already have been seen behind the first INSERT's answer.
+        assert!(failed.starts_with("error 2013") || failed.starts_with("error 1184"), "{failed}");
+        let failed = open.show("SELECT v FROM settings");
+        assert!(failed.starts_with("error 1184: The transaction was rolled back because"), "{failed}");
+        check(&mut open, &[("ROLLBACK", "ok 0"), ("SELECT v FROM settings", "1")]);
+        shop.cluster.cluster.groups[1].primary.restart().unwrap();
+        wait_for(&mut wide, "SELECT /*+ shardloom(primary) */ COUNT(*) FROM users", "20");
+        check(&mut wide, &[("SELECT COUNT(*) FROM audit_log", "0")]);
+    }
+}
+
+fn wait_for(client: &mut Client, sql: &str, expected: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let got = client.show(sql);
+        if got == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{sql}: {got}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Rules are taken over whole or not at all, while clients are connected.
+#[test]
+fn rules_reload_all_or_nothing() {
+    let installation = installations().remove(0);
+    let shop = Shop::open(&installation);
+    let proxy = shop.proxy();
+    let mut client = Client::of(&proxy);
+    client.run("INSERT INTO users (id, name) VALUES (1, 'ann')");
+    proxy.reload(&shop.cluster.cluster, "[schema.shop]\nhome = \"nowhere\"\n");
+    std::thread::sleep(Duration::from_millis(500));
+    check(&mut client, &[("SELECT name FROM users WHERE id = 1", "ann")]);
+    let single =
+        crate::servers::shop::RULES.replace("audit_log  = { group = \"g1\" }", "audit_log  = { group = \"g0\" }");
+    proxy.reload(&shop.cluster.cluster, &single);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !client.show("EXPLAIN SHARDLOOM SELECT * FROM audit_log").contains("g0") {
+        assert!(Instant::now() < deadline, "the new rules are not in force");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    check(&mut client, &[("SELECT name FROM users WHERE id = 1", "ann")]);
+}
+
+/// SIGTERM: no new clients, idle ones are told, running transactions may end.
+#[test]
+fn draining_lets_transactions_end() {
+    let installation = installations().remove(0);
+    let shop = Shop::open(&installation);
+    let proxy = shop.proxy();
+    let mut idle = Client::of(&proxy);
+    let mut busy = Client::of(&proxy);
+    busy.run("BEGIN");
+    busy.run("INSERT INTO settings VALUES ('drained', 'yes')");
+    let address = proxy.address().to_string();
+    proxy.stop();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(Client::try_connect(&address, "app", PASSWORD, "shop").is_err(), "no new clients");
+    let told = idle.show("SELECT 1");
+    assert!(told.starts_with("error 1053") || told.starts_with("lost"), "{told}");
+    check(&mut busy, &[("COMMIT", "ok 0")]);
+    let mut check_on_server =
+        Client::connect(&shop.cluster.cluster.groups[0].primary.addr(), account::USER, account::PASSWORD, "shop");
+    check(&mut check_on_server, &[("SELECT v FROM settings WHERE k = 'drained'", "yes")]);
+}
