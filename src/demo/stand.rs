@@ -94,7 +94,7 @@ impl Stand {
     pub fn write_configuration(&self) -> Result<PathBuf, ServerError> {
         let file = self.folder.path().join("shardloom.toml");
         let mut text = format!(
-            "listen = [\"127.0.0.1:{}\", \"shardloom.sock\"]\nrules  = \"rules\"\nadmin  = \"127.0.0.1:{}\"\n\n\
+            "listen = [\"127.0.0.1:{}\", \"./shardloom.sock\"]\nrules  = \"rules\"\nadmin  = \"127.0.0.1:{}\"\n\n\
              [timeouts]\ndrain = \"2s\"\n\n[log]\nlevel = \"warn\"\n",
             free_port(3307)?,
             free_port(9307)?,
@@ -144,7 +144,7 @@ impl Stand {
     }
 
     /// What to tell a visitor of a demo that listens at `proxy`.
-    pub fn welcome(&self, proxy: SocketAddr, admin: Option<SocketAddr>, orders: u64) -> String {
+    pub fn welcome(&self, proxy: SocketAddr, admin: Option<SocketAddr>) -> String {
         let (group, table, socket) = self.home_of_user(42);
         let client = self.client_name();
         let port = proxy.port();
@@ -155,7 +155,7 @@ impl Stand {
         };
         format!(
             "
-Shardloom is ready: a shop with {orders} orders on two groups of {} {}, each a primary and a replica.
+Shardloom is ready: a shop on two groups of {} {} servers, each a primary and a replica.
 
   Connect   {client} -h 127.0.0.1 -P {port} -u {VISITOR} -p{VISITOR} shop
   Rules     {}{admin}
