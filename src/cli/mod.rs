@@ -2,6 +2,7 @@
 //! terminals and exit codes, and leave the work to the rooms below.
 
 mod ask;
+mod demo;
 mod password;
 mod serve;
 
@@ -22,6 +23,8 @@ pub struct Cli {
 enum Command {
     /// Run the proxy
     Serve(serve::Serve),
+    /// Start servers with a sample shop and a proxy in front of them
+    Demo(demo::Demo),
     /// Show how a statement would be answered: its plan, its targets, each rewritten statement
     Explain(ask::Explain),
     /// Show where the rows with a key are
@@ -48,6 +51,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Demo(demo) => demo.run(),
             Command::Explain(explain) => explain.run(),
             Command::Route(route) => route.run(),
             Command::HashPassword(hash) => hash.run(),

@@ -73,7 +73,8 @@ fn announce(addresses: &Addresses) {
     }
 }
 
-async fn watch_signals(signals: mpsc::UnboundedSender<Signal>) {
+/// SIGTERM and SIGINT stop, SIGHUP reloads.
+pub(super) async fn watch_signals(signals: mpsc::UnboundedSender<Signal>) {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = kinds.map(signal) else {
         tracing::error!("signals cannot be watched: stop with SIGKILL, reload by restarting");
@@ -122,7 +123,8 @@ fn watch_files(folder: &Path, signals: mpsc::UnboundedSender<Signal>) -> Option<
     Some(watcher)
 }
 
-fn log(log: &Log) {
+/// Starts logging to standard error.
+pub(super) fn log(log: &Log) {
     let level = match log.level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

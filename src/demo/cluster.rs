@@ -75,6 +75,16 @@ impl Cluster {
         &self.folder
     }
 
+    /// Stops all servers cleanly, all at once.
+    ///
+    /// # Errors
+    /// If one still runs after a minute.
+    pub fn stop(&mut self) -> Result<(), ServerError> {
+        let servers =
+            self.groups.iter_mut().flat_map(|group| std::iter::once(&mut group.primary).chain(&mut group.replicas));
+        in_parallel(servers, Server::stop).map(|_| ())
+    }
+
     /// All servers, each group's primary first.
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.groups.iter().flat_map(|group| std::iter::once(&group.primary).chain(&group.replicas))

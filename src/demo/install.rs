@@ -47,6 +47,11 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Any other error and what was being done.
+    pub fn failed(doing: impl Into<String>, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ServerError {
+        ServerError::Io { doing: doing.into(), source: io::Error::other(error) }
+    }
+
     /// For `map_err`: an I/O error and what was being done.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> ServerError {
         move |source| ServerError::Io { doing: doing.into(), source }
@@ -228,7 +233,7 @@ fn cache_folder() -> Result<PathBuf, ServerError> {
     folder("SHARDLOOM_CACHE")
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("shardloom")))
         .or_else(|| folder("HOME").map(|home| home.join(".cache/shardloom")))
-        .ok_or_else(|| ServerError::io("finding a cache folder")(io::Error::other("HOME is not set")))
+        .ok_or_else(|| ServerError::failed("finding a cache folder", "HOME is not set"))
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
@@ -276,7 +281,7 @@ fn write_certificates(data: &Path) -> Result<(), ServerError> {
         let file = data.join(name);
         fs::write(&file, text).map_err(ServerError::io(format!("writing {}", file.display())))
     };
-    let failed = |error: rcgen::Error| ServerError::io("making certificates")(io::Error::other(error));
+    let failed = |error: rcgen::Error| ServerError::failed("making certificates", error);
     let ca_key = rcgen::KeyPair::generate().map_err(failed)?;
     let mut ca = rcgen::CertificateParams::new(Vec::new()).map_err(failed)?;
     ca.distinguished_name.push(rcgen::DnType::CommonName, "Shardloom demo CA");

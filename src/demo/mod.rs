@@ -6,3 +6,4 @@ pub mod folder;
 pub mod install;
 pub mod server;
 pub mod shop;
+pub mod stand;

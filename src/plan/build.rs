@@ -9,7 +9,7 @@ use crate::plan::route::By;
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
 use crate::plan::write::{Writing, is_single_table, read_delete, read_insert, read_update};
-use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, Table, Wishes};
+use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, Wishes};
 use crate::rules::catalog::Catalog;
 use crate::rules::{GroupId, Placement, RuleSet};
 use crate::sql::ast::{Delete, Insert, ObjectName, Query, Span, Statement, Update};
@@ -61,6 +61,10 @@ impl<'a> Build<'a> {
         effects.replica_ok = matches!(statement, Statement::Query(_)) && reads_only(&effects);
         let mut all = model.pins;
         all.extend(pins);
+        let literals = &self.scan.literals;
+        all.extend(model.quoted_aliases.iter().filter_map(|start| {
+            literals.iter().position(|literal| literal.span.start == *start).map(|index| index as u32)
+        }));
         all.sort_unstable();
         all.dedup();
         Planned { pins: all.into(), effects, tables: model.tables.into(), ..self.planned(plan) }
@@ -275,22 +279,23 @@ impl<'a> Build<'a> {
             let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
             // Without a schema, or with one that no rule knows, it is no table of ours: perhaps no table at all.
             let Some(schema) = schema.filter(|schema| self.rules.schema(schema).is_some()) else { continue };
-            let Ok(table) = model.table(name) else { continue };
-            match model.tables[usize::from(table)].place {
-                Place::Single(found) => {
+            match self.rules.schema(schema).map(|found| found.table(&name.name.name)) {
+                Some(Placement::Single(found)) => {
                     if group.is_some_and(|group| group != found) {
                         let why = "tables of several groups in one statement are not supported:";
                         let refusal = SqlError::refuse_at(why, self.sql, name.span.start as usize);
                         return self.planned(Plan::Refuse(refusal));
                     }
                     group = Some(found);
-                    model.rename(table, name, false);
+                    if let Ok(table) = model.table(name) {
+                        model.rename(table, name, false);
+                    }
                 }
-                Place::Sharded(_) | Place::Broadcast => {
-                    let refusal = refusal.unwrap_or_else(|| self.not_passed_on(schema, name, table, &model.tables));
+                Some(place @ (Placement::Sharded(_) | Placement::Broadcast)) => {
+                    let refusal = refusal.unwrap_or_else(|| self.not_passed_on(schema, name, place));
                     return self.planned(Plan::Refuse(refusal));
                 }
-                Place::System => {}
+                None => {}
             }
         }
         let group = Some(group.unwrap_or_else(|| model.home()));
@@ -302,11 +307,8 @@ impl<'a> Build<'a> {
     }
 
     /// Why a statement that is not read is not passed on.
-    fn not_passed_on(self, schema: &str, name: &ObjectName, table: u16, tables: &[Table]) -> SqlError {
-        let kind = match tables[usize::from(table)].place {
-            Place::Sharded(_) => "sharded",
-            _ => "a broadcast table",
-        };
+    fn not_passed_on(self, schema: &str, name: &ObjectName, place: Placement<'_>) -> SqlError {
+        let kind = if matches!(place, Placement::Sharded(_)) { "sharded" } else { "a broadcast table" };
         let why = format!(
             "{schema}.{} is {kind}, and this kind of statement is only passed on for single tables (new tables: \
              shardloom check --create):",

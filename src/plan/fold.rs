@@ -60,8 +60,8 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         let mut edits = Vec::new();
         edits.extend(having_edit(self.read, self.composer, kept)?);
         edits.extend(self.order_text(&order)?);
-        let (limit, limit_edit) = self.read.limit(in_order && having.is_none())?;
-        edits.extend(limit_edit);
+        let limit = self.read.limit(in_order && having.is_none())?;
+        edits.extend(limit.edit);
         let mut all = columns;
         all.append(&mut self.hidden.aggregates);
         let merge = Merge {
@@ -70,10 +70,10 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
             combine: Combine::Fold { keys: keys.into(), columns: all.into() },
             having,
             sort: sort.into(),
-            windowed: limit.is_some(),
+            windowed: limit.slots.is_some(),
         };
         let text = self.read.text(self.composer, self.hidden, edits)?;
-        Ok(Merging { merge, text, limit, pins: self.pins })
+        Ok(Merging { merge, text, limit: limit.slots, pins: self.pins })
     }
 
     fn refuse<T>(&self, what: &str, expr: &Expr) -> Result<T, SqlError> {

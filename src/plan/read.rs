@@ -87,18 +87,18 @@ impl Reading<'_, '_, '_> {
                 Combine::Distinct(order.clone().into())
             }
         };
-        let (limit, limit_edit) = self.limit(true)?;
-        edits.extend(limit_edit);
+        let limit = self.limit(true)?;
+        edits.extend(limit.edit);
         let merge = Merge {
             hidden: hidden.len(),
             order: order.into(),
             combine,
             having: None,
             sort: Box::default(),
-            windowed: limit.is_some(),
+            windowed: limit.slots.is_some(),
         };
         let text = self.text(composer, hidden, edits)?;
-        Ok(Merging { merge, text, limit, pins })
+        Ok(Merging { merge, text, limit: limit.slots, pins })
     }
 
     /// Whether the key of the root is among the columns shown.

@@ -10,7 +10,7 @@ use crate::plan::functions::{Nature, nature};
 use crate::plan::text::Rewrite;
 use crate::plan::{Effects, Place, Session, Table};
 use crate::rules::catalog::{Catalog, TableInfo};
-use crate::rules::{FamilyId, GroupId, Placement, RuleSet};
+use crate::rules::{FamilyId, GroupId, Placement, RuleSet, ShardedTable};
 use crate::sql::ast::{
     BinaryOp, Body, Cte, Expr, Function, Ident, JoinKind, LiteralKind, ObjectName, OrderItem, Query, Select,
     SelectItem, Span, TableRef, UnaryOp,
@@ -54,6 +54,8 @@ pub(super) struct Model<'a> {
     pub(super) obstacles: Vec<Obstacle>,
     /// The literals whose value says what is meant: positions in GROUP BY and ORDER BY.
     pub(super) pins: Vec<u32>,
+    /// Where aliases stand that are written like strings, and so are literals to the lexer.
+    pub(super) quoted_aliases: Vec<u32>,
     query_ids: HashMap<*const Query, QueryId>,
     ref_ids: HashMap<*const TableRef, RefId>,
     visible_ctes: Vec<(&'a str, Option<QueryId>)>,
@@ -171,6 +173,7 @@ impl<'a> Model<'a> {
             effects: Effects::default(),
             obstacles: Vec::new(),
             pins: Vec::new(),
+            quoted_aliases: Vec::new(),
             query_ids: HashMap::new(),
             ref_ids: HashMap::new(),
             visible_ctes: Vec::new(),
@@ -202,7 +205,7 @@ impl<'a> Model<'a> {
         self.query_ids.insert(std::ptr::from_ref(ast), id);
         let visible = self.visible_ctes.len();
         self.ctes(&ast.with, ast.recursive, parent)?;
-        let body = self.body(&ast.body, id, parent)?;
+        let body = self.body(&ast.body, parent)?;
         let scope = match body {
             BodyNode::Block(block) => Some(block),
             _ => parent,
@@ -244,12 +247,12 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn body(&mut self, body: &'a Body, query: QueryId, parent: Option<BlockId>) -> Result<BodyNode, SqlError> {
+    fn body(&mut self, body: &'a Body, parent: Option<BlockId>) -> Result<BodyNode, SqlError> {
         Ok(match body {
             Body::Select(select) => BodyNode::Block(self.select(select, parent)?),
             Body::SetOperation { left, right, .. } => {
-                let left = self.body(left, query, parent)?;
-                BodyNode::Set(Box::new([left, self.body(right, query, parent)?]))
+                let left = self.body(left, parent)?;
+                BodyNode::Set(Box::new([left, self.body(right, parent)?]))
             }
             Body::Nested(inner) => BodyNode::Nested(self.query(inner, parent)?),
             Body::Values(rows) => {
@@ -382,7 +385,7 @@ impl<'a> Model<'a> {
     /// What a name in FROM refers to.
     ///
     /// # Errors
-    /// 1046 without a default schema, 1049 for an unknown one, 1146 for a sharded table whose columns are unknown.
+    /// As [`Model::table`].
     fn source(&mut self, name: &ObjectName) -> Result<Source<'a>, SqlError> {
         if name.schema.is_none() {
             let cte = self.visible_ctes.iter().rev().find(|(cte, _)| cte.eq_ignore_ascii_case(&name.name.name));
@@ -398,24 +401,24 @@ impl<'a> Model<'a> {
         let table = self.table(name)?;
         let found = &self.tables[usize::from(table)];
         let info = self.catalog.table(&found.schema, &found.name).map(|info| &**info);
-        if info.is_none() && matches!(found.place, Place::Sharded(_)) {
-            let message = format!("Table '{}.{}' doesn't exist", found.schema, found.name);
-            return Err(SqlError::new(Code::NoSuchTable, message));
-        }
         Ok(Source::Table(table, info))
     }
 
     /// The number of a table in `tables`, where it is put if it is new.
     ///
     /// # Errors
-    /// 1046 without a default schema, 1049 for an unknown one.
+    /// 1046 without a default schema, 1049 for an unknown one; 1146 and 1235 for a sharded table whose columns are not
+    /// known or cannot be its key.
     pub(super) fn table(&mut self, name: &ObjectName) -> Result<u16, SqlError> {
         let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
         let Some(schema) = schema else { return Err(SqlError::new(Code::NoSchema, "No database selected")) };
         let none = || Arc::from([]);
         let (logical, place, physical) = match self.rules.schema(schema) {
             Some(found) => match found.table(&name.name.name) {
-                Placement::Sharded(table) => (&table.name, Place::Sharded(table.family), table.all_physical().clone()),
+                Placement::Sharded(table) => {
+                    self.check_keys(schema, table)?;
+                    (&table.name, Place::Sharded(table.family), table.all_physical().clone())
+                }
                 Placement::Broadcast => (&name.name.name, Place::Broadcast, none()),
                 Placement::Single(group) => (&name.name.name, Place::Single(group), none()),
             },
@@ -428,6 +431,31 @@ impl<'a> Model<'a> {
             self.tables.len() - 1
         });
         u16::try_from(index).map_err(|_| SqlError::refuse("a statement of more than 65,535 tables"))
+    }
+
+    /// That the rules can place rows by the columns that the catalog knows.
+    ///
+    /// # Errors
+    /// 1146 for a table that the catalog does not know; 1235 for a key column that is missing or of a type that the
+    /// rule's method cannot place.
+    fn check_keys(&self, schema: &str, table: &ShardedTable) -> Result<(), SqlError> {
+        let Some(info) = self.catalog.table(schema, &table.name) else {
+            let message = format!("Table '{schema}.{}' doesn't exist", table.name);
+            return Err(SqlError::new(Code::NoSuchTable, message));
+        };
+        for (level, key) in table.columns.iter().enumerate() {
+            let kind = match info.column(key) {
+                Some((_, column)) => column.key_kind(),
+                None => Err("is not one of its columns".to_string()),
+            };
+            let family = self.rules.family(table.family);
+            let accepted = kind.and_then(|kind| family.map_or(Ok(()), |family| family.accepts(level, &kind)));
+            if let Err(why) = accepted {
+                let why = format!("the rules split {schema}.{} by {key}, which {why}", table.name);
+                return Err(SqlError::refuse(why));
+            }
+        }
+        Ok(())
     }
 
     /// Notes the edits that put physical names in place of a table's name.
@@ -468,6 +496,11 @@ impl<'a> Model<'a> {
                 Ok(())
             }
             SelectItem::Expr { expr, alias, span } => {
+                if let Some(alias) = alias
+                    && matches!(self.sql.get(alias.span.start as usize), Some(b'\'' | b'"'))
+                {
+                    self.quoted_aliases.push(alias.span.start);
+                }
                 let edits = self.edits.len();
                 self.expr(expr, Some(block))?;
                 let renamed = self.edits.len() > edits && alias.is_none() && !matches!(expr, Expr::Column { .. });
@@ -806,7 +839,10 @@ impl<'a> Model<'a> {
             Source::Table(_, info) => info.map(|info| info.column(name).is_some()),
             Source::Query(query) => {
                 let outputs = self.outputs(query)?;
-                Some(outputs.iter().any(|output| output.name == name))
+                // An expression without an alias is named by its text, which is not looked into.
+                let unnamed = outputs.iter().any(|output| output.name.is_empty());
+                let found = outputs.iter().any(|output| output.name == name);
+                if found || !unnamed { Some(found) } else { None }
             }
             Source::Opaque => None,
         }

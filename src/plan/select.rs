@@ -135,8 +135,8 @@ impl<'a> Reading<'_, '_, 'a> {
     ///
     /// # Errors
     /// 1235 for a limit that is neither a literal nor a parameter.
-    pub(super) fn limit(&self, enough: bool) -> Result<(Option<LimitSlots>, Option<(Span, Part)>), SqlError> {
-        let Some(limit) = &self.query.limit else { return Ok((None, None)) };
+    pub(super) fn limit(&self, enough: bool) -> Result<Limited, SqlError> {
+        let Some(limit) = &self.query.limit else { return Ok(Limited::default()) };
         let number =
             |expr: &Expr| slot(expr).ok_or_else(|| several(self.model.sql, "LIMIT of a variable", expr.span()));
         let slots = LimitSlots { count: number(&limit.count)?, offset: limit.offset.as_ref().map(number).transpose()? };
@@ -145,7 +145,7 @@ impl<'a> Reading<'_, '_, 'a> {
             (true, Some(_)) => Some((limit.span, Part::All([Part::Fixed("LIMIT ".into()), Part::Take].into()))),
             (false, _) => Some((limit.span, Part::Fixed("".into()))),
         };
-        Ok((Some(slots), edit))
+        Ok(Limited { slots: Some(slots), edit })
     }
 
     /// The edit that appends items to ORDER BY, or makes one.
@@ -182,6 +182,15 @@ impl<'a> Reading<'_, '_, 'a> {
         let moves_params = !edits.is_empty();
         composer.with(edits, moves_params)
     }
+}
+
+/// A LIMIT clause.
+#[derive(Default)]
+pub(super) struct Limited {
+    /// Where its numbers stand; none if there is no LIMIT.
+    pub(super) slots: Option<LimitSlots>,
+    /// What takes its place for each target.
+    pub(super) edit: Option<(Span, Part)>,
 }
 
 /// What an item of ORDER BY means.

@@ -187,6 +187,15 @@ impl<'a> Cursor<'a> {
         Some(ObjectName { schema: Some(first), name, span })
     }
 
+    /// The same where `.*` may follow, which is left.
+    pub(crate) fn starred_name(&mut self) -> Option<ObjectName> {
+        if self.is_name_at(0) && self.is_punct_at(1, Punct::Dot) && self.is_punct_at(2, Punct::Star) {
+            let name = self.name()?;
+            return Some(ObjectName { schema: None, span: name.span, name });
+        }
+        self.object_name()
+    }
+
     /// A name behind a dot, where reserved words are allowed if they stand right behind it.
     pub(crate) fn dotted_name(&mut self) -> Option<Ident> {
         self.name()

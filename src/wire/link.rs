@@ -1,8 +1,5 @@
 //! One framed connection, either end: cuts the inbound bytes into packets and frames the outbound ones.
-//! It knows headers, lengths and sequence numbers, and nothing of what a packet says.
-//!
-//! A packet is one or more frames of at most 16 MB - 1: three bytes of length, one of sequence number, the payload
-//! (<https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html>).
+//! It knows frames, buffers and sequence numbers, and nothing of what a packet says.
 
 use std::future::pending;
 use std::io;
@@ -16,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::wire::compress::Compression;
 use crate::wire::error::WireError;
-use crate::wire::frame::{HEADER, MAX_FRAME, frame_len, header};
+use crate::wire::frame::{Found, HEADER, MAX_FRAME, header};
 use crate::wire::stream::Stream;
 
 /// What an idle link may hold for each direction.
@@ -484,42 +481,6 @@ impl Link {
 
 fn written(n: usize) -> io::Result<usize> {
     if n == 0 { Err(io::Error::from(io::ErrorKind::WriteZero)) } else { Ok(n) }
-}
-
-/// What stands at the beginning of received bytes.
-enum Found {
-    /// So many bytes in all, at least, are needed to know more.
-    Need(usize),
-    /// A whole packet: the length of its payload, and its number of frames.
-    Packet { len: usize, frames: usize },
-}
-
-impl Found {
-    fn first(bytes: &[u8], sequence: u8, limit: usize) -> Result<Found, WireError> {
-        let (mut at, mut len, mut frames, mut expected) = (0, 0, 0, sequence);
-        loop {
-            let Some(&head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEADER>) else {
-                return Ok(Found::Need(at + HEADER));
-            };
-            if head[3] != expected {
-                return Err(WireError::OutOfOrder { expected, got: head[3] });
-            }
-            let frame = frame_len(head);
-            len += frame;
-            if len > limit {
-                return Err(WireError::TooLarge { limit });
-            }
-            at += HEADER + frame;
-            if bytes.len() < at {
-                return Ok(Found::Need(at));
-            }
-            frames += 1;
-            expected = expected.wrapping_add(1);
-            if frame < MAX_FRAME {
-                return Ok(Found::Packet { len, frames });
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,4 +6,5 @@
 
 mod house;
 mod mistakes;
+mod plans;
 mod servers;

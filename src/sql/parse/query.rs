@@ -216,7 +216,7 @@ pub(super) fn select_item(reader: &mut Reader<'_, '_, '_>) -> Read<SelectItem> {
 fn qualified_star(reader: &mut Reader<'_, '_, '_>) -> Option<ObjectName> {
     reader.step(|cursor| {
         let mut ahead = cursor.clone();
-        let name = ahead.object_name()?;
+        let name = ahead.starred_name()?;
         let star = ahead.eat_punct(Punct::Dot) && ahead.eat_punct(Punct::Star);
         star.then(|| {
             *cursor = ahead;

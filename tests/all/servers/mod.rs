@@ -1,6 +1,7 @@
 //! Everything that needs real servers; `testbed` gives them.
 
 mod clients;
+mod demo;
 mod proxy;
 mod session;
 mod shop;
