@@ -6,3 +6,4 @@ mod proxy;
 mod shop;
 mod testbed;
 mod testbed_test;
+mod wire;
