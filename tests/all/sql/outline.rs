@@ -43,7 +43,7 @@ fn tree_lines(statement: &Statement, sql: &[u8]) -> Vec<String> {
                 (insert.row_alias.is_some(), "row-alias"),
                 (!insert.on_duplicate.is_empty(), "on-duplicate"),
             ];
-            lines.push(format!("insert: columns {columns}{}", flagged(&flags)));
+            lines.push(format!("insert: columns ({columns}){}", flagged(&flags)));
         }
         Statement::Update(update) => {
             let set = update.set.len();
