@@ -109,7 +109,7 @@ pub enum SetOp {
     Union,
     /// INTERSECT.
     Intersect,
-    /// EXCEPT (MariaDB also: MINUS).
+    /// EXCEPT.
     Except,
 }
 

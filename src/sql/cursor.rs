@@ -172,33 +172,16 @@ impl<'a> Cursor<'a> {
         Some(Ident { name, span: token.span })
     }
 
-    /// `table` or `schema.table`, if one comes next.
+    /// `table` or `schema.table`, if one comes next. A dot that no name follows is left: `t.*`.
     pub(crate) fn object_name(&mut self) -> Option<ObjectName> {
-        let before = self.at;
         let first = self.name()?;
-        if !self.eat_punct(Punct::Dot) {
+        if !self.is_punct(Punct::Dot) || !self.is_name_at(1) {
             return Some(ObjectName { schema: None, span: first.span, name: first });
         }
-        let Some(name) = self.dotted_name() else {
-            self.at = before;
-            return None;
-        };
+        self.at += 1;
+        let name = self.name()?;
         let span = Span { start: first.span.start, end: name.span.end };
         Some(ObjectName { schema: Some(first), name, span })
-    }
-
-    /// The same where `.*` may follow, which is left.
-    pub(crate) fn starred_name(&mut self) -> Option<ObjectName> {
-        if self.is_name_at(0) && self.is_punct_at(1, Punct::Dot) && self.is_punct_at(2, Punct::Star) {
-            let name = self.name()?;
-            return Some(ObjectName { schema: None, span: name.span, name });
-        }
-        self.object_name()
-    }
-
-    /// A name behind a dot, where reserved words are allowed if they stand right behind it.
-    pub(crate) fn dotted_name(&mut self) -> Option<Ident> {
-        self.name()
     }
 
     /// Steps from an opening parenthesis over its closing one; false, at the end of the text, without one.

@@ -76,6 +76,8 @@ pub enum TextCharset {
 pub struct SqlMode(u8);
 
 impl SqlMode {
+    /// None of them.
+    pub const NONE: SqlMode = SqlMode(0);
     /// `"x"` is a name.
     pub const ANSI_QUOTES: SqlMode = SqlMode(1);
     /// A backslash in a string is a backslash.

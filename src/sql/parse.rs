@@ -464,7 +464,7 @@ impl Reader<'_, '_, '_> {
                     function.args.push(self.taken(arg)?);
                 }
                 theirs::FunctionArg::Unnamed(theirs::FunctionArgExpr::Wildcard) => function.star = true,
-                _ => return self.fail("the arguments are not understood"),
+                _ => return self.fail_at(start, "the arguments are not understood"),
             }
         }
         for clause in &list.clauses {
@@ -521,7 +521,10 @@ impl Reader<'_, '_, '_> {
 }
 
 fn stop(error: ParserError) -> Stop {
-    Stop(error.to_string())
+    Stop(match error {
+        ParserError::ParserError(why) | ParserError::TokenizerError(why) => why,
+        ParserError::RecursionLimitExceeded => "the statement is nested too deeply".to_owned(),
+    })
 }
 
 /// The line that marks have, and no token.

@@ -8,3 +8,4 @@ mod house;
 mod mistakes;
 mod plans;
 mod servers;
+mod sql;

@@ -184,7 +184,7 @@ fn delete(reader: &mut Reader<'_, '_, '_>, start: usize, with: Vec<Cte>) -> Read
 /// Whether `t1[.*], t2[.*] USING` comes next.
 fn is_target_list(reader: &Reader<'_, '_, '_>) -> bool {
     let mut cursor = reader.cursor();
-    while cursor.starred_name().is_some() {
+    while cursor.object_name().is_some() {
         if cursor.eat_punct(Punct::Dot) && !cursor.eat_punct(Punct::Star) {
             return false;
         }
@@ -197,7 +197,7 @@ fn is_target_list(reader: &Reader<'_, '_, '_>) -> bool {
 
 /// `t`, `s.t`, `t.*`, `s.t.*`.
 fn target(reader: &mut Reader<'_, '_, '_>) -> Read<ObjectName> {
-    let Some(name) = reader.step(Cursor::starred_name) else { return reader.fail("a table was expected") };
+    let name = reader.object_name()?;
     if reader.eat_punct(Punct::Dot) && !reader.eat_punct(Punct::Star) {
         return reader.fail("* was expected");
     }

@@ -327,9 +327,10 @@ fn literal(reader: &mut Reader<'_, '_, '_>) -> Read<Expr> {
         }
     }
     match parts.pop() {
+        None => reader.fail("a literal was expected"),
         Some(only) if parts.is_empty() => Ok(only),
-        last => {
-            parts.extend(last);
+        Some(last) => {
+            parts.push(last);
             Ok(Expr::Other { parts, span: reader.since(start) })
         }
     }

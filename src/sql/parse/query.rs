@@ -27,8 +27,7 @@ pub(super) fn is_ahead(reader: &Reader<'_, '_, '_>, ahead: usize) -> bool {
 }
 
 /// What may follow a query in parentheses that is a part of another.
-const GOING_ON: &[&str] =
-    &["UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT", "FOR", "LOCK", "INTO", "OFFSET", "FETCH"];
+const GOING_ON: &[&str] = &["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "FOR", "LOCK", "INTO", "OFFSET", "FETCH"];
 
 /// Whether a comma stands in the parentheses that come next, outside of inner ones.
 pub(super) fn has_comma(reader: &Reader<'_, '_, '_>) -> bool {
@@ -101,8 +100,7 @@ fn body(reader: &mut Reader<'_, '_, '_>, level: u8, into: &mut Option<Span>) -> 
         } else if reader.eat(&["UNION"]) {
             Some(SetOp::Union)
         } else {
-            let minus = reader.grammar.facts.flavour == Flavour::MariaDb && reader.eat(&["MINUS"]);
-            (minus || reader.eat(&["EXCEPT"])).then_some(SetOp::Except)
+            reader.eat(&["EXCEPT"]).then_some(SetOp::Except)
         };
         let Some(op) = op else { return Ok(left) };
         let all = reader.eat(&["ALL"]);
@@ -216,7 +214,7 @@ pub(super) fn select_item(reader: &mut Reader<'_, '_, '_>) -> Read<SelectItem> {
 fn qualified_star(reader: &mut Reader<'_, '_, '_>) -> Option<ObjectName> {
     reader.step(|cursor| {
         let mut ahead = cursor.clone();
-        let name = ahead.starred_name()?;
+        let name = ahead.object_name()?;
         let star = ahead.eat_punct(Punct::Dot) && ahead.eat_punct(Punct::Star);
         star.then(|| {
             *cursor = ahead;

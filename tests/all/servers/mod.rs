@@ -7,3 +7,4 @@ mod session;
 mod shop;
 mod testbed;
 mod testbed_test;
+mod wire;
