@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod folder;
 pub mod install;
+mod seed;
 pub mod server;
 pub mod shop;
 pub mod stand;

@@ -26,7 +26,8 @@ use crate::plan::cache::PlanCache;
 use crate::rules::RuleSet;
 use crate::server::topology::RulesError;
 use crate::server::worker::{Arrival, Workers};
-use crate::session::door::{self, Door};
+use crate::session::door::Door;
+use crate::session::greet;
 use crate::session::proxy::Proxy;
 use crate::session::registry::Registry;
 use crate::session::topology::Topology;
@@ -357,7 +358,7 @@ async fn greet(proxy: Arc<Proxy>, worker: usize, arrival: Arrival) {
         }
     };
     match stream {
-        Ok(stream) => door::receive(proxy, worker, stream, peer, host).await,
+        Ok(stream) => greet::receive(proxy, worker, stream, peer, host).await,
         Err(error) => tracing::debug!(%error, "a client was gone before it was greeted"),
     }
 }

@@ -4,7 +4,7 @@
 use crate::error::{Code, SqlError};
 use crate::exec::interrupt::Stop;
 use crate::session::Session;
-use crate::session::door;
+use crate::session::greet;
 use crate::sql::ast::Ident;
 use crate::txn::{Start, State};
 
@@ -60,7 +60,7 @@ impl Session {
         if schema.is_empty() {
             return Err(SqlError::new(Code::NoSchema, "No database selected"));
         }
-        door::allowed(&self.proxy, &self.guest, schema, &self.host)?;
+        greet::allowed(&self.proxy, &self.guest, schema, &self.host)?;
         let topology = self.topology();
         // Known under the rule's spelling from here on.
         let name = topology.rules.schema(schema).map_or(schema, |schema| schema.name.as_str());

@@ -3,6 +3,7 @@
 
 pub mod diagnostics;
 pub mod door;
+pub mod greet;
 pub mod local;
 pub mod prepared;
 pub mod proxy;
@@ -66,7 +67,7 @@ pub struct Session {
     /// COM_QUERY may hold several statements.
     multi_statements: bool,
     /// The cursor that the running statement opened.
-    cursor: Option<prepared::OpenCursor>,
+    cursor: Option<OpenCursor>,
     input: Vec<u8>,
     scan: Scan,
     /// Scratch for the text that goes to a server.
@@ -95,6 +96,14 @@ impl Needs {
             mode: self.mode,
         }
     }
+}
+
+/// A cursor that a server holds for a prepared statement.
+#[derive(Clone, Copy, Debug)]
+struct OpenCursor {
+    group: GroupId,
+    /// The server's number of the statement.
+    statement: u32,
 }
 
 /// What `SET TRANSACTION` without SESSION said of the next transaction.

@@ -12,9 +12,8 @@ use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
 use crate::plan::bind::sample;
 use crate::plan::{Plan, Route, Target};
-use crate::rules::GroupId;
 use crate::session::query::Understood;
-use crate::session::{Flow, Session};
+use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{Facts, literal};
 use crate::txn::{Access, Pin};
@@ -50,15 +49,6 @@ struct Statement {
     /// An error of sending ahead, told at the next execution.
     long_error: Option<SqlError>,
     cursor: Option<OpenCursor>,
-}
-
-/// A cursor that a server holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct OpenCursor {
-    /// Where.
-    pub(super) group: GroupId,
-    /// The server's number of the statement.
-    pub(super) statement: u32,
 }
 
 impl Session {

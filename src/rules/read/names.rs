@@ -7,7 +7,6 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Mistakes, Node, Section, counted};
 use crate::rules::name::{Part, Template, Values, unfit};
 use crate::rules::read::group_id;
-use crate::rules::read::schema::template;
 use crate::rules::shards::Shards;
 use crate::rules::{Family, GroupId, PhysicalName};
 
@@ -331,5 +330,22 @@ impl<'a> Names<'a> {
         }
         mistakes.add(diagnostic);
         false
+    }
+}
+
+/// A template; what is wrong inside the string is pointed at.
+pub(super) fn template(node: &Node<'_>, allowed: &[Part], mistakes: &Mistakes) -> Option<Template> {
+    let text = node.word(mistakes)?;
+    match Template::parse(text, allowed) {
+        Ok(template) => Some(template),
+        Err((range, why)) => {
+            let mut place = node.place.clone();
+            // Exact only in a string without escapes, whose text is as long as the string without its quotes.
+            if place.end - place.start == text.len() + 2 {
+                (place.start, place.end) = (node.place.start + 1 + range.start, node.place.start + 1 + range.end);
+            }
+            mistakes.add(Diagnostic::at(place, format!("`{}` is not a template: {why}", node.name), ""));
+            None
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Mistakes, Node, Section, counted};
 use crate::rules::method::Method;
-use crate::rules::name::{Part, Template, Values, unfit};
-use crate::rules::read::names::{FamilyNames, Names};
+use crate::rules::name::{Part, Values, unfit};
+use crate::rules::read::names::{FamilyNames, Names, template};
 use crate::rules::read::{Defined, group_id, methods, unknown};
 use crate::rules::shards::MAX_SHARDS;
 use crate::rules::{Family, FamilyId, GroupId, IdKind, Schema, ShardedTable, Table};
@@ -139,23 +139,6 @@ fn physical(node: Option<&Node<'_>>, schema: &str, groups: &[&str], mistakes: &M
         mistakes.add(Diagnostic::at(node.place.clone(), format!("the name `{name}` {why}"), ""));
     }
     names
-}
-
-/// A template; what is wrong inside the string is pointed at.
-pub(super) fn template(node: &Node<'_>, allowed: &[Part], mistakes: &Mistakes) -> Option<Template> {
-    let text = node.word(mistakes)?;
-    match Template::parse(text, allowed) {
-        Ok(template) => Some(template),
-        Err((range, why)) => {
-            let mut place = node.place.clone();
-            // Exact only in a string without escapes, whose text is as long as the string without its quotes.
-            if place.end - place.start == text.len() + 2 {
-                (place.start, place.end) = (node.place.start + 1 + range.start, node.place.start + 1 + range.end);
-            }
-            mistakes.add(Diagnostic::at(place, format!("`{}` is not a template: {why}", node.name), ""));
-            None
-        }
-    }
 }
 
 fn family(
