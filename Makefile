@@ -1,6 +1,6 @@
 # What one does with Shardloom from a checkout. Each target installs what it lacks (see scripts/).
 
-.PHONY: demo test lint servers
+.PHONY: demo test bench lint servers
 
 # Two groups with replicas, a sample shop, the proxy in the foreground. ARGS are those of `shardloom demo`.
 demo: servers
@@ -11,6 +11,12 @@ demo: servers
 test: servers
 	scripts/install-tools
 	scripts/test
+
+# Speed and memory beside HAProxy and a direct connection (bench/README.md). ARGS are those of bench/run: --quick.
+bench: servers
+	scripts/install-tools
+	cargo build --release --locked
+	bench/run $(ARGS)
 
 # What must be clean before a change lands: format, clippy, documentation.
 lint:

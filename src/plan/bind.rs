@@ -201,8 +201,6 @@ impl<'p, 'a> Placing<'p, 'a> {
                 bound.rows.iter().copied().collect()
             }
         };
-        self.check_group(family, &shards)?;
-        self.check_assigned(family, &shards)?;
         bound.route = match shards.single() {
             Some(shard) => Route::One(target(family, shard)),
             None => {
@@ -210,7 +208,8 @@ impl<'p, 'a> Placing<'p, 'a> {
                 Route::Many(targets(family, &shards))
             }
         };
-        Ok(())
+        self.check_group(family, &shards)?;
+        self.check_assigned(family, &shards)
     }
 
     /// What becomes of the answers of several targets.
@@ -360,6 +359,10 @@ impl<'p, 'a> Placing<'p, 'a> {
         let Some(datum) = self.values.datum(slot)? else {
             return Err(refuse("the meaning of this literal as the value of a sharding key is not known"));
         };
+        if matches!(datum, Datum::Null) && !key.nullable {
+            let message = format!("Column '{}' cannot be null", key.column());
+            return Err(SqlError { errno: 1048, state: *b"23000", message });
+        }
         match stored(&datum, &key.kind) {
             Canon::Key(key) => Ok(key),
             Canon::Refused(why) => Err(refuse(why)),

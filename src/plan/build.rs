@@ -15,6 +15,7 @@ use crate::rules::{GroupId, Placement, RuleSet};
 use crate::sql::ast::{Delete, Insert, ObjectName, Query, Span, Statement, Update};
 use crate::sql::head::{Admin, Ddl, Head, Show, ShowKind, names_in};
 use crate::sql::hint::{HintItem, hints};
+use crate::sql::mentions::{Mentions, mentions};
 use crate::sql::parse::parse;
 use crate::sql::scan::Scan;
 
@@ -58,6 +59,7 @@ impl<'a> Build<'a> {
         };
         let plan = plan.unwrap_or_else(Plan::Refuse);
         let mut effects = model.effects;
+        self.mention(&mut effects);
         effects.replica_ok = matches!(statement, Statement::Query(_)) && reads_only(&effects);
         let mut all = model.pins;
         all.extend(pins);
@@ -68,6 +70,17 @@ impl<'a> Build<'a> {
         all.sort_unstable();
         all.dedup();
         Planned { pins: all.into(), effects, tables: model.tables.into(), ..self.planned(plan) }
+    }
+
+    /// Notes what the words of the statement tell, whether the tree did or not: `CURRENT_TIMESTAMP` is no function to it.
+    fn mention(self, effects: &mut Effects) {
+        let Ok(found) = mentions(self.sql, self.session.facts) else { return };
+        effects.clock |= found.any(Mentions::TIME);
+        effects.random |= found.any(Mentions::VOLATILE);
+        effects.account |= found.any(Mentions::USER);
+        effects.reads_variables |= found.any(Mentions::USER_VARIABLE);
+        effects.sets_variables |= found.any(Mentions::USER_VARIABLE_SET);
+        effects.user_locks |= found.any(Mentions::LOCK);
     }
 
     /// A plan without anything around it.
@@ -95,7 +108,14 @@ impl<'a> Build<'a> {
         let composer = Composer::new(self.scan, model.edits.clone());
         let text = composer.plain()?;
         let Some(routing) = routing(model, &ties, &locality)? else {
-            return Ok(Plan::Relay { group: single_group(model, &locality)?, text });
+            let group = single_group(model, &locality)?;
+            // Locks on a broadcast table keep others out only if all take them on the same copy.
+            let home = model
+                .tables
+                .first()
+                .filter(|_| model.effects.locking)
+                .and_then(|table| self.rules.schema(&table.schema));
+            return Ok(Plan::Relay { group: group.or(home.map(|schema| schema.home)), text });
         };
         let many = match merge(model, &locality, query, &composer) {
             Ok(merging) => {
@@ -145,11 +165,10 @@ impl<'a> Build<'a> {
     fn unread(self, refusal: SqlError) -> Planned {
         let names = names_in(self.sql, self.session.facts).unwrap_or_default();
         let mut planned = self.forward(&names, Some(refusal));
+        self.mention(&mut planned.effects);
         // Whatever it is, it may do anything.
         planned.effects.writes = true;
         planned.effects.stored_function = true;
-        planned.effects.sets_variables = true;
-        planned.effects.reads_variables = true;
         planned
     }
 
@@ -200,7 +219,7 @@ impl<'a> Build<'a> {
                 planned.effects.user_locks = true;
                 planned
             }
-            Head::Describe { table, .. } => self.describe(Some(table), None),
+            Head::Describe { table, .. } => self.describe(Some(table)),
             Head::Show(show) => self.show(show),
             Head::Explain { inner, .. } => self.explain(*inner),
             _ => self.forward(nothing, None),
@@ -223,9 +242,7 @@ impl<'a> Build<'a> {
 
     fn show(self, show: &Show) -> Planned {
         match show.kind {
-            ShowKind::Columns | ShowKind::Index | ShowKind::CreateTable => {
-                self.describe(show.table.as_ref(), show.schema.as_ref().map(|schema| schema.name.as_str()))
-            }
+            ShowKind::Columns | ShowKind::Index | ShowKind::CreateTable => self.describe(show.table.as_ref()),
             _ => {
                 let tables: Vec<ObjectName> = show.table.iter().cloned().collect();
                 self.forward(&tables, None)
@@ -234,32 +251,32 @@ impl<'a> Build<'a> {
     }
 
     /// DESCRIBE and its like: a sharded table is described by its first shard, under its logical name.
-    fn describe(self, table: Option<&ObjectName>, schema: Option<&str>) -> Planned {
+    fn describe(self, table: Option<&ObjectName>) -> Planned {
         let Some(name) = table else { return self.forward(&[], None) };
         let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
-        let found = match (schema, &name.schema) {
-            (Some(_), None) => return self.describe_elsewhere(name),
-            _ => model.table(name),
-        };
-        let (index, place) = match found {
-            Ok(index) => (index, model.tables[usize::from(index)].place),
+        let index = match model.table(name) {
+            Ok(index) => index,
             Err(refusal) => return self.planned(Plan::Refuse(refusal)),
         };
-        let Place::Sharded(family) = place else { return self.forward(std::slice::from_ref(name), None) };
-        model.rename(index, name, false);
-        let plan = match Composer::new(self.scan, model.edits).plain() {
-            Ok(text) => Plan::Describe { family, text },
-            Err(refusal) => Plan::Refuse(refusal),
-        };
-        Planned { tables: model.tables.into(), ..self.planned(plan) }
-    }
-
-    /// `SHOW COLUMNS FROM t FROM s`: the schema stands behind the table, where it cannot be spliced in front of it.
-    fn describe_elsewhere(self, name: &ObjectName) -> Planned {
-        let why = "SHOW ... FROM table FROM schema of a sharded table is not supported; write FROM schema.table:";
-        let refusal = SqlError::refuse_at(why, self.sql, name.span.start as usize);
-        let sharded = self.rules.schemas().any(|schema| matches!(schema.table(&name.name.name), Placement::Sharded(_)));
-        if sharded { self.planned(Plan::Refuse(refusal)) } else { self.forward(std::slice::from_ref(name), None) }
+        let place = model.tables[usize::from(index)].place;
+        let home = model.home();
+        // `FROM t FROM s`: the schema stands behind the table.
+        match &name.schema {
+            Some(schema) if schema.span.start > name.name.span.start => {
+                let bare = ObjectName { schema: None, name: name.name.clone(), span: name.name.span };
+                model.rename(index, &bare, false);
+                model.rename_schema(index, Some(schema));
+            }
+            _ => model.rename(index, name, false),
+        }
+        let text = Composer::new(self.scan, model.edits).plain();
+        let plan = text.map(|text| match place {
+            Place::Sharded(family) => Plan::Describe { family, text },
+            Place::Broadcast => Plan::Relay { group: None, text },
+            Place::Single(group) => Plan::Relay { group: Some(group), text },
+            Place::System => Plan::Relay { group: Some(home), text },
+        });
+        Planned { tables: model.tables.into(), ..self.planned(plan.unwrap_or_else(Plan::Refuse)) }
     }
 
     /// EXPLAIN of a statement: that of one target, the first if there are several.

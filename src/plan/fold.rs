@@ -8,7 +8,7 @@ use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, So
 use crate::plan::resolve::{self, Column, columns_of, has_aggregate, is_random, parts, several, strip};
 use crate::plan::same::same;
 use crate::plan::select::{Meaning, Merging, Reading, has_subquery, is_constant};
-use crate::plan::text::{Composer, Part};
+use crate::plan::text::{Composer, Part, quote};
 use crate::plan::ties::slot;
 use crate::plan::types::Class;
 use crate::sql::ast::{BinaryOp, Expr, Function, Keyword, LiteralKind, SelectItem, Span, UnaryOp};
@@ -114,11 +114,15 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         }
     }
 
+    /// Whether an expression is a group key.
+    fn repeats(&mut self, expr: &Expr) -> bool {
+        let (model, block) = (self.read.model, self.read.block);
+        self.groups.iter().any(|(key, _)| same(model, block, expr, key, &mut self.pins))
+    }
+
     /// That an expression without aggregates has one value in a group.
     fn of_group(&mut self, expr: &Expr) -> Result<(), SqlError> {
-        let (model, block) = (self.read.model, self.read.block);
-        let repeats = self.groups.iter().any(|(key, _)| same(model, block, expr, key, &mut self.pins));
-        if repeats {
+        if self.repeats(expr) {
             return Ok(());
         }
         if has_subquery(expr) || is_random(expr) {
@@ -225,20 +229,20 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         Ok(cell)
     }
 
-    /// A number computed from aggregates; none if it is not one that is computed exactly. `aliases`: whether a bare
-    /// name may mean a select item, as in HAVING.
-    fn scalar(&mut self, expr: &'a Expr, aliases: bool) -> Result<Option<Scalar>, SqlError> {
+    /// A number computed from aggregates; none if it is not one that is computed exactly. In HAVING, a bare
+    /// name may mean a select item.
+    fn scalar(&mut self, expr: &'a Expr, in_having: bool) -> Result<Option<Scalar>, SqlError> {
         let two = |this: &mut Self, left: &'a Expr, right: &'a Expr| -> Result<Option<Box<[Scalar; 2]>>, SqlError> {
-            let (left, right) = (this.scalar(left, aliases)?, this.scalar(right, aliases)?);
+            let (left, right) = (this.scalar(left, in_having)?, this.scalar(right, in_having)?);
             let (Some(left), Some(right)) = (left, right) else { return Ok(None) };
             Ok(Some(Box::new([left, right])))
         };
         Ok(match strip(expr) {
-            Expr::Literal { kind: LiteralKind::Integer | LiteralKind::Decimal, .. } | Expr::Param { .. } => {
-                slot(expr).map(Scalar::Slot)
-            }
+            Expr::Literal { kind: LiteralKind::Integer | LiteralKind::Decimal, .. } => slot(expr).map(Scalar::Slot),
+            // What type a server gives to a column computed from a parameter is not known here.
+            Expr::Param { .. } if in_having => slot(expr).map(Scalar::Slot),
             Expr::Unary { op: UnaryOp::Minus, expr, .. } => {
-                self.scalar(expr, aliases)?.map(|inner| Scalar::Negate(Box::new(inner)))
+                self.scalar(expr, in_having)?.map(|inner| Scalar::Negate(Box::new(inner)))
             }
             Expr::Binary { op: BinaryOp::Add, left, right, .. } => two(self, left, right)?.map(Scalar::Add),
             Expr::Binary { op: BinaryOp::Sub, left, right, .. } => two(self, left, right)?.map(Scalar::Subtract),
@@ -246,12 +250,14 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
             Expr::Function(function) if is_aggregate(function) => {
                 let exact = match function.name.as_str() {
                     "COUNT" | "SUM" => true,
+                    // Shown rounded, so it is compared only: the merge sees to the digits that are not shown.
+                    "AVG" => in_having,
                     "MIN" | "MAX" => self.read.model.class(self.read.block, strip(expr)) == Class::Number,
                     _ => false,
                 };
                 if exact { Some(Scalar::Cell(self.aggregate_cell(function, strip(expr))?)) } else { None }
             }
-            Expr::Column { table: None, .. } if aliases => match self.alias(expr) {
+            Expr::Column { table: None, .. } if in_having => match self.alias(expr) {
                 Some(meaning) => self.scalar(meaning, false)?,
                 None => None,
             },
@@ -307,6 +313,7 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
                 tests.push(self.test(conjunct)?);
             } else {
                 self.of_group_or_alias(conjunct)?;
+                self.judged_alike(conjunct)?;
                 kept.push(conjunct.span());
             }
         }
@@ -326,10 +333,60 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         if let Some(meaning) = self.alias(expr) {
             return self.of_group(meaning);
         }
+        if self.repeats(expr) {
+            return Ok(());
+        }
         match parts(expr).as_slice() {
             [] => self.of_group(expr),
             parts => parts.iter().try_for_each(|part| self.of_group_or_alias(part)),
         }
+    }
+
+    /// That every target judges a group alike: strings that are equal to GROUP BY may differ in their bytes, and each
+    /// target has one of them. A comparison under the column's own collation takes them for equal, too.
+    fn judged_alike(&self, expr: &Expr) -> Result<(), SqlError> {
+        let stripped = strip(expr);
+        if !self.reads_text(stripped) {
+            return Ok(());
+        }
+        let alike = match stripped {
+            Expr::Binary { op: BinaryOp::And | BinaryOp::Or | BinaryOp::Xor, left, right, .. } => {
+                self.judged_alike(left)?;
+                return self.judged_alike(right);
+            }
+            Expr::Unary { op: UnaryOp::Not, expr, .. } => return self.judged_alike(expr),
+            Expr::Binary { op, left, right, .. } if comparison(*op).is_some() => {
+                (self.is_text_key(left) && is_plain_string(right)) || (is_plain_string(left) && self.is_text_key(right))
+            }
+            Expr::InList { expr, list, .. } => self.is_text_key(expr) && list.iter().all(is_plain_string),
+            Expr::Between { expr, low, high, .. } => {
+                self.is_text_key(expr) && is_plain_string(low) && is_plain_string(high)
+            }
+            Expr::Is { expr, what: Keyword::Null, .. } => self.is_text_key(expr),
+            _ => false,
+        };
+        if alike { Ok(()) } else { self.refuse("a condition on the letters of a string that is grouped by", expr) }
+    }
+
+    /// Whether a string that is grouped by, or a value of unknown type, is read in an expression.
+    fn reads_text(&self, expr: &Expr) -> bool {
+        let mut columns = Vec::new();
+        columns_of(expr, &mut columns);
+        columns.into_iter().any(|column| {
+            let meaning = self.alias(column).unwrap_or(column);
+            let class = self.read.model.class(self.read.block, meaning);
+            !matches!(
+                class,
+                Class::Number | Class::Moment | Class::Numbered | Class::Bits | Class::Float | Class::Stamp
+            )
+        })
+    }
+
+    /// Whether an expression is a group key as it is, or the alias of one.
+    fn is_text_key(&self, expr: &Expr) -> bool {
+        let (model, block) = (self.read.model, self.read.block);
+        let meaning = self.alias(expr).unwrap_or(expr);
+        self.groups.iter().any(|(key, _)| same(model, block, key, meaning, &mut Vec::new()))
     }
 
     /// A condition over folded cells.
@@ -387,6 +444,7 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
             return self.refuse("an alias in a condition beside aggregates", expr);
         }
         self.of_group_or_alias(expr)?;
+        self.judged_alike(expr)?;
         let cell = self.hidden.add("MIN(", &Source::Span(expr.span()), ")", Aggregate::Any)?;
         Ok(Test::Cell(cell))
     }
@@ -397,7 +455,7 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         let (model, block) = (self.read.model, self.read.block);
         let item = self.items.iter().position(|item| same(model, block, item, key, &mut self.pins));
         let meaning = Meaning { item: item.map(|item| item as u16), expr: key };
-        let subject = self.read.subject(meaning, true);
+        let subject = self.read.subject(meaning);
         self.hidden.key(&subject, desc, model.sql, key.span().start)
     }
 
@@ -439,7 +497,7 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         let expr = strip(meaning.expr);
         if !has_aggregate(expr) {
             self.of_group(expr)?;
-            let subject = self.read.subject(meaning, true);
+            let subject = self.read.subject(meaning);
             return self.hidden.key(&subject, desc, self.read.model.sql, expr.span().start);
         }
         if let Some(cell) = meaning.cell() {
@@ -468,11 +526,31 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         }
     }
 
+    /// The text of a group key for ORDER BY, where aliases come first, while columns do in GROUP BY.
+    fn group_text(&self, index: usize) -> Result<Part, SqlError> {
+        let (meaning, span) = self.groups[index];
+        let copied = self.composer.copy(span);
+        let (model, block) = (self.read.model, self.read.block);
+        let written = meaning.span() == span;
+        if !written || !self.read.names_alias(meaning) {
+            return copied;
+        }
+        match (strip(meaning), model.column(block, meaning)) {
+            (Expr::Column { table: None, .. }, Some(column)) => {
+                let mut name = Vec::new();
+                quote(model.refs[column.of.0].label.as_bytes(), &mut name);
+                name.push(b'.');
+                quote(column.name.as_bytes(), &mut name);
+                Ok(Part::Fixed(String::from_utf8_lossy(&name).into()))
+            }
+            _ => self.refuse("GROUP BY an expression with a name that is an alias, too,", meaning),
+        }
+    }
+
     /// The edit that makes each target give its groups in `order`.
     fn order_text(&self, order: &Ordering) -> Result<Option<(Span, Part)>, SqlError> {
         let appended = &order.keys[order.given..];
-        let parts: Result<Vec<Part>, SqlError> =
-            appended.iter().map(|(index, _)| self.composer.copy(self.groups[*index].1)).collect();
+        let parts: Result<Vec<Part>, SqlError> = appended.iter().map(|(index, _)| self.group_text(*index)).collect();
         if order.kept {
             return Ok(self.read.order_edit(parts?.into_iter()));
         }
@@ -513,6 +591,11 @@ fn having_edit(
         parts.push(Part::Fixed(")".into()));
     }
     Ok(Some((span, Part::All(parts.into()))))
+}
+
+/// A literal that is compared under the collation of a column.
+fn is_plain_string(expr: &Expr) -> bool {
+    matches!(strip(expr), Expr::Literal { kind: LiteralKind::String, .. })
 }
 
 fn is_aggregate(function: &Function) -> bool {

@@ -101,7 +101,13 @@ impl<'c, 's> Hidden<'c, 's> {
                 Some(item) => (Cell::Item(item), None),
                 None => (column("", "")?, None),
             },
-            Class::Text => (column("WEIGHT_STRING(", ")")?, None),
+            Class::Text => {
+                let weight = column("WEIGHT_STRING(", ")")?;
+                match subject.item {
+                    Some(item) => (Cell::Item(item), Some(weight)),
+                    None => (weight, None),
+                }
+            }
             Class::Numbered | Class::Bits => (column("(", ")+0")?, None),
             Class::Float => (column("(", ")+0e0")?, None),
             Class::Stamp => (column("UNIX_TIMESTAMP(", ")")?, None),

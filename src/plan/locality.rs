@@ -52,6 +52,10 @@ impl<'t, 'm, 'a> Locality<'t, 'm, 'a> {
     /// # Errors
     /// 1235 with the reason and the place.
     pub(super) fn partition(&self, block: BlockId) -> Result<(), SqlError> {
+        if let Some(obstacle) = self.model.unordered_query(None) {
+            let at = Span { start: obstacle.at, end: obstacle.at };
+            return Err(several(self.model.sql, obstacle.what, at));
+        }
         if let Some(Some(single)) = self.singles.values().next() {
             return Err(self.refusal(*single, "the join of a sharded with a single table"));
         }

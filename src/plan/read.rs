@@ -6,10 +6,10 @@ use crate::plan::fold::Folding;
 use crate::plan::keys::{Hidden, Source, Subject};
 use crate::plan::locality::{Locality, Root};
 use crate::plan::merge::{Combine, Merge, SortKey};
-use crate::plan::resolve::{BodyNode, Model, QueryId, has_aggregate, several};
-use crate::plan::select::{Merging, Reading};
+use crate::plan::resolve::{BodyNode, Model, QueryId, several};
+use crate::plan::select::{Meaning, Merging, Reading};
 use crate::plan::text::{Composer, Part, quote};
-use crate::sql::ast::Span;
+use crate::sql::ast::{Expr, Span};
 
 /// Plans the merge of a query.
 ///
@@ -57,31 +57,32 @@ impl Reading<'_, '_, '_> {
         if grouped && !root.is_some_and(|root| self.locality.groups_by_key(self.block, root)) {
             return Folding::of(self, composer)?.merge();
         }
-        self.rows(composer, grouped, root)
+        self.rows(composer, root)
     }
 
     /// Rows (or groups that are whole on one shard) that only have to be put together.
-    fn rows(&self, composer: &Composer<'_>, grouped: bool, root: Option<&Root>) -> Result<Merging, SqlError> {
+    fn rows(&self, composer: &Composer<'_>, root: Option<&Root>) -> Result<Merging, SqlError> {
         let mut pins = Vec::new();
         let mut hidden = Hidden::new(composer);
         let mut edits = Vec::new();
         let mut order = Vec::new();
         let mut covered = Vec::new();
+        let mut outside = false;
         for item in &self.query.order_by {
             let Some(meaning) = self.order_item(&item.expr, &mut pins)? else { continue };
-            let subject = self.subject(meaning, grouped);
+            let subject = self.subject(meaning);
+            outside |= subject.item.is_none() && !self.shows(meaning.expr);
             order.push(hidden.key(&subject, item.desc, self.model.sql, item.span.start)?);
             covered.extend(subject.item);
+        }
+        if let (Some(span), true) = (self.select.distinct, outside) {
+            return Err(several(self.model.sql, "DISTINCT with ORDER BY of something else", span));
         }
         let distinct = self.select.distinct.filter(|_| !root.is_some_and(|root| self.shows_key(root)));
         let combine = match distinct {
             None => Combine::None,
-            Some(span) => {
-                let outside = self.query.order_by.len() != covered.len();
-                if outside && !self.query.order_by.is_empty() {
-                    return Err(several(self.model.sql, "DISTINCT with ORDER BY of something else", span));
-                }
-                let rest = self.distinct_keys(&covered, grouped, &mut hidden)?;
+            Some(_) => {
+                let rest = self.distinct_keys(&covered, &mut hidden)?;
                 edits.extend(self.order_edit(rest.iter().map(|(position, _)| Part::Fixed(position.as_str().into()))));
                 order.extend(rest.into_iter().map(|(_, key)| key));
                 Combine::Distinct(order.clone().into())
@@ -106,13 +107,15 @@ impl Reading<'_, '_, '_> {
         self.locality.shows_key(self.block, root)
     }
 
+    /// Whether a column is among the columns shown, behind a star perhaps.
+    fn shows(&self, expr: &Expr) -> bool {
+        let Some(column) = self.model.column(self.block, expr) else { return false };
+        let outputs = self.model.block_outputs(self.block).unwrap_or_default();
+        outputs.iter().any(|output| output.column.as_ref() == Some(&column))
+    }
+
     /// The keys of all columns shown but those of the items in `covered`, each with its position.
-    fn distinct_keys(
-        &self,
-        covered: &[u16],
-        grouped: bool,
-        hidden: &mut Hidden<'_, '_>,
-    ) -> Result<Vec<(String, SortKey)>, SqlError> {
+    fn distinct_keys(&self, covered: &[u16], hidden: &mut Hidden<'_, '_>) -> Result<Vec<(String, SortKey)>, SqlError> {
         let Some(outputs) = self.model.block_outputs(self.block) else {
             return Err(several(self.model.sql, "DISTINCT *", self.select.items_span));
         };
@@ -123,12 +126,7 @@ impl Reading<'_, '_, '_> {
             }
             let item = Some(index as u16);
             let subject = match (output.expr, &output.column) {
-                (Some(expr), _) => Subject {
-                    class: self.model.class(self.block, expr),
-                    item,
-                    text: Source::Span(expr.span()),
-                    in_group: grouped && !has_aggregate(expr),
-                },
+                (Some(expr), _) => self.subject(Meaning { item, expr }),
                 (None, Some(column)) => {
                     let label = self.model.refs[column.of.0].label;
                     let mut name = Vec::new();
@@ -136,7 +134,7 @@ impl Reading<'_, '_, '_> {
                     name.push(b'.');
                     quote(column.name.as_bytes(), &mut name);
                     let text = Source::Name(String::from_utf8_lossy(&name).into_owned());
-                    Subject { class: self.model.column_class(column), item, text, in_group: grouped }
+                    Subject { class: self.model.column_class(column), item, text, in_group: false }
                 }
                 (None, None) => return Err(several(self.model.sql, "DISTINCT", self.select.items_span)),
             };

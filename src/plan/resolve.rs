@@ -3,6 +3,7 @@
 //! It draws no conclusion about where the statement can run.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
@@ -100,6 +101,10 @@ pub(super) struct QueryNode<'a> {
     pub(super) uses: usize,
     /// It refers to itself.
     pub(super) recursive: bool,
+    /// The table references in it, those of queries inside of it included.
+    pub(super) refs: Range<usize>,
+    /// The blocks in it, likewise.
+    pub(super) blocks: Range<usize>,
 }
 
 /// The body of a query expression.
@@ -132,6 +137,10 @@ pub(super) struct Block<'a> {
     pub(super) aggregated: bool,
     /// A window function stands in it.
     pub(super) windows: bool,
+    /// An aggregate stands in it whose value hangs on the order in which rows are read.
+    pub(super) unordered: bool,
+    /// It refers to a column of a block around it.
+    pub(super) correlated: bool,
 }
 
 /// A column of a table reference; its name in lower case.
@@ -201,7 +210,16 @@ impl<'a> Model<'a> {
     /// 1046 or 1049 for a table without a schema or in an unknown one.
     pub(super) fn query(&mut self, ast: &'a Query, parent: Option<BlockId>) -> Result<QueryId, SqlError> {
         let id = QueryId(self.queries.len());
-        self.queries.push(QueryNode { ast, body: BodyNode::Pending, names: &[], uses: 0, recursive: false });
+        let (refs, blocks) = (self.refs.len(), self.blocks.len());
+        self.queries.push(QueryNode {
+            ast,
+            body: BodyNode::Pending,
+            names: &[],
+            uses: 0,
+            recursive: false,
+            refs: refs..refs,
+            blocks: blocks..blocks,
+        });
         self.query_ids.insert(std::ptr::from_ref(ast), id);
         let visible = self.visible_ctes.len();
         self.ctes(&ast.with, ast.recursive, parent)?;
@@ -222,6 +240,8 @@ impl<'a> Model<'a> {
             self.obstacles.push(Obstacle { what: "INTO", at: into.start });
         }
         self.visible_ctes.truncate(visible);
+        self.queries[id.0].refs.end = self.refs.len();
+        self.queries[id.0].blocks.end = self.blocks.len();
         Ok(id)
     }
 
@@ -301,7 +321,17 @@ impl<'a> Model<'a> {
     pub(super) fn block(&mut self, parent: Option<BlockId>, select: Option<&'a Select>) -> BlockId {
         let (from, trees) = (Vec::new(), Vec::new());
         let filter = select.and_then(|select| select.filter.as_ref());
-        self.blocks.push(Block { parent, select, from, trees, filter, aggregated: false, windows: false });
+        self.blocks.push(Block {
+            parent,
+            select,
+            from,
+            trees,
+            filter,
+            aggregated: false,
+            windows: false,
+            unordered: false,
+            correlated: false,
+        });
         BlockId(self.blocks.len() - 1)
     }
 
@@ -623,11 +653,14 @@ impl<'a> Model<'a> {
     /// As [`Model::query`].
     pub(super) fn expr(&mut self, expr: &'a Expr, block: Option<BlockId>) -> Result<(), SqlError> {
         match expr {
-            Expr::Column { schema, table: Some(table), span, .. } => {
-                let end = table.span.end;
-                self.qualifier(schema.as_ref(), table, block, Span { start: span.start, end });
+            Expr::Column { schema, table, span, .. } => {
+                if let Some(table) = table {
+                    let end = table.span.end;
+                    self.qualifier(schema.as_ref(), table, block, Span { start: span.start, end });
+                }
+                self.note_correlation(expr, block);
             }
-            Expr::Column { .. } | Expr::Literal { .. } | Expr::Param { .. } | Expr::Keyword(..) => {}
+            Expr::Literal { .. } | Expr::Param { .. } | Expr::Keyword(..) => {}
             Expr::Variable { text, .. } => self.variable(text),
             Expr::Function(function) => self.function(function, block)?,
             Expr::Subquery(query, _) | Expr::Exists(query, _) => {
@@ -651,6 +684,43 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
+    /// Marks the blocks between a column and the block around them that it comes from.
+    fn note_correlation(&mut self, column: &Expr, block: Option<BlockId>) {
+        let Some(start) = block else { return };
+        let Some(found) = self.column(start, column) else { return };
+        let home = self.refs[found.of.0].block;
+        let mut scope = Some(start);
+        while let Some(block) = scope
+            && block != home
+        {
+            self.blocks[block.0].correlated = true;
+            scope = self.blocks[block.0].parent;
+        }
+    }
+
+    /// A query, other than `whole`, over broadcast tables whose rows differ with the order in which they are read: two
+    /// copies of the tables may give two answers. One that is asked again for each row of another table may, as well.
+    pub(super) fn unordered_query(&self, whole: Option<QueryId>) -> Option<Obstacle> {
+        for (index, node) in self.queries.iter().enumerate() {
+            let broadcast = |id: usize| self.place(RefId(id)).is_none_or(|place| place == Place::Broadcast);
+            let copies =
+                node.refs.clone().any(|id| self.place(RefId(id)).is_some()) && node.refs.clone().all(broadcast);
+            if whole == Some(QueryId(index)) || !copies {
+                continue;
+            }
+            let mut blocks = self.blocks[node.blocks.clone()].iter();
+            let what = if node.ast.limit.is_some() && !blocks.clone().any(|block| block.correlated) {
+                "LIMIT over broadcast tables"
+            } else if blocks.any(|block| block.windows || block.unordered) {
+                "a function that hangs on the order of rows, over broadcast tables,"
+            } else {
+                continue;
+            };
+            return Some(Obstacle { what, at: node.ast.span.start });
+        }
+        None
+    }
+
     fn function(&mut self, function: &'a Function, block: Option<BlockId>) -> Result<(), SqlError> {
         let at = function.span.start;
         let mut obstacle = |what| self.obstacles.push(Obstacle { what, at });
@@ -658,6 +728,8 @@ impl<'a> Model<'a> {
         match nature(&function.name) {
             Nature::Aggregate if !function.over => {
                 if let Some(block) = block {
+                    let ordering = ["GROUP_CONCAT", "JSON_ARRAYAGG", "JSON_OBJECTAGG", "ANY_VALUE"];
+                    self.blocks[block.0].unordered |= !function.ordered && ordering.contains(&&*function.name);
                     self.blocks[block.0].aggregated = true;
                     self.outer_aggregate(function, block);
                 }

@@ -44,6 +44,8 @@ pub struct KeyColumn {
     pub level: u8,
     /// How its values are compared.
     pub kind: KeyKind,
+    /// It may be NULL.
+    pub nullable: bool,
 }
 
 /// What the rows that matter have in their key columns: a claim that may be weaker than the truth, never stronger.

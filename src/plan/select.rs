@@ -6,7 +6,7 @@ use crate::plan::LimitSlots;
 use crate::plan::keys::{Hidden, Source, Subject};
 use crate::plan::locality::Locality;
 use crate::plan::merge::{Cell, Merge};
-use crate::plan::resolve::{BlockId, Model, columns_of, has_aggregate, is_random, parts, several, strip};
+use crate::plan::resolve::{BlockId, Model, columns_of, is_random, parts, several, strip};
 use crate::plan::same::same;
 use crate::plan::text::{Composer, Part, Text};
 use crate::plan::ties::slot;
@@ -53,7 +53,8 @@ impl<'a> Reading<'_, '_, 'a> {
                 return refuse("ORDER BY the position of a column that `*` stands for");
             }
             Expr::Column { table: None, name, .. } => {
-                let named = self.model.items_named(self.select, &name.name);
+                let mut named = self.model.items_named(self.select, &name.name);
+                named.dedup_by(|one, other| self.same_items(*one, *other));
                 let starred = self.star_has(&name.name);
                 match (named.as_slice(), starred) {
                     ([], _) => {}
@@ -85,6 +86,17 @@ impl<'a> Reading<'_, '_, 'a> {
         Ok(Some(Meaning { item: None, expr }))
     }
 
+    /// Whether two select items are the same column.
+    fn same_items(&self, one: usize, other: usize) -> bool {
+        match (&self.select.items[one], &self.select.items[other]) {
+            (SelectItem::Expr { expr: one, .. }, SelectItem::Expr { expr: other, .. }) => {
+                let column = self.model.column(self.block, one);
+                column.is_some() && column == self.model.column(self.block, other)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a star among the select items has, or may have, a column of this name.
     fn star_has(&self, name: &str) -> bool {
         let starred = self.select.items.iter().any(|item| !matches!(item, SelectItem::Expr { .. }));
@@ -105,26 +117,34 @@ impl<'a> Reading<'_, '_, 'a> {
     }
 
     /// What a meaning is compared by.
-    pub(super) fn subject(&self, meaning: Meaning<'a>, grouped: bool) -> Subject {
+    pub(super) fn subject(&self, meaning: Meaning<'a>) -> Subject {
+        let keys = self.select.group_by.iter().map(|key| self.model.group_expr(self.block, key));
+        // A server may not see that a group has only one value of an expression by which it is grouped.
+        let computed = |key: &Expr| self.model.column(self.block, key).is_none();
+        let mut computed_keys = keys.filter(|key| computed(key));
+        let in_group = computed_keys.any(|key| same(self.model, self.block, key, meaning.expr, &mut Vec::new()));
         Subject {
             class: self.model.class(self.block, meaning.expr),
             item: meaning.item,
             text: Source::Span(meaning.expr.span()),
-            in_group: grouped && !has_aggregate(meaning.expr),
+            in_group,
         }
     }
 
-    /// Whether an unqualified name in an expression is that of a select item and of no column.
-    fn names_alias(&self, expr: &Expr) -> bool {
+    /// Whether an unqualified name in an expression is the alias of a select item that is not that very column.
+    pub(super) fn names_alias(&self, expr: &Expr) -> bool {
         let mut columns = Vec::new();
         columns_of(expr, &mut columns);
-        columns.into_iter().any(|column| match column {
-            Expr::Column { table: None, name, .. } => {
-                let alias = |item: &SelectItem| {
-                    matches!(item, SelectItem::Expr { alias: Some(alias), .. }
-                    if alias.name.eq_ignore_ascii_case(&name.name))
-                };
-                self.model.column(self.block, column).is_none() && self.select.items.iter().any(alias)
+        columns.into_iter().any(|column| self.is_alias_of_another(column))
+    }
+
+    /// Whether a bare name is the alias of a select item, and means something else as a column.
+    fn is_alias_of_another(&self, column: &Expr) -> bool {
+        let Expr::Column { table: None, name, .. } = strip(column) else { return false };
+        self.select.items.iter().any(|item| match item {
+            SelectItem::Expr { expr, alias: Some(alias), .. } => {
+                alias.name.eq_ignore_ascii_case(&name.name)
+                    && !same(self.model, self.block, expr, column, &mut Vec::new())
             }
             _ => false,
         })

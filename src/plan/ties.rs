@@ -50,10 +50,11 @@ impl<'m, 'a> Ties<'m, 'a> {
         for (id, found) in self.model.refs.iter().enumerate() {
             let Source::Table(table, Some(info)) = found.source else { continue };
             for (level, name) in self.model.key_names(table).iter().enumerate() {
-                let Some(kind) = info.column(name).and_then(|(_, column)| column.key_kind().ok()) else { continue };
+                let Some((_, column)) = info.column(name) else { continue };
+                let Ok(kind) = column.key_kind() else { continue };
                 let label = format!("{}.{}", found.label, name).into();
                 self.key_ids.insert((RefId(id), level as u8), self.keys.len() as u8);
-                self.keys.push(KeyColumn { label, level: level as u8, kind });
+                self.keys.push(KeyColumn { label, level: level as u8, kind, nullable: column.nullable });
             }
         }
     }

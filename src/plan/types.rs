@@ -35,6 +35,8 @@ pub(super) fn class_of_column(column: &ColumnInfo) -> Class {
         ColumnType::Float { .. } => Class::Float,
         ColumnType::Date | ColumnType::Time(_) | ColumnType::DateTime(_) | ColumnType::Year => Class::Moment,
         ColumnType::Timestamp(_) => Class::Stamp,
+        // Weights of longer texts may not fit into a packet, and are then NULL: the text itself has to come, too.
+        ColumnType::Text(bytes) | ColumnType::Blob(bytes) if bytes > 65_535 => Class::Unknown,
         ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Text(_) => Class::Text,
         ColumnType::Binary(_) | ColumnType::Varbinary(_) | ColumnType::Blob(_) => Class::Text,
         ColumnType::Enum(_) | ColumnType::Set(_) => Class::Numbered,

@@ -286,7 +286,8 @@ impl<'a> Writing<'_, '_, 'a> {
                 return refuse("a table that is not a broadcast table", found.span.start);
             }
         }
-        if let Some(obstacle) = self.model.obstacles.first() {
+        let obstacle = self.model.obstacles.first().copied().or_else(|| self.model.unordered_query(None));
+        if let Some(obstacle) = obstacle {
             return refuse(obstacle.what, obstacle.at);
         }
         let effects = &self.model.effects;
@@ -410,6 +411,10 @@ impl<'a> Writing<'_, '_, 'a> {
         }
         let keys = self.key_columns(table, info)?;
         let rows = rows_of(insert);
+        if let (Some(key), None, true) = (keys.first(), &insert.columns, rows.iter().any(|row| row.is_empty())) {
+            let why = format!("the sharding key {} needs a value;", key.label);
+            return Err(SqlError::refuse_at(&why, self.model.sql, insert.table.span.start as usize));
+        }
         let width = insert.columns.as_ref().map_or_else(|| info.visible().count(), Vec::len);
         let mut slots = Vec::with_capacity(rows.len() * keys.len());
         for (index, row) in rows.iter().enumerate() {
@@ -483,7 +488,7 @@ impl<'a> Writing<'_, '_, 'a> {
                 };
                 let kind = column.key_kind();
                 let kind = kind.map_err(|why| SqlError::refuse(format!("the sharding key {label} {why}")))?;
-                Ok(KeyColumn { label: label.into(), level: level as u8, kind })
+                Ok(KeyColumn { label: label.into(), level: level as u8, kind, nullable: column.nullable })
             })
             .collect()
     }

@@ -443,4 +443,89 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&got), crypt);
         }
     }
+
+    const SCRAMBLED: &[u8; SCRAMBLE] = b"abcdefghijklmnopqrst";
+
+    #[test]
+    fn verifiers_are_read_as_they_are_stored() {
+        let (sha2, native) = hash_password(b"secret").unwrap();
+        assert_eq!(native, "*14E65567ABDB5135D0CFD9A70B3032C179A49EE7");
+        assert!(sha2.starts_with("$A$005$") && sha2.len() == 70 && sha2.bytes().all(|b| b.is_ascii_graphic()));
+        for (text, serves_native, serves_sha2) in [
+            (sha2.clone(), false, true),
+            (native.clone(), true, false),
+            (format!("{sha2}, {native}"), true, true),
+            (format!("{native}\n{sha2}").replace('\n', " "), true, true),
+            (String::new(), true, true),
+        ] {
+            let verifier = Verifier::parse(&text).unwrap();
+            assert_eq!(verifier.serves(Plugin::Native), serves_native, "{text}");
+            assert_eq!(verifier.serves(Plugin::CachingSha2), serves_sha2, "{text}");
+        }
+        // The salt may hold the characters that separate verifiers.
+        let odd = format!("$A$005$ , , , , , , , , , ,{}", &sha2[27..]);
+        assert!(Verifier::parse(&format!("{odd},{native}")).unwrap().serves(Plugin::Native));
+        for (text, bad) in [
+            ("secret", BadVerifier::Form),
+            ("*14E65567", BadVerifier::Hex),
+            ("*14E65567ABDB5135D0CFD9A70B3032C179A49EEx", BadVerifier::Hex),
+            ("$A$000$01234567890123456789", BadVerifier::Rounds),
+            ("$A$xyz$01234567890123456789", BadVerifier::Rounds),
+            ("$A$005", BadVerifier::Rounds),
+            ("$A$005$tooshort", BadVerifier::Length),
+            (&sha2[..69], BadVerifier::Length),
+            (&format!("{sha2}x"), BadVerifier::Form),
+        ] {
+            assert_eq!(Verifier::parse(text).unwrap_err(), bad, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_are_checked_and_the_fast_path_opens() {
+        let (sha2, native) = hash_password(b"secret").unwrap();
+        let verifier = Verifier::parse(&format!("{sha2}, {native}")).unwrap();
+        let answer = |plugin: Plugin, password: &str| plugin.answer(password.as_bytes(), SCRAMBLED);
+        let check = |plugin, answer: &[u8]| verifier.check_answer(plugin, answer, SCRAMBLED);
+        assert_eq!(check(Plugin::Native, &answer(Plugin::Native, "secret")), Checked::Right);
+        assert_eq!(check(Plugin::Native, &answer(Plugin::Native, "Secret")), Checked::Wrong);
+        assert_eq!(check(Plugin::Native, b"short"), Checked::Wrong);
+        assert_eq!(check(Plugin::Native, b""), Checked::Wrong);
+        let right = answer(Plugin::CachingSha2, "secret");
+        assert_eq!(check(Plugin::CachingSha2, &right), Checked::AskPassword);
+        assert!(!verifier.check_password(b"wrong"));
+        assert_eq!(check(Plugin::CachingSha2, &right), Checked::AskPassword);
+        assert!(verifier.check_password(b"secret"));
+        assert_eq!(check(Plugin::CachingSha2, &right), Checked::Right);
+        assert_eq!(check(Plugin::CachingSha2, &answer(Plugin::CachingSha2, "wrong")), Checked::AskPassword);
+        assert_eq!(verifier.check_answer(Plugin::CachingSha2, &right, b"yet another scramble"), Checked::AskPassword);
+
+        let empty = Verifier::parse("").unwrap();
+        assert_eq!(empty.check_answer(Plugin::Native, b"", SCRAMBLED), Checked::Right);
+        assert_eq!(empty.check_answer(Plugin::CachingSha2, &right, SCRAMBLED), Checked::Wrong);
+        for native in [false, true] {
+            let decoy = Verifier::decoy(native).unwrap();
+            assert!(!decoy.check_password(b"") && !decoy.check_password(b"secret"));
+            assert_eq!(decoy.check_answer(Plugin::Native, &answer(Plugin::Native, ""), SCRAMBLED), Checked::Wrong);
+        }
+    }
+
+    #[test]
+    fn passwords_pass_by_rsa() {
+        let key = RsaKey::generate().unwrap();
+        for password in [&b""[..], b"secret", &[7; 200]] {
+            let sent = encrypt_password(password, SCRAMBLED, key.public_pem().as_bytes()).unwrap();
+            assert_eq!(key.decrypt(&sent, SCRAMBLED).unwrap(), password);
+            assert_ne!(key.decrypt(&sent, b"yet another scramble").as_deref(), Some(password));
+        }
+        assert!(key.decrypt(b"not encrypted", SCRAMBLED).is_none());
+        assert!(encrypt_password(&[7; 250], SCRAMBLED, key.public_pem().as_bytes()).is_err());
+        assert!(encrypt_password(b"secret", SCRAMBLED, b"no key").is_err());
+    }
+
+    #[test]
+    fn scrambles_are_c_strings() {
+        for _ in 0..200 {
+            assert!(fresh_scramble().unwrap().iter().all(|&b| (1..0x80).contains(&b) && b != b'$'));
+        }
+    }
 }

@@ -145,7 +145,7 @@ impl Link {
             return self.fill_compressed().await;
         }
         self.make_room();
-        let n = self.stream.read_buf(&mut self.inbound).await?;
+        let n = receive(&mut self.stream, &mut self.inbound).await?;
         self.more = self.inbound.len() == self.inbound.capacity();
         Ok(n)
     }
@@ -170,7 +170,7 @@ impl Link {
     async fn receive_compressed(&mut self) -> io::Result<usize> {
         let Some(compression) = &mut self.compression else { return Ok(0) };
         compression.received.reserve(IDLE_BUFFER);
-        let n = self.stream.read_buf(&mut compression.received).await?;
+        let n = receive(&mut self.stream, &mut compression.received).await?;
         if n == 0 && compression.is_inside_packet() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
@@ -476,6 +476,15 @@ impl Link {
         let tls = TlsConnector::from(config).connect(name, plain).await?;
         self.stream = Stream::Tls(Box::new(TlsStream::Client(tls)));
         Ok(self)
+    }
+}
+
+/// Reads once.
+async fn receive(stream: &mut Stream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    match stream.read_buf(buffer).await {
+        // Many clients end TLS without a goodbye. Packets say their own lengths, so nothing can be cut off unnoticed.
+        Err(error) if stream.is_tls() && error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read,
     }
 }
 

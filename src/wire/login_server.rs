@@ -524,6 +524,9 @@ mod tests {
                 client.flush().await.unwrap();
                 let packet = server.expect_packet().await.unwrap();
                 assert_eq!(server.payload(&packet), b"\x0E");
+                // Gone without a goodbye, of TLS neither: an end between packets all the same.
+                drop(client);
+                assert!(server.read_packet().await.unwrap().is_none());
             }
         }
     }
