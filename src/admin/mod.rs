@@ -1,5 +1,6 @@
 //! What operators look at and do from outside of a session.
 
+pub mod check;
 pub mod create;
 pub mod http;
 pub mod prometheus;

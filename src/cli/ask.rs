@@ -3,9 +3,7 @@
 
 use clap::Args;
 
-use crate::backend::{probe, schema};
-use crate::cli::RulesFolder;
-use crate::config::Config;
+use crate::cli::{RulesFolder, live};
 use crate::plan;
 use crate::plan::bind::bind;
 use crate::plan::print::{explain, explain_refusal};
@@ -14,7 +12,7 @@ use crate::server::topology;
 use crate::sql::ast::LiteralKind;
 use crate::sql::head::head;
 use crate::sql::scan::{Scan, scan};
-use crate::sql::{Facts, Flavour, SqlMode, TextCharset, literal};
+use crate::sql::{TextCharset, literal};
 use crate::value::key::{Canon, canonical};
 
 /// Arguments of `explain`.
@@ -48,7 +46,7 @@ impl Explain {
     pub(super) fn run(self) -> Result<(), String> {
         let rules = topology::read_rules(&self.folder.rules, super::color()).map_err(|error| error.to_string())?;
         let schema = self.schema.or_else(|| only_schema(&rules));
-        let (catalog, facts) = look(&rules)?;
+        let (catalog, facts) = live::look(&rules)?;
         let sql = self.sql.as_bytes();
         let mut found = Scan::default();
         let told = |error: crate::error::SqlError| error.to_string();
@@ -96,7 +94,7 @@ impl Route {
                 self.keys.len()
             ));
         }
-        let (catalog, facts) = look(&rules)?;
+        let (catalog, facts) = live::look(&rules)?;
         let info =
             catalog.table(&schema, &table).ok_or_else(|| format!("the servers have no table {schema}.{table}"))?;
         let mut keys = Vec::new();
@@ -127,36 +125,11 @@ impl Route {
     }
 }
 
-fn only_schema(rules: &RuleSet) -> Option<String> {
+/// The name of the schema, if the rules have one only.
+pub(super) fn only_schema(rules: &RuleSet) -> Option<String> {
     let mut schemas = rules.schemas();
     match (schemas.next(), schemas.next()) {
         (Some(only), None) => Some(only.name.clone()),
         _ => None,
     }
-}
-
-/// Asks the servers what the tables look like and what they are themselves.
-fn look(rules: &RuleSet) -> Result<(crate::rules::catalog::Catalog, Facts), String> {
-    let config = Config::default();
-    let groups = topology::groups(rules, &config, 1, None).map_err(|error| error.to_string())?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
-        for group in &groups {
-            probe::once(group, config.timeouts.probe_answer).await;
-        }
-        let defaults = schema::defaults(&groups).await.map_err(|error| error.to_string())?;
-        let catalog = schema::catalog(rules, &groups).await.map_err(|error| error.to_string())?;
-        let server = defaults.server;
-        let facts = Facts {
-            mode: SqlMode::parse(&defaults.sql_mode),
-            charset: TextCharset::Utf8,
-            flavour: match server.as_ref().is_some_and(|server| server.mariadb) {
-                true => Flavour::MariaDb,
-                false => Flavour::MySql,
-            },
-            version: server.map_or(80_000, |server| server.number),
-        };
-        Ok((catalog, facts))
-    })
 }

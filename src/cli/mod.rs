@@ -2,7 +2,9 @@
 //! terminals and exit codes, and leave the work to the rooms below.
 
 mod ask;
+mod check;
 mod demo;
+mod live;
 mod password;
 mod serve;
 
@@ -25,6 +27,8 @@ enum Command {
     Serve(serve::Serve),
     /// Start servers with a sample shop and a proxy in front of them
     Demo(demo::Demo),
+    /// Check the rules, and the servers against them; make missing tables
+    Check(check::Check),
     /// Show how a statement would be answered: its plan, its targets, each rewritten statement
     Explain(ask::Explain),
     /// Show where the rows with a key are
@@ -52,6 +56,7 @@ impl Cli {
         let outcome = match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Demo(demo) => demo.run(),
+            Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Route(route) => route.run(),
             Command::HashPassword(hash) => hash.run(),
