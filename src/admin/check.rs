@@ -48,9 +48,14 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
                     seen.insert(key.clone(), tables);
                 }
                 let group = &groups[usize::from(place.group.0)].name;
-                let here = format!("{}.{name}, {} ({group}: {}.{})", schema.name, place.what, place.name.schema, place.name.table);
+                let here = format!(
+                    "{}.{name}, {} ({group}: {}.{})",
+                    schema.name, place.what, place.name.schema, place.name.table
+                );
                 let Some(info) = seen.get(&key).and_then(|tables| tables.get(&place.name.table.to_lowercase())) else {
-                    found.errors.push(format!("{here}: the table is missing; `shardloom check --create FILE` makes it"));
+                    found
+                        .errors
+                        .push(format!("{here}: the table is missing; `shardloom check --create FILE` makes it"));
                     continue;
                 };
                 found.fine += 1;

@@ -1,5 +1,6 @@
 //! Everything that needs real servers; `testbed` gives them.
 
+mod check;
 mod clients;
 mod demo;
 mod proxy;

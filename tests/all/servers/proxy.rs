@@ -102,7 +102,7 @@ impl Drop for TestProxy {
     }
 }
 
-fn write_rules(folder: &Path, cluster: &Cluster, rules: &str) {
+pub(crate) fn write_rules(folder: &Path, cluster: &Cluster, rules: &str) {
     let account = format!("user = \"{}\"\npassword = \"{}\"\n", account::USER, account::PASSWORD);
     let groups: String = cluster
         .rules()

@@ -1,0 +1,49 @@
+//! `shardloom check` as a DBA runs it: the binary, its exit status and its words.
+
+use std::path::Path;
+use std::process::Command;
+
+use shardloom::demo::cluster::Layout;
+
+use crate::servers::proxy::write_rules;
+use crate::servers::shop::RULES;
+use crate::servers::testbed::{TestCluster, folder, installations};
+
+fn check(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_shardloom")).arg("check").args(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn missing_tables_are_told_made_and_compared() {
+    for installation in installations() {
+        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
+        let rules = folder();
+        write_rules(rules.path(), &cluster.cluster, RULES);
+        let path = |name: &str| rules.path().join(name).display().to_string();
+        let folder = rules.path().display().to_string();
+
+        let (fine, text) = check(&[&folder, "--offline"]);
+        assert!(fine && text.contains("rules: fine (2 groups, 4 tables)"), "{text}");
+        let (fine, text) = check(&[&folder]);
+        assert!(!fine && text.contains("shop.users, shard 0 (g0: shop.users_00): the table is missing"), "{text}");
+
+        let ddl = "CREATE TABLE users (id BIGINT PRIMARY KEY, email VARCHAR(60) UNIQUE);
+                   CREATE TABLE orders (id BIGINT, user_id BIGINT, PRIMARY KEY (id, user_id));
+                   CREATE TABLE currencies (code CHAR(3) PRIMARY KEY);
+                   CREATE TABLE audit_log (id INT PRIMARY KEY);";
+        std::fs::write(Path::new(&path("tables.sql")), ddl).unwrap();
+        let (fine, text) = check(&[&folder, "--create", &path("tables.sql")]);
+        assert!(fine, "{text}");
+        assert!(text.contains("made g1: shop.users_07"), "{text}");
+        assert!(text.contains("warning: shop.users: unique key (email) does not contain the sharding column"), "{text}");
+        assert!(text.contains("servers: fine (19 tables"), "{text}");
+
+        cluster.cluster.groups[1].primary.sql("ALTER TABLE shop.users_05 MODIFY email VARCHAR(80)").unwrap();
+        let (fine, text) = check(&[&folder]);
+        assert!(!fine && text.contains("shard 5 (g1: shop.users_05): differs from shard 0"), "{text}");
+        let (fine, text) = check(&[&path("nowhere")]);
+        assert!(!fine && text.contains("cannot read"), "{text}");
+    }
+}
