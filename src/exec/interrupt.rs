@@ -72,6 +72,10 @@ impl Kill {
         self.notify.notified().await;
     }
 
+    fn is_query(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) & QUERY != 0
+    }
+
     fn take_query(&self) -> bool {
         self.wanted.fetch_and(!QUERY, Ordering::AcqRel) & QUERY != 0
     }
@@ -105,6 +109,8 @@ impl From<SqlError> for Stop {
 pub struct Patience<'a> {
     kill: &'a Kill,
     limit: Option<Duration>,
+    /// How long the client may take to read what is written to it; MySQL's `net_write_timeout`.
+    write_limit: Duration,
     /// Set at the first wait: a statement that never waits reads no clock.
     deadline: Option<Instant>,
     stage: Stage,
@@ -121,8 +127,23 @@ enum Stage {
 
 impl<'a> Patience<'a> {
     /// Patience for one statement.
-    pub fn new(kill: &'a Kill, limit: Option<Duration>) -> Patience<'a> {
-        Patience { kill, limit, deadline: None, stage: Stage::Waiting }
+    pub fn new(kill: &'a Kill, limit: Option<Duration>, write_limit: Duration) -> Patience<'a> {
+        Patience { kill, limit, write_limit, deadline: None, stage: Stage::Waiting }
+    }
+
+    /// Writes to the client, which may be slow, but not for ever, and not behind a KILL CONNECTION.
+    pub async fn write(&self, write: impl Future<Output = std::io::Result<()>>) -> Result<(), Stop> {
+        let mut write = pin!(write);
+        loop {
+            tokio::select! {
+                biased;
+                written = &mut write => return written.map_err(Stop::Client),
+                () = self.kill.pulled() => if self.kill.is_connection() { return Err(Stop::Killed) },
+                () = tokio::time::sleep(self.write_limit) => {
+                    return Err(Stop::Client(std::io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
     }
 
     /// Reads more of an answer, while watching the client and the switch.
@@ -149,6 +170,10 @@ impl<'a> Patience<'a> {
     ) -> Result<F::Output, Stop> {
         if let (Some(limit), None) = (self.limit, self.deadline) {
             self.deadline = Some(Instant::now() + limit);
+        }
+        // One that came while the client was being written to has woken nobody here.
+        if self.kill.is_query() && self.stage == Stage::Waiting && self.kill.take_query() {
+            self.end(server, thread_id, Stage::Killed);
         }
         let mut answer = pin!(answer);
         loop {

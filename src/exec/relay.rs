@@ -64,13 +64,13 @@ pub async fn relay(
             Ok(Step::Again) => {}
             Ok(Step::Done) => return Ok(relay.outcome),
             Ok(Step::NeedMore) => {
-                relay.pass(client, lease).await?;
+                relay.pass(client, lease, patience).await?;
                 if let Err(stop) = patience.fill(client, lease).await {
                     return Err(relay.cut_off(client, stop));
                 }
             }
             Ok(Step::LocalInfile) => {
-                relay.pass(client, lease).await?;
+                relay.pass(client, lease, patience).await?;
                 let next = infile::pump(client, lease, style.capabilities).await?;
                 relay.response.set_sequence(next);
             }
@@ -239,10 +239,10 @@ impl Relay {
 
     /// Passes on what was looked at; writes to the client only if it is much, so that a small answer
     /// leaves in one write together with its end.
-    async fn pass(&mut self, client: &mut Link, lease: &mut Lease) -> Result<(), Stop> {
+    async fn pass(&mut self, client: &mut Link, lease: &mut Lease, patience: &Patience<'_>) -> Result<(), Stop> {
         let bytes = &lease.link.buffered()[self.passed..self.at];
         if client.queued() + bytes.len() >= FLUSH_AT {
-            client.flush_then(bytes).await.map_err(Stop::Client)?;
+            patience.write(client.flush_then(bytes)).await?;
         } else {
             client.push_raw(bytes);
         }

@@ -175,7 +175,7 @@ async fn answer(
                 outcome.rows += 1;
                 client.push(&row);
                 if client.queued() >= FLUSH_AT {
-                    client.flush().await.map_err(Stop::Client)?;
+                    patience.write(client.flush()).await?;
                 }
             }
             Step::NeedInput => {

@@ -189,7 +189,8 @@ impl Session {
                     Flow::End
                 }
             };
-            if self.client.flush().await.is_err() {
+            let patience = self.patience(&self.seat.entry, None);
+            if patience.write(self.client.flush()).await.is_err() {
                 break;
             }
             if matches!(flow, Flow::End) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
-use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::interrupt::Stop;
 use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
 use crate::plan::bind::sample;
@@ -126,7 +126,7 @@ impl Session {
         };
         let naming = Naming::Of(&bound, target);
         let seat = self.seat.entry.clone();
-        let mut patience = Patience::new(&seat.kill, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         lease.send(com::STMT_PREPARE, &text);
         let style = Style { capabilities: self.capabilities, add: Status::default(), naming, statement: Some(id) };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
@@ -269,7 +269,7 @@ impl Session {
             out.extend_from_slice(&rows.to_le_bytes());
         });
         let seat = self.seat.entry.clone();
-        let mut patience = Patience::new(&seat.kill, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         let style =
             Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;

@@ -20,6 +20,7 @@ use crate::plan::bind::bind;
 use crate::plan::cache::PlanKey;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
+use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
@@ -175,7 +176,7 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         let effects = planned.effects;
-        if effects.connection_id || effects.found_rows || effects.row_count {
+        if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;
         }
         if effects.implicit_commit {
@@ -254,7 +255,7 @@ impl Session {
             statement: None,
         };
         let seat = self.seat.entry.clone();
-        let mut patience = Patience::new(&seat.kill, self.time_limit(planned));
+        let mut patience = self.patience(&seat, self.time_limit(planned));
         let sent = ask::send(&mut lease, ask, text, params, &patience, naming).await;
         let statement = sent.as_ref().ok().copied().flatten();
         let outcome = match sent {
@@ -289,7 +290,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let access = self.access(planned);
         let seat = self.seat.entry.clone();
-        let mut patience = Patience::new(&seat.kill, self.time_limit(planned));
+        let mut patience = self.patience(&seat, self.time_limit(planned));
         let run = Scatter {
             bound,
             targets,
@@ -321,7 +322,7 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         let seat = self.seat.entry.clone();
-        let mut patience = Patience::new(&seat.kill, self.time_limit(planned));
+        let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
         let part = write::Write { bound, targets, answer, ask, autocommit: self.autocommit() };
@@ -463,6 +464,12 @@ impl Session {
         };
         // With autocommit off a read opens a transaction, which belongs to the primary.
         if replica && self.autocommit() && !self.txn.is_open() { Access::Replica } else { Access::Primary }
+    }
+
+    /// How long a statement of this session is waited for. The entry is the session's own, held apart
+    /// because the session itself is written to meanwhile.
+    pub(super) fn patience<'e>(&self, entry: &'e Entry, limit: Option<Duration>) -> Patience<'e> {
+        Patience::new(&entry.kill, limit, self.proxy.config.timeouts.write)
     }
 
     fn time_limit(&self, planned: &Planned) -> Option<Duration> {

@@ -102,8 +102,8 @@ impl Session {
         }
     }
 
-    /// FOUND_ROWS(), ROW_COUNT(), CONNECTION_ID(): a pooled connection would answer for somebody else, so
-    /// the session answers where nothing else is asked.
+    /// FOUND_ROWS(), ROW_COUNT(), CONNECTION_ID(), USER() and their like: a pooled connection would answer
+    /// for somebody else, so the session answers where nothing else is asked.
     pub(super) async fn session_function(
         &mut self,
         sql: &[u8],
@@ -111,31 +111,47 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
-        let name = bare_select(sql);
-        let table = match name.as_deref().map(str::to_ascii_uppercase).as_deref() {
-            Some("CONNECTION_ID()") => Some((CellKind::Unsigned, i128::from(self.seat.entry.id))),
-            Some("ROW_COUNT()") => Some((CellKind::Int, i128::from(self.row_count))),
-            Some("FOUND_ROWS()") => self.found_rows.map(|rows| (CellKind::Int, i128::from(rows))),
-            Some("@@WARNING_COUNT" | "@@SESSION.WARNING_COUNT") => {
-                Some((CellKind::Unsigned, i128::from(self.diagnostics.len(false) as u64)))
-            }
-            Some("@@ERROR_COUNT" | "@@SESSION.ERROR_COUNT") => {
-                Some((CellKind::Unsigned, i128::from(self.diagnostics.len(true) as u64)))
-            }
-            _ => None,
+        let items = bare_select(sql).unwrap_or_default();
+        let mut table = Table::default();
+        let mut row = Vec::new();
+        for item in &items {
+            let Some((kind, value)) = self.own_value(&item.to_ascii_uppercase()) else { break };
+            table.columns.push((item.clone(), kind));
+            row.push(value);
+        }
+        if !items.is_empty() && row.len() == items.len() {
+            table.rows.push(row);
+            return self.answer(&table, ask, add);
+        }
+        let function = if effects.connection_id {
+            "CONNECTION_ID()"
+        } else if effects.account {
+            "USER(), CURRENT_USER() and their like"
+        } else if effects.found_rows {
+            "FOUND_ROWS()"
+        } else {
+            "ROW_COUNT(), @@warning_count or @@error_count"
         };
-        match (table, name) {
-            (Some((kind, value)), Some(name)) => self.answer(&Table::number(&name, kind, value), ask, add),
-            _ => {
-                let function = if effects.connection_id {
-                    "CONNECTION_ID()"
-                } else if effects.found_rows {
-                    "FOUND_ROWS()"
-                } else {
-                    "ROW_COUNT(), @@warning_count or @@error_count"
-                };
-                Err(refused(&format!("{function} inside another statement; select it alone and use its value")))
+        Err(refused(&format!("{function} inside another statement; select it alone and use its value")))
+    }
+
+    /// What the session itself knows, by the expression that asks for it in upper case.
+    fn own_value(&self, expression: &str) -> Option<(CellKind, Option<String>)> {
+        let number = |kind, value: i128| Some((kind, Some(value.to_string())));
+        match expression {
+            "CONNECTION_ID()" => number(CellKind::Unsigned, i128::from(self.seat.entry.id)),
+            "ROW_COUNT()" => number(CellKind::Int, i128::from(self.row_count)),
+            "FOUND_ROWS()" => number(CellKind::Int, i128::from(self.found_rows?)),
+            "@@WARNING_COUNT" | "@@SESSION.WARNING_COUNT" => {
+                number(CellKind::Unsigned, self.diagnostics.len(false) as i128)
             }
+            "@@ERROR_COUNT" | "@@SESSION.ERROR_COUNT" => number(CellKind::Unsigned, self.diagnostics.len(true) as i128),
+            "USER()" | "SESSION_USER()" | "SYSTEM_USER()" => {
+                Some((CellKind::Text, Some(format!("{}@{}", self.login.user, self.host))))
+            }
+            "CURRENT_USER()" | "CURRENT_USER" => Some((CellKind::Text, Some(format!("{}@%", self.login.user)))),
+            "DATABASE()" | "SCHEMA()" => Some((CellKind::Text, self.needs.schema.as_deref().map(str::to_owned))),
+            _ => None,
         }
     }
 
@@ -254,7 +270,7 @@ impl Session {
             out.extend_from_slice(wildcard);
         });
         let seat = self.seat.entry.clone();
-        let mut patience = crate::exec::interrupt::Patience::new(&seat.kill, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         let style = crate::exec::relay::Style {
             capabilities: self.capabilities,
             add: Status::default(),
@@ -278,13 +294,17 @@ impl Session {
 /// How many of the rewritten statements EXPLAIN SHARDLOOM shows.
 const EXPLAINED: usize = 16;
 
-/// `SELECT <one item>` and nothing else: the item, as it names its column.
-fn bare_select(sql: &[u8]) -> Option<String> {
+/// `SELECT <items>`, perhaps with the LIMIT 1 that `mysql` adds, and nothing else: the items, as they name
+/// their columns.
+fn bare_select(sql: &[u8]) -> Option<Vec<String>> {
     let text = std::str::from_utf8(sql).ok()?.trim();
     let (verb, rest) = text.split_at_checked(6)?;
-    let item = rest.trim();
-    let simple = item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
-    (verb.eq_ignore_ascii_case("SELECT") && simple && !item.is_empty()).then(|| item.to_owned())
+    let lower = rest.to_ascii_lowercase();
+    let list = lower.trim_end().strip_suffix("limit 1").map_or(rest, |head| &rest[..head.len()]);
+    let items: Vec<String> = list.split(',').map(|item| item.trim().to_owned()).collect();
+    let simple =
+        |item: &String| !item.is_empty() && item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
+    (verb.eq_ignore_ascii_case("SELECT") && items.iter().all(simple)).then_some(items)
 }
 
 /// `LIMIT [skip,] take` behind SHOW WARNINGS.

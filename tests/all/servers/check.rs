@@ -37,7 +37,10 @@ fn missing_tables_are_told_made_and_compared() {
         let (fine, text) = check(&[&folder, "--create", &path("tables.sql")]);
         assert!(fine, "{text}");
         assert!(text.contains("made g1: shop.users_07"), "{text}");
-        assert!(text.contains("warning: shop.users: unique key (email) does not contain the sharding column"), "{text}");
+        assert!(
+            text.contains("warning: shop.users: unique key (email) does not contain the sharding column"),
+            "{text}"
+        );
         assert!(text.contains("servers: fine (19 tables"), "{text}");
 
         cluster.cluster.groups[1].primary.sql("ALTER TABLE shop.users_05 MODIFY email VARCHAR(80)").unwrap();

@@ -189,6 +189,14 @@ fn what_the_last_statement_left(proxy: &TestProxy) {
             ("DELETE FROM audit_log", "ok 3"),
         ],
     );
+    check(
+        &mut a,
+        &[
+            ("SELECT DATABASE(), USER() LIMIT 1", "shop|app@127.0.0.1"),
+            ("SELECT CURRENT_USER()", "app@%"),
+            ("SELECT CONCAT(USER(), 'x')", "error 1235: Shardloom does not support USER()…"),
+        ],
+    );
     let id = a.show("SELECT CONNECTION_ID()");
     assert_eq!(id, a.conn.thread_id.to_string());
 }
