@@ -2,6 +2,7 @@
 
 mod check;
 mod clients;
+mod collations;
 mod demo;
 mod proxy;
 mod session;
