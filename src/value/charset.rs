@@ -28,9 +28,11 @@ impl Charset {
             "latin1" => Charset::Latin1,
             "ascii" => Charset::Ascii,
             "binary" => Charset::Binary,
+            // Of koi8u, geostd8 and macce, the general collations take some letters of ASCII for others.
             "latin2" | "latin5" | "latin7" | "cp1250" | "cp1251" | "cp1256" | "cp1257" | "cp850" | "cp852"
-            | "cp866" | "koi8r" | "koi8u" | "greek" | "hebrew" | "armscii8" | "geostd8" | "macroman" | "macce"
-            | "keybcs2" | "dec8" | "hp8" | "tis620" | "euckr" | "gb2312" | "ujis" | "eucjpms" => Charset::Other,
+            | "cp866" | "koi8r" | "greek" | "hebrew" | "armscii8" | "macroman" | "keybcs2" | "dec8" | "hp8" => {
+                Charset::Other
+            }
             _ => Charset::Unknown,
         }
     }

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::value::wide::Wide;
+use crate::value::wide::{self, Wide};
 
 /// The most digits a DECIMAL has.
 pub const MAX_DIGITS: u32 = 65;
@@ -50,11 +50,13 @@ impl Decimal {
             return None;
         }
         let mut digits = Wide::ZERO;
-        for byte in unsigned[..point].iter().chain(fraction) {
-            if !byte.is_ascii_digit() {
-                return None;
+        let chunks = [&unsigned[..point], fraction].into_iter().flat_map(|part| part.chunks(wide::CHUNK_DIGITS));
+        for chunk in chunks {
+            let mut number = 0;
+            for byte in chunk {
+                number = number * 10 + char::from(*byte).to_digit(10).map(u64::from)?;
             }
-            digits = digits.checked_mul_small(10)?.checked_add(Wide::new(u128::from(byte - b'0')))?;
+            digits = digits.checked_shift(chunk.len() as u32)?.checked_add(Wide::new(u128::from(number)))?;
         }
         Decimal::checked(negative, digits, fraction.len() as u8).ok()
     }
@@ -205,6 +207,9 @@ impl Decimal {
     }
 
     fn scaled(self, scale: u8) -> Result<Wide, Inexact> {
+        if scale == self.scale {
+            return Ok(self.digits);
+        }
         self.digits.checked_shift(u32::from(scale - self.scale)).ok_or(Inexact::Overflow)
     }
 

@@ -8,8 +8,9 @@ use std::ops::Bound;
 
 use crate::value::Datum;
 use crate::value::charset::Charset;
-use crate::value::collation::{Collation, Rule, fold, trimmed};
+use crate::value::collation::{Collation, Rule};
 use crate::value::decimal::Decimal;
+use crate::value::fold::trimmed;
 use crate::value::moment::Moment;
 
 /// Doubles up to this one stand for one integer each.
@@ -158,7 +159,11 @@ impl KeyKind {
         use KeyKind::{Bytes, Date, DateTime, Decimal, Int, Str, Uuid, Year};
         match (self, other) {
             (Int { .. } | Decimal { .. }, Int { .. } | Decimal { .. }) => true,
-            (Str { collation: a, .. }, Str { collation: b, .. }) => a == b && a.rule != Rule::Unknown,
+            (Str { collation: a, .. }, Str { collation: b, .. }) => {
+                let unicode = |charset| matches!(charset, Charset::Utf8 | Charset::Utf8Mb3);
+                let charset = a.charset == b.charset || (unicode(a.charset) && unicode(b.charset));
+                charset && a.rule == b.rule && a.rule != Rule::Unknown
+            }
             (Bytes { .. }, Bytes { .. }) => true,
             (Date | DateTime { .. }, Date | DateTime { .. }) => true,
             (Year, Year) | (Uuid, Uuid) => true,
@@ -169,17 +174,11 @@ impl KeyKind {
     /// Whether keys of this type are in MySQL's order, so that ranges can be narrowed.
     pub fn is_ordered(&self) -> bool {
         match self {
-            KeyKind::Str { collation, .. } => byte_ordered(collation),
+            KeyKind::Str { collation, .. } => collation.is_ordered(),
             KeyKind::Uuid => false,
             _ => true,
         }
     }
-}
-
-/// Texts in UTF-8 are ordered like those of the column: by code point.
-fn byte_ordered(collation: &Collation) -> bool {
-    matches!(collation.rule, Rule::Bytes | Rule::PaddedBytes)
-        && matches!(collation.charset, Charset::Utf8 | Charset::Utf8Mb3 | Charset::Ascii)
 }
 
 /// The key of a value that a column is compared with by `=`.
@@ -400,7 +399,7 @@ fn text_key(datum: &Datum<'_>, collation: &Collation) -> Result<Key, &'static st
     match collation.rule {
         Rule::Bytes => Ok(Key::Bytes(text.as_bytes().to_vec())),
         Rule::PaddedBytes => Ok(Key::Padded(trimmed(text.as_bytes()).to_vec())),
-        Rule::Folded => fold(text.as_bytes()).map(Key::Folded).ok_or(
+        Rule::Folded(fold) => fold.fold(text).map(Key::Folded).ok_or(
             "the value of the sharding key has characters outside ASCII, whose equality under its collation is not \
              known here; give the column a _bin collation",
         ),

@@ -4,6 +4,7 @@
 pub mod charset;
 pub mod collation;
 pub mod decimal;
+pub mod fold;
 pub mod key;
 pub mod moment;
 pub mod sortable;

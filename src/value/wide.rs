@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 /// 10^19, the greatest power of ten in a `u64`.
 const CHUNK: u64 = 10_000_000_000_000_000_000;
 /// Digits in a chunk.
-const CHUNK_DIGITS: u32 = 19;
+pub(crate) const CHUNK_DIGITS: usize = 19;
+const DIGITS: u32 = CHUNK_DIGITS as u32;
 
 /// A number below 2^256, least significant word first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,22 +88,22 @@ impl Wide {
     /// `self * 10^digits`.
     pub(crate) fn checked_shift(self, digits: u32) -> Option<Wide> {
         let mut out = self;
-        for _ in 0..digits / CHUNK_DIGITS {
+        for _ in 0..digits / DIGITS {
             out = out.checked_mul_small(CHUNK)?;
         }
-        out.checked_mul_small(10u64.pow(digits % CHUNK_DIGITS))
+        out.checked_mul_small(10u64.pow(digits % DIGITS))
     }
 
     /// Quotient and remainder by `10^digits`.
     pub(crate) fn unshift(self, digits: u32) -> (Wide, Wide) {
-        let small = digits % CHUNK_DIGITS;
+        let small = digits % DIGITS;
         let (mut quotient, rest) = self.div_rem_small(10u64.pow(small));
         let mut remainder = Wide::new(u128::from(rest));
-        for chunk in 0..digits / CHUNK_DIGITS {
+        for chunk in 0..digits / DIGITS {
             let (next, rest) = quotient.div_rem_small(CHUNK);
             quotient = next;
             // The parts are disjoint digits of a number that fits, so neither step can overflow.
-            let part = Wide::new(u128::from(rest)).checked_shift(small + chunk * CHUNK_DIGITS);
+            let part = Wide::new(u128::from(rest)).checked_shift(small + chunk * DIGITS);
             remainder = part.and_then(|part| remainder.checked_add(part)).unwrap_or(remainder);
         }
         (quotient, remainder)
@@ -110,6 +111,9 @@ impl Wide {
 
     /// How many decimal digits it has; 0 has none.
     pub(crate) fn digits(self) -> u32 {
+        if let Some(narrow) = self.narrow() {
+            return narrow.checked_ilog10().map_or(0, |log| log + 1);
+        }
         let (mut rest, mut digits) = (self, 0);
         loop {
             let (next, chunk) = rest.div_rem_small(CHUNK);
@@ -117,7 +121,7 @@ impl Wide {
                 return digits + chunk.checked_ilog10().map_or(0, |log| log + 1);
             }
             rest = next;
-            digits += CHUNK_DIGITS;
+            digits += DIGITS;
         }
     }
 
@@ -128,7 +132,7 @@ impl Wide {
         while !rest.is_zero() {
             let (next, mut chunk) = rest.div_rem_small(CHUNK);
             rest = next;
-            for _ in 0..CHUNK_DIGITS {
+            for _ in 0..DIGITS {
                 if rest.is_zero() && chunk == 0 {
                     break;
                 }

@@ -277,18 +277,20 @@ impl Response {
     /// A row is told as [`Event::Rows`] of one row. [`Event::NeedMore`] is never told; [`Event::ColumnsEnd`] and
     /// [`Event::ParamsEnd`] only where there is a packet of that meaning.
     pub fn packet(&mut self, payload: &[u8]) -> Result<Event, WireError> {
+        let &first = payload.first().ok_or(WireError::Malformed { packet: "answer: an empty packet" })?;
+        if self.expect == Expect::Rows && !self.ends_rows(payload.len(), first) {
+            return Ok(Event::Rows { range: 0..payload.len(), rows: 1 });
+        }
+        let event = self.whole(payload, 0)?;
         if self.deprecate_eof {
+            // Now, as no packet follows: the answer to COM_STMT_PREPARE may be complete.
             match self.expect {
                 Expect::ColumnsEnd => self.columns_end(),
                 Expect::ParamsEnd { columns } => self.expect_params(0, columns),
                 _ => {}
             }
         }
-        let &first = payload.first().ok_or(WireError::Malformed { packet: "answer: an empty packet" })?;
-        if self.expect == Expect::Rows && !self.ends_rows(payload.len(), first) {
-            return Ok(Event::Rows { range: 0..payload.len(), rows: 1 });
-        }
-        self.whole(payload, 0)
+        Ok(event)
     }
 
     /// Steps over frames of rows as far as they are there, counts the rows that begin, and tells what stopped it.
@@ -678,7 +680,7 @@ mod tests {
                 event => u64::from(!implied(event)),
             };
             assert_eq!(packets, whole.iter().map(count).sum::<u64>());
-            assert!(response.is_done() || whole.last().is_some_and(implied));
+            assert!(response.is_done());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::value::Key;
-use crate::value::collation::fold;
+use crate::value::fold::Fold;
 
 /// Keys listed for each part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Lists {
     pub(crate) fn folded_clash(&self) -> Option<(String, String)> {
         let mut seen: BTreeMap<Vec<u8>, (&Vec<u8>, u32)> = BTreeMap::new();
         for (text, part) in &self.texts {
-            let Some(folded) = fold(text) else { continue };
+            let Some(folded) = folded(text) else { continue };
             let (first, first_part) = *seen.entry(folded).or_insert((text, *part));
             if first_part != *part {
                 let show = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
@@ -52,6 +52,11 @@ impl Lists {
     }
 }
 
+/// A text in the form that every folding column gives it; none if that differs between collations.
+pub(crate) fn folded(text: &[u8]) -> Option<Vec<u8>> {
+    Fold::Ascii.fold(std::str::from_utf8(text).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +64,7 @@ mod tests {
     fn countries(default: Option<u32>) -> Lists {
         let texts: BTreeMap<Vec<u8>, u32> =
             [("DE", 0), ("AT", 0), ("FR", 1)].map(|(text, part)| (text.as_bytes().to_vec(), part)).into();
-        let folded = texts.iter().filter_map(|(text, part)| Some((fold(text)?, *part))).collect();
+        let folded = texts.iter().filter_map(|(text, part)| Some((folded(text)?, *part))).collect();
         Lists { integers: BTreeMap::from([(49, 0), (33, 1)]), texts, folded, listed: 2, default }
     }
 

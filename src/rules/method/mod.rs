@@ -11,12 +11,13 @@ mod ring;
 use std::ops::Bound;
 
 use crate::rules::shards::Shards;
-use crate::value::collation::Rule;
+use crate::value::collation::{Collation, Rule};
 use crate::value::{Key, KeyKind};
 
 pub use date::{DateSpan, Dates, Period};
 pub use hash::HashFunction;
 pub use list::Lists;
+pub(crate) use list::folded;
 pub use range::Ranges;
 pub use ring::Ring;
 
@@ -115,7 +116,7 @@ fn accepts_list(lists: &Lists, kind: &KeyKind) -> Result<(), String> {
     if (texts && !lists.integers.is_empty()) || (!texts && !lists.texts.is_empty()) {
         return Err("has another type than the values of `list`".into());
     }
-    let folds = matches!(kind, KeyKind::Str { collation, .. } if collation.rule == Rule::Folded);
+    let folds = matches!(kind, KeyKind::Str { collation: Collation { rule: Rule::Folded(_), .. }, .. });
     match lists.folded_clash() {
         Some((a, b)) if folds => Err(format!("may take {a:?} and {b:?} for equal, which `list` puts on two shards")),
         _ if folds && lists.texts.keys().any(|text| !text.is_ascii()) => {

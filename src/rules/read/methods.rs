@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Place, did_you_mean};
 use crate::document::{Mistakes, Node, Section, listed};
-use crate::rules::method::{DateSpan, Dates, HashFunction, Lists, Method, Period, Ranges, Ring};
+use crate::rules::method::{DateSpan, Dates, HashFunction, Lists, Method, Period, Ranges, Ring, folded};
 use crate::rules::shards::MAX_SHARDS;
 use crate::value::Key;
-use crate::value::collation::fold;
 use crate::value::moment::Moment;
 
 const NAMES: [&str; 7] = ["mod", "hash", "range", "list", "date", "ring", "hint"];
@@ -279,7 +278,7 @@ fn listed_value(
         format!("{value}")
     } else if let Some(text) = node.as_str() {
         let Some(text) = listed_text(node, text, mistakes) else { return };
-        lists.folded.extend(fold(&text).map(|folded| (folded, part)));
+        lists.folded.extend(folded(&text).map(|folded| (folded, part)));
         let shown = format!("{:?}", String::from_utf8_lossy(&text));
         lists.texts.insert(text, part);
         shown

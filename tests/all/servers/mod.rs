@@ -2,7 +2,9 @@
 
 mod check;
 mod clients;
+mod collations;
 mod demo;
+mod merge;
 mod proxy;
 mod session;
 mod shop;

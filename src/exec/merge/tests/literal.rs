@@ -329,6 +329,10 @@ fn a_result_outside_of_its_type_is_an_error() {
     // Inside of an expression too, though the whole would fit.
     let inner = Scalar::Add(pair(item(1), number(1)));
     computed("big", Scalar::Subtract(pair(inner, number(1)))).check_error(most, 1690, "BIGINT");
+    // One unsigned operand makes the result unsigned, and gives it that range.
+    let sum = Scalar::Add(pair(item(2), item(1)));
+    computed("ubig", Scalar::Subtract(pair(sum, number(1))))
+        .check("0.00|1|9223372036854775807|0", "0.00|1|9223372036854775807|9223372036854775807");
     // With NO_UNSIGNED_SUBTRACTION the server calls the result signed.
     computed("big", Scalar::Subtract(pair(number(1), item(2)))).check("0.00|0|3|-2", "0.00|0|3|-2");
 }
@@ -344,6 +348,7 @@ fn having_keeps_what_is_true() {
     let groups = "1|1|1.50  2|2|null  3|5|-1.00  ---  1|1|0.50  3|5|0.00";
     let compare = |comparison, a, b| Test::Compare(comparison, a, b);
     let many = || compare(Comparison::Gt, item(1), number(2));
+    let few = || compare(Comparison::Lt, item(1), number(9));
     let positive = || compare(Comparison::Ge, item(2), tenths(5));
     for (test, expected) in [
         (many(), "3|10|-1.00"),
@@ -357,6 +362,9 @@ fn having_keeps_what_is_true() {
         (Test::Not(Box::new(Test::IsNull(item(2)))), "1|2|2.00  3|10|-1.00"),
         (Test::And([positive(), many()].into()), ""),
         (Test::Or([positive(), many()].into()), "1|2|2.00  3|10|-1.00"),
+        // NULL AND TRUE is not true, and neither is NOT (NULL OR FALSE).
+        (Test::And([positive(), few()].into()), "1|2|2.00"),
+        (Test::Not(Box::new(Test::Or([positive(), many()].into()))), ""),
         (Test::Or([positive(), Test::IsNull(item(2))].into()), "1|2|2.00  2|2|null"),
         (Test::Not(Box::new(Test::And([positive(), many()].into()))), "1|2|2.00  2|2|null  3|10|-1.00"),
         (Test::Cell(Cell::Item(2)), "1|2|2.00  3|10|-1.00"),
