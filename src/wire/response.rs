@@ -456,40 +456,6 @@ impl Response {
     }
 }
 
-/// Gives the frames of an answer other numbers, where the command took the client more or fewer frames than it takes
-/// the server. Where both are the same, and they nearly always are, the numbers are right by themselves.
-#[derive(Clone, Debug)]
-pub struct Renumber {
-    next: u8,
-    /// What is missing of the frame that was begun.
-    left: usize,
-}
-
-impl Renumber {
-    /// The first frame is to have number `first`.
-    pub fn new(first: u8) -> Renumber {
-        Renumber { next: first, left: 0 }
-    }
-
-    /// Gives numbers to the frames that begin in `bytes`, which follow those given before.
-    ///
-    /// Bytes may end inside a frame, but not inside its header: [`Response::next`] never stops there.
-    pub fn apply(&mut self, bytes: &mut [u8]) {
-        let mut at = self.left;
-        while let Some(head) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<HEADER>) {
-            head[3] = self.next;
-            self.next = self.next.wrapping_add(1);
-            at += HEADER + frame_len(*head);
-        }
-        self.left = at.saturating_sub(bytes.len());
-    }
-
-    /// The number of the next frame.
-    pub fn next(&self) -> u8 {
-        self.next
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
@@ -712,29 +678,6 @@ mod tests {
                 (ok.status, ok.warnings)
             };
             assert_eq!(patched, (Status::IN_TRANS, 258));
-        }
-    }
-
-    #[test]
-    fn frames_are_renumbered_in_any_portions() {
-        for capture in captures() {
-            let mut renumbered = capture.bytes.clone();
-            for cut in 0..capture.bytes.len() {
-                // The end of what is understood so far is the end of the portion.
-                let (mut response, mut at) = (Response::new(capture.kind, capture.capabilities), 0);
-                while !matches!(response.next(&capture.bytes[..cut], &mut at), Ok(Event::NeedMore) | Err(_)) {}
-                renumbered.copy_from_slice(&capture.bytes);
-                let mut renumber = Renumber::new(77);
-                renumber.apply(&mut renumbered[..at]);
-                renumber.apply(&mut renumbered[at..]);
-                let (mut at, mut number) = (0, 77);
-                while at < renumbered.len() {
-                    assert_eq!(renumbered[at + 3], number);
-                    at += HEADER + frame_len(*renumbered[at..].first_chunk().unwrap());
-                    number += 1;
-                }
-                assert_eq!(renumber.next(), number);
-            }
         }
     }
 
