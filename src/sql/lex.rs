@@ -533,15 +533,19 @@ impl<'a> Lexer<'a> {
         Ok(TokenKind::Punct(Punct::Dot))
     }
 
-    /// An operator made of `=`, `<`, `>` and `!`. The servers take as many of them as they can and fail on
-    /// what is no operator, such as `=!`.
+    /// An operator made of `=`, `<`, `>` and `!`. The servers take as many of these bytes as they can, and what they get
+    /// is an operator or an error: `=!` is one to MySQL; MariaDB lets `!` only begin an operator. MySQL has an oddity
+    /// that is kept here: of `!!`, `!<` and `!>` it loses the second byte, so that `!!5` is 0.
     fn comparison(&mut self, first: u8) -> Result<TokenKind, SqlError> {
-        let is_part = |byte| matches!(byte, b'=' | b'<' | b'>' | b'!');
+        let mysql = self.facts.flavour == Flavour::MySql;
+        let is_part = |byte| matches!(byte, b'=' | b'<' | b'>') || (byte == b'!' && mysql);
         let start = self.at;
         let mut end = start + 1;
-        if is_part(self.byte(end)) {
+        if first == b'!' && !mysql {
+            end += usize::from(self.byte(end) == b'=');
+        } else if is_part(self.byte(end)) {
             end += 1;
-            if first == b'<' && matches!(self.byte(end), b'=' | b'>' | b'!') {
+            if first == b'<' && matches!(self.byte(end), b'=' | b'>' | b'!') && is_part(self.byte(end)) {
                 end += 1;
             }
         }
@@ -549,7 +553,7 @@ impl<'a> Lexer<'a> {
             b"=" => Punct::Eq,
             b"<" => Punct::Lt,
             b">" => Punct::Gt,
-            b"!" => Punct::Bang,
+            b"!" | b"!!" | b"!<" | b"!>" => Punct::Bang,
             b"<=" => Punct::Le,
             b">=" => Punct::Ge,
             b"<>" | b"!=" => Punct::Ne,
@@ -836,6 +840,8 @@ DATE(a) date t.date 'x' => w:DATE ( w:a ) w:date n:t . n:date str:'x'
 a<=>b<>c!=d<=e>=f => w:a <=> w:b <> w:c != w:d <= w:e >= w:f
 f<g>h<<i>>j => w:f < w:g > w:h << w:i >> w:j
 a=!b => w:a error
+!!a => !! w:a
+!a !=b => ! w:a != w:b
 a=-b := : || | && & => w:a = - w:b := : || | && &
 -> ->> - ^ ~ % ! + => -> ->> - ^ ~ % ! +
 1--1 => int:1 - - int:1
@@ -868,6 +874,7 @@ a\1b => w:a error
 /*!1001001*/ a => w:a
 \N => null:\N
 $a$b$ => w:$a$b$
+a=!b<!!c!=d<=!e => w:a = ! w:b < ! ! w:c != w:d <= ! w:e
 "##;
 
     #[test]

@@ -154,7 +154,17 @@ fn is(reader: &mut Reader<'_, '_, '_>, left: Expr) -> Read<Expr> {
     reader.fail("NULL, TRUE, FALSE or UNKNOWN was expected")
 }
 
+/// A predicate cannot be an operand of another, nor of an operator that binds tighter, without parentheses: MySQL has
+/// no such grammar, and MariaDB groups it to the right or to the left as its parser generator happens to.
 fn predicate(reader: &mut Reader<'_, '_, '_>, left: Expr) -> Read<Expr> {
+    let expr = predicate_alone(reader, left)?;
+    if precedence(&reader.cursor()) >= PREDICATE {
+        return reader.fail("parentheses were expected around what stands before");
+    }
+    Ok(expr)
+}
+
+fn predicate_alone(reader: &mut Reader<'_, '_, '_>, left: Expr) -> Read<Expr> {
     let start = left.span().start as usize;
     let negated = reader.eat(&["NOT"]);
     if reader.eat(&["IN"]) {
@@ -163,7 +173,8 @@ fn predicate(reader: &mut Reader<'_, '_, '_>, left: Expr) -> Read<Expr> {
     if reader.eat(&["BETWEEN"]) {
         let low = Box::new(reader.expr_above(PREDICATE)?);
         reader.expect(&["AND"])?;
-        let high = Box::new(reader.expr_above(PREDICATE - 1)?);
+        let mysql = reader.grammar.facts.flavour == Flavour::MySql;
+        let high = Box::new(reader.expr_above(if mysql { PREDICATE - 1 } else { PREDICATE })?);
         return Ok(Expr::Between { negated, expr: Box::new(left), low, high, span: reader.since(start) });
     }
     let mut parts = vec![left];
@@ -263,9 +274,12 @@ fn closed(reader: &mut Reader<'_, '_, '_>, first: Expr, start: usize) -> Read<Ex
     }
 }
 
-/// `COLLATE name`, if it comes next.
+/// `COLLATE name`, once or twice.
 fn collated(reader: &mut Reader<'_, '_, '_>, mut expr: Expr, start: usize) -> Read<Expr> {
-    if reader.eat(&["COLLATE"]) {
+    for _ in 0..2 {
+        if !reader.eat(&["COLLATE"]) {
+            break;
+        }
         match reader.step(Cursor::next).map(|token| token.kind) {
             Some(TokenKind::Word | TokenKind::Quoted | TokenKind::Literal(LiteralKind::String)) => {}
             _ => return reader.fail("a collation was expected"),
