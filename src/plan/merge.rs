@@ -21,8 +21,8 @@ pub enum Cell {
 /// numbers (BIT and YEAR included) and temporal types by value, and the type of the cell is then enough;
 /// strings of the binary character set (63) by the bytes of `value`; other strings by the bytes of `weight`,
 /// a hidden `WEIGHT_STRING(...)`. NULL comes before everything (behind, if descending).
-/// A string without `weight`, an ENUM or SET (told by their flags), JSON, GEOMETRY, and FLOAT in the text protocol
-/// (which prints six digits) cannot be compared exactly: that is a refusal (1235) at run time.
+/// A string without `weight`, an ENUM or SET (told by their flags), JSON, GEOMETRY, and in the text protocol FLOAT
+/// (printed with six digits) and DOUBLE(M,D) cannot be compared exactly: that is a refusal (1235) at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortKey {
     /// The column that is compared, and whose definition tells how.
@@ -81,6 +81,7 @@ pub enum Aggregate {
     /// Any that is not NULL, NULL if there are none: they are equal, or MySQL itself would pick one.
     Any,
     /// The sum of those that are not NULL, exact for integers and DECIMAL, NULL if there are none: SUM and COUNT.
+    /// DOUBLE(M,D) is refused (1235) in the text protocol, where each part is printed rounded.
     Sum,
     /// The least that is not NULL. The keys say what is compared.
     Min(SortKey),

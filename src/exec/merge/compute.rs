@@ -56,25 +56,25 @@ impl NumberCell {
     }
 }
 
-/// The average of DECIMALs before it is rounded.
+/// AVG, from SUM and COUNT.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Quotient {
+pub(super) struct Average {
     sum: NumberCell,
     count: NumberCell,
     output: Output,
 }
 
-impl Quotient {
-    pub(super) fn new(index: usize, sum: Cell, count: Cell, columns: &Columns) -> Result<Quotient, SqlError> {
+impl Average {
+    pub(super) fn new(index: usize, sum: Cell, count: Cell, columns: &Columns) -> Result<Average, SqlError> {
         let number = |cell| match columns.index(cell)? {
             index if columns.aggregate(index) == Some(&Aggregate::Sum) => NumberCell::new(index, columns),
             _ => Err(disagreement()),
         };
         let output = Output::new(&columns.defs()[index])?;
-        Ok(Quotient { sum: number(sum)?, count: number(count)?, output })
+        Ok(Average { sum: number(sum)?, count: number(count)?, output })
     }
 
-    /// The average, rounded as the server shows it, or with the digits that MySQL has before that.
+    /// The average; none if NULL. DECIMALs are rounded as the server shows them, or have the digits of before.
     pub(super) fn value(self, row: Located, rounded: bool) -> Result<Option<Number>, SqlError> {
         let (Some(sum), Some(Number::Int { value: count, .. })) = (self.sum.read(row)?, self.count.read(row)?) else {
             return Ok(None);
@@ -103,7 +103,7 @@ impl Quotient {
 #[derive(Clone, Debug)]
 pub(super) enum Expr {
     Cell(NumberCell),
-    Average(Quotient),
+    Average(Average),
     Constant(Option<Number>),
     Negate(Box<Expr>),
     Apply(Operator, Box<[Expr; 2]>),
@@ -122,7 +122,7 @@ impl Expr {
                 let index = columns.index(*cell)?;
                 match columns.aggregate(index) {
                     Some(&Aggregate::Average { sum, count }) => {
-                        Ok(Expr::Average(Quotient::new(index, sum, count, columns)?))
+                        Ok(Expr::Average(Average::new(index, sum, count, columns)?))
                     }
                     _ => Ok(Expr::Cell(NumberCell::new(index, columns)?)),
                 }
@@ -155,7 +155,7 @@ impl Expr {
         self.any(&|part| matches!(part, Expr::Average(average) if average.output.kind() == Kind::Decimal))
     }
 
-    /// The number; none if NULL.
+    /// The number; none if NULL. `rounded`: whether averages in it are.
     pub(super) fn value(&self, row: Located, rounded: bool) -> Result<Option<Number>, SqlError> {
         match self {
             Expr::Cell(cell) => cell.read(row),

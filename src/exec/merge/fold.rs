@@ -6,7 +6,7 @@
 
 use crate::error::SqlError;
 use crate::exec::merge::columns::{Columns, disagreement};
-use crate::exec::merge::compute::{Expr, NumberCell, Quotient, ValueOf};
+use crate::exec::merge::compute::{Average, Expr, NumberCell, ValueOf};
 use crate::exec::merge::kway::Row;
 use crate::exec::merge::layout::{Layout, Located};
 use crate::exec::merge::number::{Number, Operator, Output};
@@ -48,7 +48,7 @@ enum Column {
         cell: NumberCell,
         bits: u64,
     },
-    Average(Quotient),
+    Average(Average),
     Compute {
         expr: Expr,
         output: Output,
@@ -187,7 +187,7 @@ impl Column {
             Aggregate::BitAnd => bits(BitOperator::And),
             Aggregate::BitOr => bits(BitOperator::Or),
             Aggregate::BitXor => bits(BitOperator::Xor),
-            Aggregate::Average { sum, count } => Ok(Column::Average(Quotient::new(index, *sum, *count, columns)?)),
+            Aggregate::Average { sum, count } => Ok(Column::Average(Average::new(index, *sum, *count, columns)?)),
             Aggregate::Compute(scalar) => {
                 let expr = Expr::new(scalar, columns, value_of)?;
                 if expr.has_rounding() {

@@ -44,7 +44,6 @@ pub enum Want {
 /// All sources.
 #[derive(Debug)]
 pub(super) struct Sources {
-    budget: usize,
     held: usize,
     sequence: Sequence,
 }
@@ -59,15 +58,14 @@ enum Sequence {
 
 impl Sources {
     /// `count` sources, each sorted by `order` if there is one; with `strict`, one that is not is an error.
-    /// All together hold at most `budget` bytes.
-    pub(super) fn new(count: usize, order: Option<Order>, strict: bool, budget: usize) -> Sources {
+    pub(super) fn new(count: usize, order: Option<Order>, strict: bool) -> Sources {
         let sequence = match order {
             None => {
                 Sequence::Arrival { queue: Queue::default(), ended: vec![false; count], open: count, cells: Vec::new() }
             }
             Some(order) => Sequence::Sorted(Sorted::new(count, order, strict)),
         };
-        Sources { budget, held: 0, sequence }
+        Sources { held: 0, sequence }
     }
 
     pub(super) fn want(&self) -> Want {
@@ -84,20 +82,12 @@ impl Sources {
     }
 
     /// Takes a row of a source.
-    pub(super) fn push(&mut self, source: usize, row: &[u8]) -> Result<(), SqlError> {
+    pub(super) fn push(&mut self, source: usize, row: &[u8]) {
         self.held += Queue::cost(row);
-        if self.held > self.budget {
-            return Err(SqlError::refuse(format!(
-                "The shards' rows that cannot be sent on yet exceed the {} bytes that a statement may hold \
-                 (limits.merge_memory_per_query): add a LIMIT, or read outside the transaction",
-                self.budget
-            )));
-        }
         match &mut self.sequence {
             Sequence::Arrival { queue, .. } => queue.push(row),
             Sequence::Sorted(sorted) => sorted.inputs[source].queue.push(row),
         }
-        Ok(())
     }
 
     /// A source has no more rows.

@@ -9,6 +9,7 @@
 //! Rows stay encoded. Only cells that are compared or computed with are read, and a row is copied once on its way in
 //! and once on its way out.
 
+mod budget;
 mod columns;
 mod combine;
 mod compute;
@@ -26,6 +27,7 @@ pub use compute::ValueOf;
 pub use kway::Want;
 
 use crate::error::SqlError;
+use crate::exec::merge::budget::Budget;
 use crate::exec::merge::columns::Columns;
 use crate::exec::merge::combine::Combined;
 use crate::exec::merge::compute::Condition;
@@ -56,12 +58,13 @@ pub struct Merger {
     sources: Sources,
     combined: Combined,
     tail: Tail,
+    budget: Budget,
     finished: bool,
 }
 
 impl Merger {
     /// `columns`: the definitions that the first target sent, hidden ones last. `sources`: how many targets answer.
-    /// `budget`: how many bytes of rows may be held; those that a sort holds count apart from those not needed yet.
+    /// `budget`: how many bytes of rows may be held, by a sort and by rows that come before they are needed.
     /// `value_of`: the values that the plan left open.
     ///
     /// Errors: 1235 for columns that cannot be compared or computed with exactly; 1105 if there are other columns
@@ -79,14 +82,14 @@ impl Merger {
         let layout = Layout::new(&columns);
         let (combined, group) = Combined::new(merge, &columns, value_of)?;
         let order = (!merge.order.is_empty()).then(|| Order::new(&merge.order, group, &columns)).transpose()?;
-        let sources = Sources::new(sources, order, combined.needs_order(), budget);
+        let sources = Sources::new(sources, order, combined.needs_order());
         let having = merge.having.as_ref().map(|test| Condition::new(test, &columns, value_of)).transpose()?;
         let sort = match merge.sort.is_empty() {
             true => None,
             false => Some(Order::of_folded(&merge.sort, &columns)?),
         };
-        let tail = Tail::new(having, sort, window, budget);
-        Ok(Merger { layout, sources, combined, tail, finished: false })
+        let tail = Tail::new(having, sort, window);
+        Ok(Merger { layout, sources, combined, tail, budget: Budget::new(budget), finished: false })
     }
 
     /// How many of the columns, from the first, the client gets; their definitions are right as the server sent them.
@@ -103,7 +106,11 @@ impl Merger {
     ///
     /// Errors: 1235 if more than the budget would be held.
     pub fn row(&mut self, source: usize, row: &[u8]) -> Result<(), SqlError> {
-        if self.finished { Ok(()) } else { self.sources.push(source, row) }
+        if !self.finished {
+            self.sources.push(source, row);
+            self.budget.check(self.held())?;
+        }
+        Ok(())
     }
 
     /// How many bytes of rows are held.
@@ -131,6 +138,7 @@ impl Merger {
 
     fn step(&mut self, out: &mut Vec<u8>) -> Result<Step, SqlError> {
         let layout = &self.layout;
+        let budget = self.budget.beside(self.sources.held());
         loop {
             if self.finished || self.tail.is_full() {
                 return Ok(Step::Finished);
@@ -139,14 +147,14 @@ impl Merger {
                 Head::Unknown => return Ok(Step::NeedInput),
                 Head::Row(row) => {
                     let given = match self.combined.take(layout, row)? {
-                        Some(row) => self.tail.take(layout, row, out)?,
+                        Some(row) => self.tail.take(layout, row, budget, out)?,
                         None => false,
                     };
                     self.sources.pop();
                     given
                 }
                 Head::End => match self.combined.finish(layout)? {
-                    Some(row) => self.tail.take(layout, row, out)?,
+                    Some(row) => self.tail.take(layout, row, budget, out)?,
                     None if self.tail.finish(out) => true,
                     None => return Ok(Step::Finished),
                 },

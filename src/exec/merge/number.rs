@@ -46,7 +46,7 @@ impl Number {
         }))
     }
 
-    /// A literal or parameter; none: NULL.
+    /// A literal or parameter; none if NULL, and refused (1235) if it is no number.
     pub(super) fn constant(datum: Option<Datum>) -> Result<Option<Number>, SqlError> {
         match datum {
             Some(Datum::Null) => Ok(None),

@@ -1,7 +1,8 @@
-//! A sort that holds rows, within a budget, and only as many as can be asked for.
+//! A sort that holds rows, within a bound, and only as many as can be asked for.
 //! It knows what a row sorts by, and nothing else of it.
 
 use crate::error::SqlError;
+use crate::exec::merge::budget::Budget;
 use crate::exec::merge::kway::Row;
 use crate::exec::merge::layout::Layout;
 use crate::exec::merge::order::Order;
@@ -13,7 +14,6 @@ pub(super) struct Sort {
     order: Order,
     /// How many rows can be asked for.
     wanted: usize,
-    budget: usize,
     /// For each entry its key and the row without hidden columns.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
@@ -49,15 +49,15 @@ impl Entry {
 const WORTH_PRUNING: usize = 512;
 
 impl Sort {
-    /// Holds at most `budget` bytes; only the first `wanted` rows will be asked for.
-    pub(super) fn new(order: Order, wanted: u64, budget: usize) -> Sort {
+    /// Only the first `wanted` rows will be asked for.
+    pub(super) fn new(order: Order, wanted: u64) -> Sort {
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let (bytes, entries, cells, key) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Sort { order, wanted, budget, bytes, entries, bar: None, cells, key }
+        Sort { order, wanted, bytes, entries, bar: None, cells, key }
     }
 
-    /// Takes a row.
-    pub(super) fn push(&mut self, layout: &Layout, row: Row) -> Result<(), SqlError> {
+    /// Takes a row; what `budget` allows may be held.
+    pub(super) fn push(&mut self, layout: &Layout, row: Row, budget: Budget) -> Result<(), SqlError> {
         self.order.put(layout.locate(row.bytes, self.order.needs(), &mut self.cells)?, &mut self.key)?;
         if self.bar.as_ref().is_some_and(|bar| self.key >= *bar) {
             return Ok(());
@@ -67,18 +67,12 @@ impl Sort {
         layout.project(row.bytes, row.cut, &mut self.bytes);
         let (key, row) = (self.key.len(), self.bytes.len() - start - self.key.len());
         self.entries.push(Entry { start, key: key as u32, row: row as u32 });
-        if self.entries.len() / 2 >= self.wanted.max(WORTH_PRUNING) || (self.held() > self.budget && self.is_prunable())
+        if self.entries.len() / 2 >= self.wanted.max(WORTH_PRUNING)
+            || (!budget.allows(self.held()) && self.is_prunable())
         {
             self.prune();
         }
-        if self.held() > self.budget {
-            return Err(SqlError::refuse(format!(
-                "Sorting the merged rows needs more than the {} bytes that a statement may hold \
-                 (limits.merge_memory_per_query): add a LIMIT, or order by what is grouped by",
-                self.budget
-            )));
-        }
-        Ok(())
+        budget.check(self.held())
     }
 
     /// Sorts what is held, and gives the rows one after the other.
@@ -92,8 +86,9 @@ impl Sort {
         self.bytes.len() + self.entries.len() * size_of::<Entry>()
     }
 
+    /// Whether dropping rows makes so much room that the work pays.
     fn is_prunable(&self) -> bool {
-        self.entries.len() > self.wanted
+        self.entries.len() > self.wanted.saturating_add(self.wanted / 8)
     }
 
     fn arrange(&mut self) {

@@ -2,6 +2,7 @@
 //! It knows neither sources nor groups.
 
 use crate::error::SqlError;
+use crate::exec::merge::budget::Budget;
 use crate::exec::merge::compute::Condition;
 use crate::exec::merge::kway::Row;
 use crate::exec::merge::layout::Layout;
@@ -30,10 +31,10 @@ enum Sorting {
 }
 
 impl Tail {
-    pub(super) fn new(having: Option<Condition>, sort: Option<Order>, window: Option<Window>, budget: usize) -> Tail {
+    pub(super) fn new(having: Option<Condition>, sort: Option<Order>, window: Option<Window>) -> Tail {
         let window = window.unwrap_or(Window { skip: 0, take: u64::MAX });
         let wanted = window.skip.saturating_add(window.take);
-        let sort = sort.map_or(Sorting::None, |order| Sorting::Holding(Box::new(Sort::new(order, wanted, budget))));
+        let sort = sort.map_or(Sorting::None, |order| Sorting::Holding(Box::new(Sort::new(order, wanted))));
         Tail { having, sort, window, cells: Vec::new() }
     }
 
@@ -51,8 +52,14 @@ impl Tail {
         }
     }
 
-    /// Takes a row, and appends it to `out` if it is the next of the answer.
-    pub(super) fn take(&mut self, layout: &Layout, row: Row, out: &mut Vec<u8>) -> Result<bool, SqlError> {
+    /// Takes a row, and appends it to `out` if it is the next of the answer; it may hold what `budget` allows.
+    pub(super) fn take(
+        &mut self,
+        layout: &Layout,
+        row: Row,
+        budget: Budget,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, SqlError> {
         if let Some(having) = &self.having {
             let located = layout.locate(row.bytes, layout.columns(), &mut self.cells)?;
             if having.test(located)? != Some(true) {
@@ -61,7 +68,7 @@ impl Tail {
         }
         match &mut self.sort {
             Sorting::Holding(sort) => {
-                sort.push(layout, row)?;
+                sort.push(layout, row, budget)?;
                 return Ok(false);
             }
             Sorting::None | Sorting::Giving(_) => {}
