@@ -35,12 +35,13 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
 /// Writes the rows that the scenarios read through `client`.
 fn fill(client: &mut Command, rows: u32) {
-    let fill = Command::new(format!("{FOLDER}/fill"))
+    let mut fill = Command::new(format!("{FOLDER}/fill"))
         .env("CLIENT_ROWS", rows.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let status = client.stdin(fill.stdout.unwrap()).status().unwrap();
+    let status = client.stdin(fill.stdout.take().unwrap()).status().unwrap();
+    fill.wait().unwrap();
     assert!(status.success(), "the tables could not be filled");
 }
 
