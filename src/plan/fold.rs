@@ -181,8 +181,8 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
             ("AVG", [arg]) => {
                 let of = Source::Span(arg.span());
                 let distinct = if function.distinct { "DISTINCT " } else { "" };
-                let sum = self.hidden.add(&format!("SUM({distinct}"), &of, ")", Aggregate::Sum)?;
-                let count = self.hidden.add(&format!("COUNT({distinct}"), &of, ")", Aggregate::Sum)?;
+                let sum = self.hidden.add(&format!("SUM({distinct}{{}})"), &of, Aggregate::Sum)?;
+                let count = self.hidden.add(&format!("COUNT({distinct}{{}})"), &of, Aggregate::Sum)?;
                 Ok(Aggregate::Average { sum, count })
             }
             (name, _) => self.refuse(&format!("the aggregate {name}"), &place),
@@ -221,7 +221,7 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         if let Some(item) = shown {
             return Ok(Cell::Item(item as u16));
         }
-        let cell = self.hidden.add("", &Source::Span(function.span), "", Aggregate::Any)?;
+        let cell = self.hidden.add("{}", &Source::Span(function.span), Aggregate::Any)?;
         let Cell::Hidden(index) = cell else { return Ok(cell) };
         if self.hidden.aggregates[usize::from(index)] == Aggregate::Any {
             self.hidden.aggregates[usize::from(index)] = self.aggregate(function, None)?;
@@ -445,7 +445,7 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         }
         self.of_group_or_alias(expr)?;
         self.judged_alike(expr)?;
-        let cell = self.hidden.add("MIN(", &Source::Span(expr.span()), ")", Aggregate::Any)?;
+        let cell = self.hidden.add("MIN({})", &Source::Span(expr.span()), Aggregate::Any)?;
         Ok(Test::Cell(cell))
     }
 
@@ -501,11 +501,13 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
             return self.hidden.key(&subject, desc, self.read.model.sql, expr.span().start);
         }
         if let Some(cell) = meaning.cell() {
-            let Expr::Function(function) = expr else { return Ok(SortKey { value: cell, weight: None, desc }) };
+            let Expr::Function(function) = expr else {
+                return Ok(SortKey { value: cell, weight: None, pad: None, desc });
+            };
             return match function.name.as_str() {
                 "MIN" | "MAX" => Ok(SortKey { desc, ..self.extreme(function, &function.args[0], meaning.item)? }),
                 "ANY_VALUE" => self.refuse("ORDER BY ANY_VALUE", expr),
-                _ => Ok(SortKey { value: cell, weight: None, desc }),
+                _ => Ok(SortKey { value: cell, weight: None, pad: None, desc }),
             };
         }
         match expr {
@@ -513,13 +515,13 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
                 Ok(SortKey { desc, ..self.extreme(function, &function.args[0], None)? })
             }
             Expr::Function(function) if is_aggregate(function) && function.name != "ANY_VALUE" => {
-                Ok(SortKey { value: self.aggregate_cell(function, expr)?, weight: None, desc })
+                Ok(SortKey { value: self.aggregate_cell(function, expr)?, weight: None, pad: None, desc })
             }
             _ => match self.scalar(expr, false)? {
                 Some(scalar) => {
                     let source = Source::Span(expr.span());
-                    let value = self.hidden.add("", &source, "", Aggregate::Compute(scalar))?;
-                    Ok(SortKey { value, weight: None, desc })
+                    let value = self.hidden.add("{}", &source, Aggregate::Compute(scalar))?;
+                    Ok(SortKey { value, weight: None, pad: None, desc })
                 }
                 None => self.refuse("ORDER BY an expression over aggregates that Shardloom does not compute", expr),
             },

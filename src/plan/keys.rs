@@ -49,27 +49,33 @@ impl<'c, 's> Hidden<'c, 's> {
     }
 
     /// What is to be inserted behind the select list.
+    ///
+    /// Each has a name of its own: the text, which would be its name, may hold names that differ from target to target.
     pub(super) fn into_part(self) -> Part {
-        let comma = || Part::Fixed(", ".into());
-        Part::All(self.columns.into_iter().flat_map(|column| [comma(), column]).collect())
+        let named =
+            |(index, column)| [Part::Fixed(", ".into()), column, Part::Fixed(format!(" AS `~{}`", index + 1).into())];
+        Part::All(self.columns.into_iter().enumerate().flat_map(named).collect())
     }
 
-    /// The column with this text, added if there is none; `fold` says how its cells are folded.
+    /// The column with this text, `{}` in it standing for the source, added if there is none; `fold` says how its
+    /// cells are folded.
     ///
     /// # Errors
     /// 1235 if the text cannot be copied, or if there are more hidden columns than MySQL has room for.
-    pub(super) fn add(
-        &mut self,
-        before: &str,
-        source: &Source,
-        after: &str,
-        fold: Aggregate,
-    ) -> Result<Cell, SqlError> {
-        let middle = match source {
-            Source::Span(span) => self.composer.copy(*span)?,
-            Source::Name(name) => Part::Fixed(name.as_str().into()),
-        };
-        let part = Part::All([Part::Fixed(before.into()), middle, Part::Fixed(after.into())].into());
+    pub(super) fn add(&mut self, text: &str, source: &Source, fold: Aggregate) -> Result<Cell, SqlError> {
+        let mut parts = Vec::new();
+        for (index, piece) in text.split("{}").enumerate() {
+            if index > 0 {
+                parts.push(match source {
+                    Source::Span(span) => self.composer.copy(*span)?,
+                    Source::Name(name) => Part::Fixed(name.as_str().into()),
+                });
+            }
+            if !piece.is_empty() {
+                parts.push(Part::Fixed(piece.into()));
+            }
+        }
+        let part = Part::All(parts.into());
         let index = match self.columns.iter().position(|column| *column == part) {
             Some(index) => index,
             None if self.columns.len() == 1024 => {
@@ -89,41 +95,50 @@ impl<'c, 's> Hidden<'c, 's> {
     /// # Errors
     /// 1235 for a value that cannot be compared here.
     pub(super) fn key(&mut self, subject: &Subject, desc: bool, sql: &[u8], at: u32) -> Result<SortKey, SqlError> {
-        let mut column = |before: &str, after: &str| {
-            let (before, after) = match subject.in_group {
-                true => (format!("MIN({before}"), format!("{after})")),
-                false => (before.to_string(), after.to_string()),
-            };
-            self.add(&before, &subject.text, &after, Aggregate::Any)
+        let mut column = |text: &str| {
+            let text = if subject.in_group { format!("MIN({text})") } else { text.to_string() };
+            self.add(&text, &subject.text, Aggregate::Any)
         };
-        let (value, weight) = match subject.class {
-            Class::Number | Class::Moment => match subject.item {
-                Some(item) => (Cell::Item(item), None),
-                None => (column("", "")?, None),
-            },
+        let shown = |column: &mut dyn FnMut(&str) -> Result<Cell, SqlError>| match subject.item {
+            Some(item) => Ok(Cell::Item(item)),
+            None => column("{}"),
+        };
+        let key = |value: Cell, weight: Option<Cell>, pad: Option<Cell>| SortKey { value, weight, pad, desc };
+        Ok(match subject.class {
+            Class::Number | Class::Moment => key(shown(&mut column)?, None, None),
+            Class::Bytes => key(shown(&mut column)?, None, None),
             Class::Text => {
-                let weight = column("WEIGHT_STRING(", ")")?;
+                let weight = column(WEIGHT)?;
                 match subject.item {
-                    Some(item) => (Cell::Item(item), Some(weight)),
-                    None => (weight, None),
+                    Some(item) => key(Cell::Item(item), Some(weight), None),
+                    None => key(weight, None, None),
                 }
             }
-            Class::Numbered | Class::Bits => (column("(", ")+0")?, None),
-            Class::Float => (column("(", ")+0e0")?, None),
-            Class::Stamp => (column("UNIX_TIMESTAMP(", ")")?, None),
+            Class::Padded => {
+                let value = shown(&mut column)?;
+                let weight = column(WEIGHT)?;
+                key(value, Some(weight), Some(column(SPACE)?))
+            }
+            Class::Numbered | Class::Bits => key(column("({})+0")?, None, None),
+            Class::Float => key(column("({})+0e0")?, None, None),
+            Class::Stamp => key(column("UNIX_TIMESTAMP({})")?, None, None),
             Class::Unknown => {
-                let value = match subject.item {
-                    Some(item) => Cell::Item(item),
-                    None => column("", "")?,
-                };
-                (value, Some(column("WEIGHT_STRING(", ")")?))
+                let value = shown(&mut column)?;
+                let weight = column(WEIGHT)?;
+                key(value, Some(weight), Some(column(SPACE_IF_PADDED)?))
             }
             Class::Opaque => {
                 let why =
                     "the order of these values is known to the servers only, and this needs rows of several shards:";
                 return Err(SqlError::refuse_at(why, sql, at as usize));
             }
-        };
-        Ok(SortKey { value, weight, desc })
+        })
     }
 }
+
+/// What a string sorts by, but for the spaces that PAD SPACE thinks behind it.
+const WEIGHT: &str = "WEIGHT_STRING({})";
+/// The weight of such a space: one in the collation of the string.
+const SPACE: &str = "WEIGHT_STRING(CONCAT(LEFT({},0),' '))";
+/// The same, or NULL if a string differs from itself with a space behind it.
+const SPACE_IF_PADDED: &str = "IF(LEFT({},0)=CONCAT(LEFT({},0),' '),WEIGHT_STRING(CONCAT(LEFT({},0),' ')),NULL)";

@@ -29,6 +29,9 @@ pub struct SortKey {
     pub value: Cell,
     /// Its collation weights.
     pub weight: Option<Cell>,
+    /// The weight of a space, if the collation compares as if spaces without end followed each string (PAD SPACE);
+    /// NULL in this cell: it does not. `WEIGHT_STRING` leaves that out.
+    pub pad: Option<Cell>,
     /// Descending.
     pub desc: bool,
 }

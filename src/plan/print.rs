@@ -302,7 +302,8 @@ fn cell_name(cell: Cell) -> String {
 }
 
 fn key_name(key: &SortKey) -> String {
-    let weight = key.weight.map_or(String::new(), |weight| format!(" (weights {})", cell_name(weight)));
+    let pad = key.pad.map_or(String::new(), |pad| format!(", spaces {}", cell_name(pad)));
+    let weight = key.weight.map_or(String::new(), |weight| format!(" (weights {}{pad})", cell_name(weight)));
     format!("{}{weight}{}", cell_name(key.value), if key.desc { " desc" } else { "" })
 }
 

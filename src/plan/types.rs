@@ -12,8 +12,12 @@ pub(super) enum Class {
     Number,
     /// DATE, TIME, DATETIME, YEAR: by value.
     Moment,
-    /// Strings: by collation weights.
+    /// Strings of a NO PAD collation: by collation weights.
     Text,
+    /// Strings of a PAD SPACE collation: by weights, as if spaces without end followed.
+    Padded,
+    /// Binary strings: by their bytes.
+    Bytes,
     /// ENUM and SET: by number.
     Numbered,
     /// BIT: by value, but sent as bytes.
@@ -36,12 +40,32 @@ pub(super) fn class_of_column(column: &ColumnInfo) -> Class {
         ColumnType::Date | ColumnType::Time(_) | ColumnType::DateTime(_) | ColumnType::Year => Class::Moment,
         ColumnType::Timestamp(_) => Class::Stamp,
         // Weights of longer texts may not fit into a packet, and are then NULL: the text itself has to come, too.
-        ColumnType::Text(bytes) | ColumnType::Blob(bytes) if bytes > 65_535 => Class::Unknown,
-        ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Text(_) => Class::Text,
-        ColumnType::Binary(_) | ColumnType::Varbinary(_) | ColumnType::Blob(_) => Class::Text,
+        ColumnType::Text(bytes) if bytes > 65_535 && class_of_text(column) == Class::Text => Class::Unknown,
+        ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Text(_) => class_of_text(column),
+        ColumnType::Binary(_) | ColumnType::Varbinary(_) | ColumnType::Blob(_) => Class::Bytes,
         ColumnType::Enum(_) | ColumnType::Set(_) => Class::Numbered,
         ColumnType::Bit(_) => Class::Bits,
         ColumnType::Json | ColumnType::Uuid | ColumnType::Other(_) => Class::Opaque,
+    }
+}
+
+/// The class of a string by its collation. Weights of other character sets than these may be of several lengths, and
+/// those of several levels have no place for the spaces of PAD SPACE: these are not compared here.
+fn class_of_text(column: &ColumnInfo) -> Class {
+    let name = column.collation.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let unpadded = name.contains("_0900_") || name.contains("nopad");
+    let levels = name.contains("_as_") || name.contains("_cs");
+    let known =
+        ["utf8mb4_", "utf8mb3_", "utf8_", "latin1_", "latin2_", "latin5_", "latin7_", "ascii_", "cp125", "koi8"]
+            .iter()
+            .chain(&["uca1400_"])
+            .any(|charset| name.starts_with(charset));
+    match (known, unpadded, levels) {
+        (false, ..) => Class::Opaque,
+        (true, true, _) => Class::Text,
+        (true, false, false) => Class::Padded,
+        (true, false, true) if name == "latin1_general_cs" => Class::Padded,
+        (true, false, true) => Class::Opaque,
     }
 }
 

@@ -93,9 +93,53 @@ pub fn put_last_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// The weights of a text that is compared as if spaces without end followed it, the weight of a space being `space`;
+/// false if they are not a number of weights of its length.
+///
+/// Spaces at the end do not count, and what ends is followed by a space. A space that is followed, perhaps behind other
+/// spaces, by something less than a space must come before that: it is put between the weights below a space and it.
+pub fn put_padded(weights: &[u8], space: &[u8], out: &mut Vec<u8>) -> bool {
+    if space.is_empty() || !weights.len().is_multiple_of(space.len()) {
+        return false;
+    }
+    let mut below = space.to_vec();
+    for byte in below.iter_mut().rev() {
+        let (less, borrow) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrow {
+            break;
+        }
+    }
+    let mut keyed = Vec::with_capacity(weights.len() + space.len());
+    let mut spaces = 0;
+    for weight in weights.chunks(space.len()) {
+        if weight == space {
+            spaces += 1;
+            continue;
+        }
+        for _ in 0..std::mem::take(&mut spaces) {
+            if weight < space {
+                keyed.extend_from_slice(&below);
+                keyed.push(1);
+            } else {
+                keyed.extend_from_slice(space);
+            }
+        }
+        keyed.extend_from_slice(weight);
+        if weight == below {
+            keyed.push(0);
+        }
+    }
+    keyed.extend_from_slice(space);
+    put_bytes(&keyed, out);
+    true
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cmp::Ordering;
+
     use super::*;
 
     fn bytes<T>(put: impl Fn(T, &mut Vec<u8>), value: T) -> Vec<u8> {
@@ -174,5 +218,40 @@ mod tests {
             out
         };
         assert!([&b"b"[..], b"ab", b"a", b""].is_sorted_by(|a, b| falling(a) < falling(b)));
+    }
+
+    #[test]
+    fn texts_compare_as_if_spaces_without_end_followed() {
+        let by_definition = |a: &[u8], b: &[u8]| {
+            let padded = |text: &[u8], at: usize| text.get(at).copied().unwrap_or(b' ');
+            (0..a.len().max(b.len()))
+                .map(|at| padded(a, at).cmp(&padded(b, at)))
+                .find(|o| o.is_ne())
+                .unwrap_or(Ordering::Equal)
+        };
+        let letters = [0x1E, 0x1F, b' ', b'!', 0xFF];
+        let mut texts: Vec<Vec<u8>> = vec![Vec::new()];
+        for length in 0..4 {
+            let longest: Vec<Vec<u8>> = texts.iter().filter(|text| text.len() == length).cloned().collect();
+            texts.extend(longest.iter().flat_map(|text| letters.map(|letter| [&text[..], &[letter]].concat())));
+        }
+        let key = |text: &[u8]| {
+            let mut out = Vec::new();
+            assert!(put_padded(text, b" ", &mut out));
+            out
+        };
+        let keys: Vec<Vec<u8>> = texts.iter().map(|text| key(text)).collect();
+        for (a, key_a) in texts.iter().zip(&keys) {
+            for (b, key_b) in texts.iter().zip(&keys) {
+                assert_eq!(key_a.cmp(key_b), by_definition(a, b), "{a:?} {b:?}");
+            }
+        }
+        let mut wide = Vec::new();
+        assert!(put_padded(&[0, 65, 0, 32, 0, 32], &[0, 32], &mut wide));
+        assert!(!put_padded(&[0, 65, 0], &[0, 32], &mut Vec::new()));
+        assert!(!put_padded(b"a", b"", &mut Vec::new()));
+        let mut short = Vec::new();
+        assert!(put_padded(&[0, 65], &[0, 32], &mut short));
+        assert_eq!(wide, short);
     }
 }

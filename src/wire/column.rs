@@ -42,6 +42,20 @@ impl ColumnType {
     pub const VAR_STRING: ColumnType = ColumnType(0xFD);
     pub const STRING: ColumnType = ColumnType(0xFE);
     pub const GEOMETRY: ColumnType = ColumnType(0xFF);
+
+    /// Whether it is one of the types of strings, which are sent alike.
+    pub fn is_string(self) -> bool {
+        matches!(
+            self,
+            ColumnType::VARCHAR
+                | ColumnType::VAR_STRING
+                | ColumnType::STRING
+                | ColumnType::TINY_BLOB
+                | ColumnType::MEDIUM_BLOB
+                | ColumnType::LONG_BLOB
+                | ColumnType::BLOB
+        )
+    }
 }
 
 macro_rules! column_flags {

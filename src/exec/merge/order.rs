@@ -8,7 +8,7 @@ use crate::exec::merge::layout::Located;
 use crate::plan::merge::{Aggregate, SortKey};
 use crate::value::sortable;
 use crate::wire::column::ColumnDef;
-use crate::wire::value::Shape;
+use crate::wire::value::{Shape, Value};
 
 /// What a comparison is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) struct Key {
     value: usize,
     /// The cell that is compared: the same, or its weight.
     compared: usize,
+    /// The cell with the weight of the spaces that are thought behind the text, or NULL.
+    pad: Option<usize>,
     kind: Kind,
     shape: Shape,
     desc: bool,
@@ -51,14 +53,18 @@ impl Key {
             }
             _ => None,
         };
+        let pad = weight.and(key.pad).map(|pad| columns.index(pad)).transpose()?;
+        if pad.is_some_and(|pad| !matches!(Kind::of(&columns.defs()[pad]), Kind::Bytes | Kind::Null)) {
+            return Err(disagreement());
+        }
         let compared = weight.unwrap_or(value);
         let def = &columns.defs()[compared];
-        Ok(Key { value, compared, kind: Kind::of(def), shape: Shape::of(def), desc: key.desc })
+        Ok(Key { value, compared, pad, kind: Kind::of(def), shape: Shape::of(def), desc: key.desc })
     }
 
     /// The number of cells, from the first, that have to be located for this key.
     pub(super) fn needs(&self) -> usize {
-        self.value.max(self.compared) + 1
+        self.value.max(self.compared).max(self.pad.unwrap_or(0)) + 1
     }
 
     /// Whether the value is NULL.
@@ -75,7 +81,16 @@ impl Key {
             return Err(weightless());
         } else {
             sortable::put_some(out);
-            self.kind.sortable(row.value(self.compared, self.shape)?, last && !self.desc, out)?;
+            match self.pad.filter(|pad| !row.is_null(*pad)) {
+                None => self.kind.sortable(row.value(self.compared, self.shape)?, last && !self.desc, out)?,
+                Some(pad) => {
+                    let (weights, space) = (row.value(self.compared, self.shape)?, row.value(pad, self.shape)?);
+                    match (weights, space) {
+                        (Value::Bytes(weights), Value::Bytes(space)) if sortable::put_padded(weights, space, out) => {}
+                        _ => return Err(disagreement()),
+                    }
+                }
+            }
         }
         if self.desc {
             sortable::invert(out, start);

@@ -138,11 +138,11 @@ fn merge(mut merger: Merger, parts: &[Answer]) -> Result<Vec<Vec<u8>>, shardloom
 }
 
 fn item(item: u16) -> SortKey {
-    SortKey { value: Cell::Item(item), weight: None, desc: false }
+    SortKey { value: Cell::Item(item), weight: None, pad: None, desc: false }
 }
 
 fn hidden(hidden: u16) -> SortKey {
-    SortKey { value: Cell::Hidden(hidden), weight: None, desc: false }
+    SortKey { value: Cell::Hidden(hidden), weight: None, pad: None, desc: false }
 }
 
 fn desc(key: SortKey) -> SortKey {

@@ -6,6 +6,7 @@ mod collations;
 mod demo;
 mod merge;
 mod proxy;
+mod random;
 mod session;
 mod shop;
 mod testbed;

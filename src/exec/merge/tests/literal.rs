@@ -221,7 +221,7 @@ fn the_least_and_greatest_string_is_that_of_its_weight() {
 #[test]
 fn the_winner_is_shown_with_all_that_belongs_to_it() {
     // As plans do it: the weight alone is compared, and goes the way of the value.
-    let by_weight = SortKey { value: Cell::Hidden(0), weight: None, desc: false };
+    let by_weight = SortKey { value: Cell::Hidden(0), weight: None, pad: None, desc: false };
     let max = Aggregate::Max(by_weight);
     let merge = Merge { hidden: 1, sort: [by_weight].into(), ..fold(&[asc(0)], &[Aggregate::Any, max.clone(), max]) };
     let case = Case::new("id:int name:text weight:bytes", merge);
@@ -430,7 +430,7 @@ fn plan_and_columns_must_agree() {
     for merge in [
         by(&[asc(1)]),
         Merge { hidden: 2, ..Merge::default() },
-        by(&[SortKey { value: Cell::Hidden(0), weight: None, desc: false }]),
+        by(&[SortKey { value: Cell::Hidden(0), weight: None, pad: None, desc: false }]),
         fold(&[], &[Aggregate::Any, Aggregate::Any]),
         Merge { combine: Combine::Distinct([asc(0)].into()), ..Merge::default() },
         Merge {

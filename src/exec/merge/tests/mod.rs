@@ -232,7 +232,7 @@ fn literal_value(slot: Slot) -> Option<Datum<'static>> {
 }
 
 fn asc(item: u16) -> SortKey {
-    SortKey { value: Cell::Item(item), weight: None, desc: false }
+    SortKey { value: Cell::Item(item), weight: None, pad: None, desc: false }
 }
 
 fn desc(item: u16) -> SortKey {

@@ -187,7 +187,7 @@ proptest! {
             Aggregate::Average { sum: Cell::Item(2), count: Cell::Item(1) },
             Aggregate::Any,
         ];
-        let group_keys = [SortKey { value: Cell::Hidden(0), weight: None, desc: false }];
+        let group_keys = [SortKey { value: Cell::Hidden(0), weight: None, pad: None, desc: false }];
         let merge = Merge { hidden: 1, ..fold(if keyed { &group_keys } else { &[] }, &aggregates) };
         let case = Case::new("rows:big n:big sum:dec2 least:int most:int bits:ubig avg:dec6 group:bytes", merge);
         prop_assert_eq!(case.run(&chunks, form, &arrival).unwrap(), expected);
