@@ -51,7 +51,12 @@ pub struct Scatter<'a> {
     pub capabilities: Capabilities,
     /// The session's flags, and those of a multi-statement.
     pub status: Status,
+    /// The statement that gives all targets the same clock, if this one reads it.
+    pub clock: Option<String>,
 }
+
+/// The clock of a connection runs again.
+pub const CLOCK_RUNS: &str = "SET timestamp=DEFAULT";
 
 /// Where a statement's targets are: the servers of a group, and what a connection there must be like.
 pub type Place<'p, 't> = &'p (dyn Fn(GroupId) -> (&'t Group, Wanted<'t>) + Sync);
@@ -76,7 +81,10 @@ pub async fn run(
         Ok(_) | Err(Stop::Error(_)) => drain(client, &mut lanes, scatter, patience, shared).await,
         Err(_) => Ok(()),
     };
-    for lane in lanes {
+    for mut lane in lanes {
+        if scatter.clock.is_some() && !lane.lease.is_busy() && lane.lease.query(CLOCK_RUNS).await.is_err() {
+            lane.lease.taint();
+        }
         if shared {
             txn.settle(lane.group, lane.lease);
         }
@@ -127,6 +135,9 @@ async fn lease(
 /// Sends the first statement of every lane.
 async fn start(lanes: &mut [Lane], scatter: &Scatter<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
     for lane in lanes {
+        if let Some(clock) = &scatter.clock {
+            lane.lease.send_prelude(clock.as_bytes());
+        }
         send_next(lane, scatter, patience).await?;
     }
     Ok(())

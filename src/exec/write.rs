@@ -9,7 +9,7 @@ use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
-use crate::exec::scatter::Place;
+use crate::exec::scatter::{CLOCK_RUNS, Place};
 use crate::plan::Bound;
 use crate::plan::{Answer, Target};
 use crate::rules::GroupId;
@@ -28,6 +28,8 @@ pub struct Write<'a> {
     pub ask: Ask<'a>,
     /// Statements outside of a transaction commit themselves.
     pub autocommit: bool,
+    /// The statement that gives all targets the same clock, if this one reads it.
+    pub clock: Option<String>,
 }
 
 /// Runs the statement; what it did is for the caller to tell the client.
@@ -88,6 +90,9 @@ async fn parts(
             lease.send_prelude(b"SAVEPOINT shardloom_statement");
         }
         reached.push(id);
+        if let Some(clock) = &write.clock {
+            lease.send_prelude(clock.as_bytes());
+        }
         let mut failure = None;
         for target in of_group {
             match part(client, &mut lease, write, *target, patience).await {
@@ -97,6 +102,9 @@ async fn parts(
                     break;
                 }
             }
+        }
+        if write.clock.is_some() && !lease.is_busy() && lease.query(CLOCK_RUNS).await.is_err() {
+            lease.taint();
         }
         match failure {
             None => txn.settle(id, lease),

@@ -299,6 +299,7 @@ impl Session {
             budget: self.proxy.config.limits.merge_memory_per_query,
             capabilities: self.capabilities,
             status: self.status().with(add),
+            clock: self.one_clock(planned),
         };
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
@@ -325,7 +326,8 @@ impl Session {
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
-        let part = write::Write { bound, targets, answer, ask, autocommit: self.autocommit() };
+        let part =
+            write::Write { bound, targets, answer, ask, autocommit: self.autocommit(), clock: self.one_clock(planned) };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
@@ -470,6 +472,16 @@ impl Session {
     /// because the session itself is written to meanwhile.
     pub(super) fn patience<'e>(&self, entry: &'e Entry, limit: Option<Duration>) -> Patience<'e> {
         Patience::new(&entry.kill, limit, self.proxy.config.timeouts.write)
+    }
+
+    /// For a statement that reads the clock on several targets: the SET that makes it the same for all of them,
+    /// with the microseconds that NOW(6) shows. A session that has set its clock has it everywhere.
+    fn one_clock(&self, planned: &Planned) -> Option<String> {
+        if !planned.effects.clock || self.needs.settings.variable("timestamp").is_some() {
+            return None;
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Some(format!("SET timestamp={}.{:06}", now.as_secs(), now.subsec_micros()))
     }
 
     fn time_limit(&self, planned: &Planned) -> Option<Duration> {

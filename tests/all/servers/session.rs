@@ -39,6 +39,7 @@ fn sessions_keep_what_is_theirs_on_pooled_connections() {
         pinned(proxy);
         kill(proxy);
         hints_and_plans(proxy);
+        one_clock(proxy);
     });
 }
 
@@ -259,12 +260,27 @@ fn hints_and_plans(proxy: &TestProxy) {
             ("SELECT /*+ shardloom(primry) */ 1", "error 1064: Shardloom cannot read the hint…"),
             ("EXPLAIN SHARDLOOM SELECT * FROM users WHERE id = 1", "relay|…"),
             ("EXPLAIN SHARDLOOM SELECT COUNT(*) FROM users", "merge|…"),
+            ("SELECT DISTINCT NOW(6) = (SELECT NOW(6)) FROM settings", "1"),
             ("XA START 'x'", "error 1235: Shardloom does not support XA…"),
             ("SELECT 1; SELECT 2", "error 1064: You have an error in your SQL syntax…"),
             ("", "error 1065: Query was empty"),
             ("-- nothing", "error 1065: Query was empty"),
         ],
     );
+}
+
+/// All shards of one statement see one clock, and the connections' clocks run again behind it.
+fn one_clock(proxy: &TestProxy) {
+    let mut wide = Client::connect(&proxy.address().to_string(), "wide", PASSWORD, "shop");
+    for id in 500..540 {
+        wide.run(&format!("INSERT INTO users (id, name) VALUES ({id}, 'clock')"));
+    }
+    let rows = wide.run("SELECT /*+ shardloom(primary) */ NOW(6), id FROM users WHERE id >= 500");
+    let clocks: std::collections::BTreeSet<_> = rows.rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!((rows.rows.len(), clocks.len()), (40, 1));
+    let later = wide.run("SELECT /*+ shardloom(primary) */ NOW(6) FROM users WHERE id = 500");
+    assert!(!clocks.contains(&later.rows[0][0]));
+    wide.run("DELETE FROM users WHERE id >= 500");
 }
 
 /// Whatever a client does, others are served, and no connection to a server is left dirty.
