@@ -224,9 +224,9 @@ pub enum JoinKind {
     Inner,
     /// STRAIGHT_JOIN.
     Straight,
-    /// LEFT [OUTER] JOIN.
+    /// `LEFT [OUTER] JOIN`.
     Left,
-    /// RIGHT [OUTER] JOIN.
+    /// `RIGHT [OUTER] JOIN`.
     Right,
 }
 
