@@ -177,6 +177,10 @@ impl<'a> Build<'a> {
         let nothing: &[ObjectName] = &[];
         match head {
             Head::Ddl { verb, tables, temporary } => self.ddl(*verb, tables, *temporary),
+            Head::Admin { verb: Admin::Server | Admin::Replication | Admin::Backup | Admin::ImportTable, .. } => {
+                let why = "administration of a server is not passed on, as there are many: do it on the server itself:";
+                self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
+            }
             Head::Admin { verb, tables } => {
                 let mut planned = self.forward(tables, None);
                 planned.effects.implicit_commit = !matches!(verb, Admin::Checksum | Admin::Help);
