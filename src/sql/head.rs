@@ -278,7 +278,8 @@ pub enum Admin {
 /// Reads what the first statement of `sql` is.
 ///
 /// # Errors
-/// 1064 where the lexer fails. What is lexed but not understood is [`Head::Unknown`], not an error.
+/// 1064 where the lexer fails; 1235 for KILL of anything but a number, which must not reach a server, where other
+/// connections have it. What else is not understood is [`Head::Unknown`], not an error.
 pub fn head(sql: &[u8], facts: Facts) -> Result<Head, SqlError> {
     let tokens = tokens(sql, facts)?;
     let mut cursor = Cursor::new(sql, &tokens, facts);
@@ -286,6 +287,9 @@ pub fn head(sql: &[u8], facts: Facts) -> Result<Head, SqlError> {
         return Ok(Head::Empty);
     }
     let read = read(&mut cursor);
+    if read.is_none() && tokens.first().is_some_and(|first| cursor.text(*first).eq_ignore_ascii_case(b"KILL")) {
+        return Err(SqlError::refuse_at("KILL takes the number of a connection", sql, 0));
+    }
     Ok(read.unwrap_or_else(|| {
         cursor.at = 0;
         Head::Unknown { tables: names::all(&mut cursor) }
@@ -492,7 +496,8 @@ mod tests {
         for (sql, expected) in [
             ("CREATE TABLE a (x INT REFERENCES b(y), CHECK (x LIKE 'q'))", "a b"),
             ("CREATE TABLE a LIKE s.b", "a s.b"),
-            ("CREATE TABLE a AS SELECT c.x FROM c", "a c.x c"),
+            ("CREATE TABLE a AS SELECT c.x FROM c", "a c"),
+            ("CREATE TABLE a (SELECT c.x FROM c)", "a c.x c"),
             ("CREATE TABLE a (x INT) PARTITION BY LIST (x) (PARTITION p VALUES IN (1))", "a"),
             ("CREATE TABLE a (x INT DEFAULT NEXT VALUE FOR sq) UNION=(b, c)", "a sq b c"),
             ("ALTER TABLE a RENAME COLUMN x TO y, RENAME TO b", "a b"),

@@ -45,9 +45,7 @@ fn create(cursor: &mut Cursor<'_>) -> Option<Head> {
     }
     if cursor.eat(&["VIEW"]) {
         if_exists(cursor);
-        let mut tables = vec![cursor.object_name()?];
-        body(cursor, &mut tables);
-        return Some(head(Ddl::CreateView, tables));
+        return view(cursor);
     }
     if cursor.eat(&["TRIGGER"]) {
         return trigger(cursor);
@@ -103,7 +101,7 @@ fn body(cursor: &mut Cursor<'_>, tables: &mut Vec<ObjectName>) {
 fn defined_tables(cursor: &mut Cursor<'_>, tables: &mut Vec<ObjectName>) -> Option<()> {
     while !cursor.at_end() {
         if cursor.is_any(&["SELECT", "WITH", "VALUES", "TABLE"]) && selects(cursor) {
-            body(cursor, tables);
+            names::of_query(cursor).into_iter().for_each(|name| names::push(tables, name));
         } else if cursor.is_word("LIKE") && !cursor.is_name_at(1) {
             // A pattern.
             cursor.at += 1;
@@ -143,6 +141,17 @@ fn in_partitions(cursor: &Cursor<'_>) -> bool {
         let before = Cursor { at: cursor.at - 2, ..cursor.clone() };
         before.is_word("PARTITION") || before.is_word("SUBPARTITION")
     }
+}
+
+/// `name [(columns)] AS query`.
+fn view(cursor: &mut Cursor<'_>) -> Option<Head> {
+    let mut tables = vec![cursor.object_name()?];
+    if cursor.is_punct(Punct::LParen) {
+        cursor.skip_parens();
+    }
+    cursor.eat(&["AS"]).then_some(())?;
+    names::of_query(cursor).into_iter().for_each(|name| names::push(&mut tables, name));
+    Some(head(Ddl::CreateView, tables))
 }
 
 fn trigger(cursor: &mut Cursor<'_>) -> Option<Head> {
@@ -192,9 +201,7 @@ fn alter(cursor: &mut Cursor<'_>) -> Option<Head> {
         return Some(head(Ddl::Sequence, vec![cursor.object_name()?]));
     }
     if cursor.eat(&["VIEW"]) {
-        let mut tables = vec![cursor.object_name()?];
-        body(cursor, &mut tables);
-        return Some(head(Ddl::CreateView, tables));
+        return view(cursor);
     }
     if cursor.eat_any(&["PROCEDURE", "FUNCTION", "EVENT", "PACKAGE", "LIBRARY"]) {
         let mut tables = Vec::new();

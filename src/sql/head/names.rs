@@ -4,6 +4,8 @@
 use crate::sql::ast::{Ident, ObjectName, Span};
 use crate::sql::cursor::Cursor;
 use crate::sql::lex::{Punct, TokenKind};
+use crate::sql::parse::parse;
+use crate::sql::walk;
 
 /// Every name from the place to the end that could be a table, each once. A word that is not reserved counts, whatever
 /// it is; of `a.b` both `a.b` and `a` do, since it may be a column of `a`.
@@ -34,6 +36,37 @@ pub(super) fn all(cursor: &mut Cursor<'_>) -> Vec<ObjectName> {
         push(&mut names, object(None, &chain[0]));
     }
     names
+}
+
+/// The tables of the query that begins at the place and goes to the end: exactly, where it can be parsed, else all that
+/// [`all`] finds. Common table expressions are among them.
+pub(super) fn of_query(cursor: &mut Cursor<'_>) -> Vec<ObjectName> {
+    let behind = cursor.tokens.len();
+    let end = (cursor.at..behind).find(|&at| is_check_option(&Cursor { at, ..cursor.clone() })).unwrap_or(behind);
+    let offset = cursor.start();
+    let text = cursor.tokens.get(end.wrapping_sub(1)).map_or(0, |last| last.span.end as usize);
+    let read = cursor.sql.get(offset..text).and_then(|query| parse(query, cursor.facts).ok());
+    let Some(statement) = read else { return all(cursor) };
+    cursor.at = behind;
+    let mut names = Vec::new();
+    for name in walk::table_names(&statement) {
+        push(&mut names, shifted(name, offset as u32));
+    }
+    names
+}
+
+/// `WITH [CASCADED | LOCAL] CHECK OPTION`, behind the query of a view.
+fn is_check_option(cursor: &Cursor<'_>) -> bool {
+    cursor.are_words(&["WITH", "CHECK", "OPTION"])
+        || cursor.are_words(&["WITH", "CASCADED", "CHECK", "OPTION"])
+        || cursor.are_words(&["WITH", "LOCAL", "CHECK", "OPTION"])
+}
+
+/// A name read from a part of the text that begins at `offset`.
+fn shifted(name: &ObjectName, offset: u32) -> ObjectName {
+    let span = |span: Span| Span { start: span.start + offset, end: span.end + offset };
+    let ident = |ident: &Ident| Ident { name: ident.name.clone(), span: span(ident.span) };
+    ObjectName { schema: name.schema.as_ref().map(ident), name: ident(&name.name), span: span(name.span) }
 }
 
 /// What [`all`] finds, if the rest of the statement reads a table at all: only a subquery does.
@@ -82,7 +115,9 @@ pub(super) fn granted(cursor: &mut Cursor<'_>) -> Vec<ObjectName> {
     if cursor.is_word("TABLE") {
         cursor.at += 1;
     }
-    cursor.object_name().into_iter().collect()
+    let name = cursor.object_name();
+    // `s.*` is a schema.
+    name.filter(|_| !cursor.is_punct(Punct::Dot)).into_iter().collect()
 }
 
 /// The spans between the commas outside of parentheses, from the place to the end.
