@@ -204,7 +204,7 @@ big     = {{ family = "by_id" }}
 """
 
 
-def shardloom(binary, folder, servers, name="shardloom"):
+def shardloom(binary, folder, servers, name="shardloom", wrap=lambda program: program):
     """Both schemas of the measurement: `sbtest` lives whole on g0, `sharded` in 8 shards on g0 and g1."""
     port, home = free_port(), Path(folder) / f"{name}.d"
     (home / "rules").mkdir(parents=True)
@@ -219,4 +219,4 @@ password = ""
 schemas = "*"
 transaction_mode = "best_effort"
 """)
-    return Process(name, [str(binary), "serve", "--config", str(home / "shardloom.toml")], folder, port)
+    return Process(name, wrap([str(binary), "serve", "--config", str(home / "shardloom.toml")]), folder, port)

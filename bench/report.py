@@ -46,6 +46,7 @@ class Results:
     cells: dict = field(default_factory=dict)    # (workload, threads, mode) -> contender -> [Run | Failed]
     answers: dict = field(default_factory=dict)  # name -> contender -> [Answer | Failed]
     memories: dict = field(default_factory=dict)  # (name, contender) -> number
+    counts: dict = field(default_factory=dict)   # (schema, mode) -> (instructions, allocations)
 
     def sysbench(self, workload, threads, mode, contender, run):
         self.cells.setdefault((workload, threads, mode), {}).setdefault(contender, []).append(run)
@@ -56,6 +57,10 @@ class Results:
     def memory(self, name, contender, number):
         self.memories[name, contender] = number
         print(f"{name}: {contender} {number:.1f}", flush=True)
+
+    def count(self, schema, mode, instructions, allocations):
+        self.counts[schema, mode] = (instructions, allocations)
+        print(f"point select, {schema}, {mode}: {instructions:.0f} instructions, {allocations:.2f} allocations", flush=True)
 
     def progress(self, *cell):
         shown = (f"{name} {show(median(runs, 'cpu_us'), '.1f')} us {show(median(runs, 'rate'), '.0f')}/s"
@@ -110,6 +115,11 @@ def markdown(results, name):
     if results.memories:
         rows = [[what, who, f"{number:.1f}"] for (what, who), number in results.memories.items()]
         parts.append("## Memory\n\n" + table(["what", "of", "measured"], rows))
+    if results.counts:
+        rows = [["shardloom, sharded" if schema == "sharded" else "shardloom", MODES[mode], f"{instructions:,.0f}",
+                 f"{allocations:.2f}"] for (schema, mode), (instructions, allocations) in results.counts.items()]
+        parts.append("## A point select whose plan is cached, counted by callgrind (user space, whole process)\n\n"
+                     + table(["of", "statements", "instructions", "allocations"], rows))
     failures = sorted({f"- {contender}: `{run.why}`" for cell in (*results.cells.values(), *results.answers.values())
                        for contender, runs in cell.items() for run in runs if isinstance(run, Failed)})
     if failures:
@@ -148,6 +158,9 @@ def targets(results):
         limit = 20 if what.startswith("idle") else 64 if what.startswith("peak") else None
         if limit and who == "shardloom":
             rows.append([what, f"<= {limit}", f"{number:.1f}", verdict(number, lambda figure, limit=limit: figure <= limit)])
+    for (schema, mode), (_, allocations) in results.counts.items():
+        rows.append([f"allocations per point select, {schema}, {MODES[mode]}", "<= 5", f"{allocations:.2f}",
+                     verdict(allocations, lambda figure: figure <= 5)])
     return rows
 
 

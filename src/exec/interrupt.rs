@@ -1,12 +1,12 @@
 //! What can end a statement before its answer does: KILL, a time limit, a client that goes away.
 //! It cancels on a side connection and never drains an answer nobody wants.
 
+use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
@@ -21,12 +21,16 @@ const KILL_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Kill {
     wanted: AtomicU8,
-    notify: Notify,
+    /// The one task that waits or waited last. Unlike tokio's `Notify` it is not taken off again when a wait ends
+    /// otherwise, which is what happens with every statement; a task that is woken for nothing looks and waits on.
+    waiting: Mutex<Option<Waker>>,
 }
 
 const QUERY: u8 = 1;
 const CONNECTION: u8 = 2;
 const DRAIN: u8 = 4;
+/// Pulled, and nobody has seen it yet.
+const PULLED: u8 = 8;
 
 impl Kill {
     /// KILL QUERY: ends the statement that runs now, if any.
@@ -46,7 +50,7 @@ impl Kill {
 
     /// Lets the session look around, without ending anything.
     pub fn wake(&self) {
-        self.notify.notify_one();
+        self.want(0);
     }
 
     /// Whether the session must end.
@@ -61,15 +65,21 @@ impl Kill {
 
     /// Forgets a KILL QUERY that came before the statement began.
     pub fn begin_statement(&self) {
-        // The common case must not write a cache line that others read.
-        if self.wanted.load(Ordering::Relaxed) & QUERY != 0 {
-            self.take_query();
-        }
+        self.take_query();
     }
 
-    /// Waits until somebody pulls the switch.
+    /// Waits until somebody pulls the switch, or has since the last wait. One task waits at a time.
     pub async fn pulled(&self) {
-        self.notify.notified().await;
+        poll_fn(|context| {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            if !waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                *waiting = Some(context.waker().clone());
+            }
+            drop(waiting);
+            // Looked at after the waker lies there: whoever pulls now either was seen or sees it.
+            if self.take(PULLED) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     fn is_query(&self) -> bool {
@@ -77,12 +87,20 @@ impl Kill {
     }
 
     fn take_query(&self) -> bool {
-        self.wanted.fetch_and(!QUERY, Ordering::AcqRel) & QUERY != 0
+        self.take(QUERY)
+    }
+
+    fn take(&self, what: u8) -> bool {
+        // The common case must not write a cache line that others read.
+        self.wanted.load(Ordering::Acquire) & what != 0 && self.wanted.fetch_and(!what, Ordering::AcqRel) & what != 0
     }
 
     fn want(&self, what: u8) {
-        self.wanted.fetch_or(what, Ordering::AcqRel);
-        self.notify.notify_one();
+        self.wanted.fetch_or(what | PULLED, Ordering::AcqRel);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = &*waiting {
+            waker.wake_by_ref();
+        }
     }
 }
 

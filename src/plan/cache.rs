@@ -1,12 +1,12 @@
 //! The plan cache: plans by the text between a statement's literals and by all that changes its meaning, within a bound
 //! on memory. It makes no plans.
 
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use twox_hash::{XxHash3_64, XxHash3_128};
+use twox_hash::XxHash3_128;
 
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
@@ -51,7 +51,8 @@ struct Bytes;
 
 /// Plans in memory, bounded in bytes.
 pub struct PlanCache {
-    entries: Cache<EntryKey, Entry, Bytes, BuildHasherDefault<XxHash3_64>>,
+    /// The hasher is one that allocates nothing: a streaming xxh3 does.
+    entries: Cache<EntryKey, Entry, Bytes, BuildHasherDefault<DefaultHasher>>,
     bytes_max: u64,
 }
 

@@ -75,7 +75,9 @@ impl<'a> Bound<'a> {
         let found = self
             .names(target)
             .find(|name| name.physical_schema.as_bytes() == schema && name.physical.as_bytes() == table);
-        found.map(|name| (name.schema, name.table))
+        found
+            .filter(|name| (name.schema, name.table) != (name.physical_schema, name.physical))
+            .map(|name| (name.schema, name.table))
     }
 
     /// For an INSERT split by shard: the target that has the first row of the statement.

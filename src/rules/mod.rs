@@ -223,7 +223,8 @@ impl RuleSet {
     /// The schema of this name, without case: one that differs from a rule's only by case is never taken for another
     /// one, because on some servers it is the same.
     pub fn schema(&self, name: &str) -> Option<&Schema> {
-        self.schemas.get(&name.to_lowercase())
+        // Asked for with most statements, and mostly in lower case already.
+        self.schemas.get(name).or_else(|| self.schemas.get(&name.to_lowercase()))
     }
 
     /// All schemas.
