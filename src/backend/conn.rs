@@ -64,6 +64,8 @@ pub struct Conn {
     gtid: Option<Gtid>,
     /// Answers to statements of the proxy's own that come before that of the client's.
     preludes: u32,
+    /// The number of the first frame of the answer to the last command: a command over 16 MB takes several.
+    answer: u8,
     state: State,
 }
 
@@ -128,6 +130,7 @@ impl Conn {
             used: now,
             gtid: None,
             preludes: 0,
+            answer: 1,
             state: State::default(),
         }
     }
@@ -139,6 +142,7 @@ impl Conn {
             out.push(command);
             out.extend_from_slice(body);
         });
+        self.answer = self.link.sequence();
         self.state.owed += 1;
     }
 
@@ -146,7 +150,14 @@ impl Conn {
     pub fn send_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         self.link.start_command();
         self.link.push_with(encode);
+        self.answer = self.link.sequence();
         self.state.owed += 1;
+    }
+
+    /// Makes ready to read the answer to the last command, and gives the number of its first frame.
+    pub fn expect_answer(&mut self) -> u8 {
+        self.link.set_sequence(self.answer);
+        self.answer
     }
 
     /// Queues the closing of a prepared statement, which has no answer.
@@ -173,7 +184,8 @@ impl Conn {
     pub async fn finish_preludes(&mut self) -> Result<(), BackendError> {
         while self.preludes > 0 {
             self.preludes -= 1;
-            self.read_answer().await?;
+            self.link.set_sequence(1);
+            self.read_from_here().await?;
         }
         Ok(())
     }
@@ -242,7 +254,11 @@ impl Conn {
 
     /// Reads a whole answer to a command; its error, if it is one, leaves the connection usable.
     pub async fn read_answer(&mut self) -> Result<Answer, BackendError> {
-        self.link.set_sequence(1);
+        self.expect_answer();
+        self.read_from_here().await
+    }
+
+    async fn read_from_here(&mut self) -> Result<Answer, BackendError> {
         let mut answer = Answer::default();
         let columns = match self.head(&mut answer).await? {
             0 => return Ok(answer),

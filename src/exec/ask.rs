@@ -94,7 +94,7 @@ async fn read_prepare(lease: &mut Lease) -> Result<Result<PrepareOk, SqlError>, 
     lease.finish_preludes().await?;
     let mut response = Response::new(Kind::Prepare, lease.capabilities);
     let mut head = PrepareOk::default();
-    lease.link.set_sequence(1);
+    lease.expect_answer();
     loop {
         let packet = lease.link.expect_packet().await?;
         let payload = lease.link.payload(&packet);

@@ -8,14 +8,19 @@ use crate::exec::interrupt::Stop;
 use crate::wire::capabilities::Capabilities;
 use crate::wire::link::Link;
 
-/// Passes the client's file on to its end; the request for it was queued to the client. Returns the
-/// number of the server's next packet.
+/// Passes the client's file on to its end; the request for it was queued to the client. `next` is
+/// the number that the server waits for; returns the number of its own next packet.
 ///
 /// A client that offered no local files is not asked: the server gets an empty file instead.
-pub async fn pump(client: &mut Link, lease: &mut Lease, capabilities: Capabilities) -> Result<u8, Stop> {
+pub async fn pump(
+    client: &mut Link,
+    lease: &mut Lease,
+    capabilities: Capabilities,
+    next: u8,
+) -> Result<u8, Stop> {
     debug_assert!(capabilities.has(Capabilities::LOCAL_FILES), "the session refuses LOAD DATA LOCAL otherwise");
     client.flush().await.map_err(Stop::Client)?;
-    lease.link.set_sequence(client.sequence());
+    lease.link.set_sequence(next);
     loop {
         let packet = match client.read_packet().await {
             Ok(Some(packet)) => packet,

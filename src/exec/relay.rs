@@ -51,9 +51,12 @@ pub async fn relay(
     if lease.has_preludes() {
         lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
     }
+    let first = lease.expect_answer();
+    let mut response = Response::new(kind, lease.capabilities);
+    response.set_sequence(first);
     let mut relay = Relay {
-        response: Response::new(kind, lease.capabilities),
-        shift: client.sequence().wrapping_sub(1),
+        response,
+        shift: client.sequence().wrapping_sub(first),
         at: 0,
         passed: 0,
         row_left: 0,
@@ -71,7 +74,7 @@ pub async fn relay(
             }
             Ok(Step::LocalInfile) => {
                 relay.pass(client, lease, patience).await?;
-                let next = infile::pump(client, lease, style.capabilities).await?;
+                let next = infile::pump(client, lease, style.capabilities, relay.response.sequence()).await?;
                 relay.response.set_sequence(next);
             }
             Err(error) => {
@@ -85,7 +88,8 @@ pub async fn relay(
 /// One answer on its way.
 struct Relay {
     response: Response,
-    /// What is added to the server's sequence numbers: not 0 for the second answer to a multi-statement.
+    /// What is added to the server's sequence numbers: not 0 for the second answer to a multi-statement, and where
+    /// the command took the client more frames or fewer than it took us.
     shift: u8,
     /// Up to here, counted from the first buffered byte, the answer was looked at.
     at: usize,

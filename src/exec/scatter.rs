@@ -152,7 +152,7 @@ async fn send_next(lane: &mut Lane, scatter: &Scatter<'_>, patience: &mut Patien
     let naming = Naming::Of(scatter.bound, target);
     ask::send(&mut lane.lease, scatter.ask, &text, &params, patience, naming).await?;
     lane.lease.link.flush().await.map_err(|error| patience.lost(&lane.lease, error))?;
-    lane.lease.link.set_sequence(1);
+    lane.lease.expect_answer();
     lane.running = Some((source, Response::new(scatter.ask.kind(), lane.lease.capabilities)));
     Ok(())
 }
@@ -256,7 +256,7 @@ async fn read_columns(
     columns: &mut Columns,
 ) -> Result<(), Stop> {
     lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
-    lane.lease.link.set_sequence(1);
+    lane.lease.expect_answer();
     let (mut expected, mut seen) = (0, 0);
     let first = !columns.complete;
     loop {
@@ -390,7 +390,7 @@ async fn drain(
         while lane.running.is_some() && (all || read < DRAIN) {
             if lane.lease.has_preludes() {
                 lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
-                lane.lease.link.set_sequence(1);
+                lane.lease.expect_answer();
             }
             let packet = packet(client, lane, patience).await?;
             read += packet.len();

@@ -3,11 +3,92 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use shardloom::admin::create::{creations, statements};
+use shardloom::config::{Config, Identity, Password, Tls, User};
+use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
 use shardloom::demo::server::{Server, Settings};
-use shardloom::sql::Flavour;
+use shardloom::diagnostic::Source;
+use shardloom::rules::RuleSet;
+use shardloom::sql::{Facts, Flavour, SqlMode, TextCharset};
 
-use super::testbed::{folder, installations};
+use super::proxy::{PASSWORD, TestProxy};
+use super::testbed::{TestCluster, folder, installations};
+
+/// All drivers, with both kinds of login, with and without TLS, on sharded tables.
+#[test]
+fn drivers_pass_through_the_proxy() {
+    for installation in installations() {
+        let test = TestCluster::start(&installation, &Layout::new(2, 1));
+        create_tables(&installation, &test.cluster);
+        let proxy = TestProxy::start_with(&test.cluster, RULES, |config| configure(config, &installation));
+        let rows = 1_000_000;
+        let mut client = Command::new(&installation.client);
+        client
+            .args(["--no-defaults", "--host=127.0.0.1", "--protocol=tcp", "--user=wide"])
+            .args([format!("--port={}", proxy.address().port()), format!("--password={PASSWORD}")]);
+        fill(client.arg("clients"), rows);
+        println!("\nDrivers through the proxy, before {} servers", installation.flavour);
+        let mut run = run(&installation, proxy.address().port(), rows);
+        run.env("CLIENT_SHARDED", "1").env("CLIENT_LOGINS", format!("sha2:sha2:{PASSWORD} native:native:{PASSWORD}"));
+        assert!(run.status().unwrap().success(), "a driver failed: see the lines above");
+    }
+}
+
+const RULES: &str = r#"
+[schema.clients]
+home = "g0"
+
+[schema.clients.family.by_owner]
+column = "owner"
+method = { hash = 4 }
+groups = ["g0", "g1"]
+table  = "{table}_{shard}"
+
+[schema.clients.family.by_id]
+column = "id"
+method = { hash = 4 }
+groups = ["g0", "g1"]
+table  = "{table}_{shard}"
+
+[schema.clients.table]
+item    = { family = "by_owner" }
+numbers = { family = "by_id" }
+sbtest1 = { family = "by_id" }
+"#;
+
+/// One user for each kind of login, the cluster's certificate, and statements with a value of 20 MB.
+fn configure(config: &mut Config, installation: &Installation) {
+    let identity = Identity::Files { cert: installation.tls("cert"), key: installation.tls("key") };
+    config.tls = Some(Tls { identity, ..Tls::default() });
+    config.limits.statement = config.limits.packet;
+    let app = config.users.iter().find(|user| user.name == "app").unwrap().clone();
+    let Password::Verifiers { caching_sha2, native } = app.password.clone() else { panic!("verifiers") };
+    let sha2 = Password::Verifiers { caching_sha2, native: None };
+    let native = Password::Verifiers { caching_sha2: None, native };
+    config.users.push(User { name: "sha2".into(), password: sha2, ..app.clone() });
+    config.users.push(User { name: "native".into(), password: native, ..app });
+}
+
+/// The tables of `schema.sql`, each where the rules have it.
+fn create_tables(installation: &Installation, cluster: &Cluster) {
+    let text = format!("{}{RULES}", cluster.rules());
+    let rules = RuleSet::parse(&[Source { name: "clients.toml".into(), text }]).unwrap();
+    let facts =
+        Facts { mode: SqlMode::default(), charset: TextCharset::Utf8, flavour: installation.flavour, version: 0 };
+    for group in &cluster.groups {
+        group.primary.sql("CREATE DATABASE clients CHARACTER SET utf8mb4").unwrap();
+    }
+    for create in statements(&schema(), facts).unwrap() {
+        for creation in creations(&rules, rules.schema("clients").unwrap(), create, facts).unwrap() {
+            cluster.groups[usize::from(creation.group.0)].primary.sql(&creation.sql).unwrap();
+        }
+    }
+}
+
+fn schema() -> String {
+    std::fs::read_to_string(Path::new(FOLDER).join("schema.sql")).unwrap()
+}
 
 /// The scenarios are right: they pass where nothing of ours is between the driver and the server.
 /// Fewer rows than through the proxy, as it is the scenarios that are tested here.
@@ -16,8 +97,7 @@ fn drivers_pass_against_a_plain_server() {
     for installation in installations() {
         let folder = folder();
         let server = Server::start(&installation, &folder.path().join("plain"), Settings::new(1)).unwrap();
-        let schema = std::fs::read_to_string(Path::new(FOLDER).join("schema.sql")).unwrap();
-        server.sql(&format!("CREATE DATABASE clients; USE clients; {schema}")).unwrap();
+        server.sql(&format!("CREATE DATABASE clients; USE clients; {}", schema())).unwrap();
         let rows = 20_000;
         fill(server.client().arg("clients"), rows);
         let login = match installation.flavour {

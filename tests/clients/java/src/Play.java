@@ -201,12 +201,14 @@ public final class Play {
         String price = "SELECT price FROM item WHERE id = 20 AND owner = " + OWNER;
         update("INSERT INTO item (owner, id, price) VALUES (" + OWNER + ", 20, 1)");
         try (Connection other = open(env("CLIENT_PASSWORD"))) {
+            other.setAutoCommit(false); // in a transaction a proxy does not ask a replica
             connection.setTransactionIsolation(Connection.TRANSACTION_READ_COMMITTED);
             connection.setAutoCommit(false);
             for (int value = 2; value <= 3; value++) {
                 update("UPDATE item SET price = " + value + " WHERE id = 20 AND owner = " + OWNER);
                 equal("inside", value + ".0000", value(connection, price));
                 equal("outside", "1.0000", value(other, price));
+                other.commit();
                 if (value == 2) connection.rollback();
                 else connection.commit();
             }
