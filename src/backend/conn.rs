@@ -206,6 +206,11 @@ impl Conn {
         self.state.owed = self.state.owed.saturating_sub(1);
     }
 
+    /// The description of a prepared statement was read to its end, which says nothing of the transaction.
+    pub fn described(&mut self) {
+        self.failed();
+    }
+
     /// Takes note of what an OK packet tells of the session: the id of the transaction it wrote.
     pub fn track(&mut self, session_state: &[u8]) {
         for change in SessionChanges::new(session_state).flatten() {

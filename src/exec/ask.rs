@@ -107,7 +107,7 @@ async fn read_prepare(lease: &mut Lease) -> Result<Result<PrepareOk, SqlError>, 
             head = ok;
         }
         if response.is_done() {
-            lease.failed();
+            lease.described();
             return Ok(Ok(head));
         }
     }

@@ -218,6 +218,8 @@ impl Session {
                 () = self.seat.entry.kill.pulled() => None,
             };
             match packet {
+                // Whoever was told that this session is killed must find that it does nothing more.
+                Some(Ok(Some(_))) if self.seat.entry.kill.is_connection() => {}
                 Some(Ok(Some(packet))) => {
                     self.input.clear();
                     self.input.extend_from_slice(self.client.payload(&packet));

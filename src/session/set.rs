@@ -14,7 +14,7 @@ use crate::session::topology::Topology;
 use crate::sql::ast::Span;
 use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
-use crate::txn::{Access, State};
+use crate::txn::Access;
 use crate::wire::column::ColumnType;
 use crate::wire::command::com;
 
@@ -129,7 +129,7 @@ impl Session {
     pub(super) async fn adopt(&mut self, settings: Arc<Settings>) -> Result<(), Stop> {
         let was_off = !self.autocommit();
         self.needs.settings = settings;
-        if was_off && self.autocommit() && matches!(self.txn.state(), State::Open(_)) {
+        if was_off && self.autocommit() && self.txn.check().is_ok() {
             // Turning autocommit on commits what is open.
             self.txn.end(true).await?;
         }

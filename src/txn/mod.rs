@@ -348,6 +348,7 @@ impl Txn {
     /// Errors of several groups are told as the first one; with ROLLBACK a lost server is no error,
     /// because it rolls back by itself.
     pub async fn end(&mut self, commit: bool) -> Result<(), SqlError> {
+        self.pending = Savepoints::default();
         let state = std::mem::take(&mut self.state);
         if let State::Failed(why) = state {
             self.abandon();
@@ -407,12 +408,19 @@ impl Txn {
     }
 
     fn queue_begin(&self, lease: &mut Lease) {
-        let State::Open(start) = &self.state else { return };
-        if let Some(level) = &start.isolation {
-            lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
-        }
-        if !start.implicit {
-            lease.send_prelude(start.sql());
+        match &self.state {
+            State::Open(start) => {
+                if let Some(level) = &start.isolation {
+                    lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
+                }
+                if !start.implicit {
+                    lease.send_prelude(start.sql());
+                }
+            }
+            // With autocommit off, savepoints can come before the statement that opens the transaction; should that
+            // open none, nobody else may get a connection that knows them.
+            State::Auto if !self.pending.0.is_empty() => lease.taint(),
+            State::Auto | State::Failed(_) => return,
         }
         for (_, savepoint) in &self.pending.0 {
             lease.send_prelude(savepoint);
