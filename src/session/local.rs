@@ -62,6 +62,7 @@ impl Session {
         // Known under the rule's spelling from here on.
         let name = topology.rules.schema(schema).map_or(schema, |schema| schema.name.as_str());
         self.needs.schema = Some(name.into());
+        self.tell_schema();
         Ok(())
     }
 

@@ -295,7 +295,8 @@ impl Session {
             bound,
             targets,
             merge,
-            ask,
+            ask: ask.without_cursor(),
+            cursor: ask.wants_cursor().then_some(self.proxy.config.limits.cursor),
             budget: self.proxy.config.limits.merge_memory_per_query,
             capabilities: self.capabilities,
             status: self.status().with(add),
@@ -307,6 +308,7 @@ impl Session {
         self.diagnostics.clear();
         self.row_count = -1;
         self.found_rows = Some(outcome.rows);
+        self.cursor = outcome.spooled.map(OpenCursor::Spooled);
         Ok(())
     }
 
@@ -327,7 +329,7 @@ impl Session {
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
         let part =
-            write::Write { bound, targets, answer, ask, autocommit: self.autocommit(), clock: self.one_clock(planned) };
+            write::Write { bound, targets, answer, ask: ask.without_cursor(), autocommit: self.autocommit(), clock: self.one_clock(planned) };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
@@ -416,7 +418,7 @@ impl Session {
         } else if effects.user_locks {
             Some(Pin::UserLock)
         } else if outcome.status.has(Status::CURSOR_EXISTS) {
-            self.cursor = statement.map(|statement| OpenCursor { group, statement });
+            self.cursor = statement.map(|statement| OpenCursor::Server { group, statement });
             Some(Pin::Cursor)
         } else if effects.stored_function && effects.writes {
             Some(Pin::SessionState)
