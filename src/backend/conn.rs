@@ -214,7 +214,9 @@ impl Conn {
     /// Has the server tell the id of each transaction that writes. MariaDB tells it as a variable.
     pub async fn track_writes(&mut self) -> Result<(), BackendError> {
         let track = match self.info.mariadb {
-            true => "SET session_track_system_variables=CONCAT_WS(',', NULLIF(@@session_track_system_variables, ''), 'last_gtid')",
+            true => {
+                "SET session_track_system_variables=CONCAT_WS(',', NULLIF(@@session_track_system_variables, ''), 'last_gtid')"
+            }
             false => "SET session_track_gtids=OWN_GTID",
         };
         self.query(track).await.map(drop)

@@ -21,8 +21,8 @@ use std::sync::atomic::Ordering;
 use crate::backend::conn::Class;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
-use crate::metrics::Counters;
 use crate::exec::spool::Spooled;
+use crate::metrics::Counters;
 use crate::rules::GroupId;
 use crate::session::diagnostics::Diagnostics;
 use crate::session::door::Guest;
@@ -217,7 +217,8 @@ impl Session {
         self.seat.entry.touch();
         loop {
             if self.seat.entry.kill.is_connection() {
-                return Err(Gone(SqlError::new(Code::Aborted, "Connection was killed")));
+                // Like a server: the client finds its connection closed.
+                return Ok(false);
             }
             if self.seat.entry.kill.is_drain() && !self.txn.is_open() {
                 return Err(Gone(SqlError::new(Code::Shutdown, "Server shutdown in progress")));
@@ -229,7 +230,7 @@ impl Session {
             };
             match packet {
                 // Whoever was told that this session is killed must find that it does nothing more.
-                Some(Ok(Some(_))) if self.seat.entry.kill.is_connection() => {}
+                Some(Ok(Some(_))) if self.seat.entry.kill.is_connection() => return Ok(false),
                 Some(Ok(Some(packet))) => {
                     self.input.clear();
                     self.input.extend_from_slice(self.client.payload(&packet));

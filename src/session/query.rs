@@ -328,8 +328,14 @@ impl Session {
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
-        let part =
-            write::Write { bound, targets, answer, ask: ask.without_cursor(), autocommit: self.autocommit(), clock: self.one_clock(planned) };
+        let part = write::Write {
+            bound,
+            targets,
+            answer,
+            ask: ask.without_cursor(),
+            autocommit: self.autocommit(),
+            clock: self.one_clock(planned),
+        };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
@@ -415,6 +421,8 @@ impl Session {
             None
         } else if effects.temporary_table {
             Some(Pin::TemporaryTable)
+        } else if effects.table_locks {
+            Some(Pin::LockTables)
         } else if effects.user_locks {
             Some(Pin::UserLock)
         } else if outcome.status.has(Status::CURSOR_EXISTS) {
@@ -461,6 +469,9 @@ impl Session {
 
     /// Which member may run the statement.
     fn access(&self, planned: &Planned) -> Access {
+        if planned.effects.writes || planned.effects.stored_function {
+            return Access::Write;
+        }
         let replica = match planned.wishes.role {
             Some(Role::Primary) => false,
             Some(Role::Replica) => planned.effects.replica_ok,

@@ -14,6 +14,7 @@ use crate::session::reply::{self, CellKind, Table};
 use crate::session::topology::Topology;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
+use crate::txn::{Access, Pin};
 use crate::wire::capabilities::Status;
 
 impl Session {
@@ -53,9 +54,11 @@ impl Session {
             Head::Use(schema) => self.use_schema(&schema.name)?,
             Head::Kill { query, id } => self.kill(id, query)?,
             Head::Unlock => {
-                self.end_transaction(true).await?;
-                self.txn.unpin(crate::txn::Pin::LockTables);
-                self.txn.unpin(crate::txn::Pin::UserLock);
+                // It commits only what LOCK TABLES is around.
+                if self.txn.pins().any(|(_, pin)| pin == Pin::LockTables) {
+                    self.end_transaction(true).await?;
+                    self.txn.unpin(Pin::LockTables);
+                }
             }
             Head::Explain { shardloom: true, inner, .. } => {
                 let table = self.explain(&sql[inner.start as usize..inner.end as usize], topology)?;
@@ -261,7 +264,7 @@ impl Session {
             }
         };
         let wanted = self.needs.wanted(&topology, group);
-        let mut lease = self.txn.lease(group, topology.group(group), crate::txn::Access::Primary, &wanted).await?;
+        let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
         lease.send_with(|out| {
             out.push(crate::wire::command::com::FIELD_LIST);
             out.extend_from_slice(table);
@@ -300,7 +303,8 @@ fn bare_select(sql: &[u8]) -> Option<Vec<(String, String)>> {
     let (verb, rest) = text.split_at_checked(6)?;
     let lower = rest.to_ascii_lowercase();
     let list = lower.trim_end().strip_suffix("limit 1").map_or(rest, |head| &rest[..head.len()]);
-    let simple = |item: &str| !item.is_empty() && item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
+    let simple =
+        |item: &str| !item.is_empty() && item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
     let item = |item: &str| {
         let words: Vec<&str> = item.split_ascii_whitespace().collect();
         let (item, name) = match *words.as_slice() {
