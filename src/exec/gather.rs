@@ -458,6 +458,11 @@ impl Batch<'_> {
                 logical(&error.message, self.gathering.bound.names(self.gathering.gathered.like[self.source]))
             ));
         }
-        SqlError::refuse(format!("rows of {} cannot be gathered: {} (errno {})", self.table(), error.message, error.errno))
+        SqlError::refuse(format!(
+            "rows of {} cannot be gathered: {} (errno {})",
+            self.table(),
+            error.message,
+            error.errno
+        ))
     }
 }

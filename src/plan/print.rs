@@ -59,7 +59,9 @@ impl Out<'_, '_> {
 
     fn headline(&mut self) {
         let (about, text) = match (&self.bound.answer, &self.bound.route) {
-            (Answer::Gather(_), _) => ("gather", "rows are copied to one group, where the statement runs over the copies"),
+            (Answer::Gather(_), _) => {
+                ("gather", "rows are copied to one group, where the statement runs over the copies")
+            }
             (Answer::Relay, Route::Any) => ("relay", "any group answers, its packets are passed on"),
             (Answer::Relay, _) => ("relay", "one target answers, its packets are passed on"),
             (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
@@ -350,6 +352,7 @@ fn effects(effects: &Effects, wishes: &Wishes) -> String {
         (effects.row_count, "reads the row count"),
         (effects.reads_variables, "reads user variables"),
         (effects.sets_variables, "sets user variables"),
+        (effects.table_locks, "table locks"),
         (effects.user_locks, "user locks"),
         (effects.connection_id, "reads the connection id"),
         (effects.account, "reads the account"),

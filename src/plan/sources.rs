@@ -100,12 +100,7 @@ fn routing(ties: &Ties<'_, '_>, id: RefId, sharded: &[RefId]) -> Option<Routing>
 }
 
 /// The columns that are copied: all but those that the copy computes by itself.
-fn columns(
-    model: &Model<'_>,
-    id: RefId,
-    table: &Table,
-    info: Option<&TableInfo>,
-) -> Result<Box<[Pulled]>, SqlError> {
+fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>) -> Result<Box<[Pulled]>, SqlError> {
     let at = model.refs[id.0].span.start as usize;
     let refuse = |why: &str| {
         let why = format!("{}.{} {why}, so that its rows cannot be gathered:", table.schema, table.name);

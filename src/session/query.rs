@@ -186,9 +186,7 @@ impl Session {
         }
         let bound = bind(planned, &topology.rules, sql, scan, args)?;
         match (&bound.route, bound.answer) {
-            (_, Answer::Gather(gather)) => {
-                Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await
-            }
+            (_, Answer::Gather(gather)) => Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await,
             (Route::One(target), _) => self.run_one(topology, planned, &bound, *target, ask, add).await,
             (Route::Any, _) => {
                 let target = Target { group: self.any_group(topology), shard: None };
@@ -300,7 +298,8 @@ impl Session {
             bound,
             targets,
             merge,
-            ask,
+            ask: ask.without_cursor(),
+            cursor: ask.wants_cursor().then_some(self.proxy.config.limits.cursor),
             budget: self.proxy.config.limits.merge_memory_per_query,
             capabilities: self.capabilities,
             status: self.status().with(add),
@@ -312,6 +311,7 @@ impl Session {
         self.diagnostics.clear();
         self.row_count = -1;
         self.found_rows = Some(outcome.rows);
+        self.cursor = outcome.spooled.map(OpenCursor::Spooled);
         Ok(())
     }
 
@@ -342,10 +342,7 @@ impl Session {
         let add = add.when(Status::IN_TRANS, open || add.has(Status::IN_TRANS));
         let style = Style { capabilities: self.capabilities, add, naming, statement: None };
         // A cursor would need the copies for as long as it is open: all rows are sent at once, as a server may do.
-        let ask = match ask {
-            Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
-            Ask::Query => Ask::Query,
-        };
+        let ask = ask.without_cursor();
         ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
         let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
         self.remember(&mut lease, planned, &outcome, naming).await;
@@ -392,8 +389,14 @@ impl Session {
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
-        let part =
-            write::Write { bound, targets, answer, ask, autocommit: self.autocommit(), clock: self.one_clock(planned) };
+        let part = write::Write {
+            bound,
+            targets,
+            answer,
+            ask: ask.without_cursor(),
+            autocommit: self.autocommit(),
+            clock: self.one_clock(planned),
+        };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
@@ -479,10 +482,12 @@ impl Session {
             None
         } else if effects.temporary_table {
             Some(Pin::TemporaryTable)
+        } else if effects.table_locks {
+            Some(Pin::LockTables)
         } else if effects.user_locks {
             Some(Pin::UserLock)
         } else if outcome.status.has(Status::CURSOR_EXISTS) {
-            self.cursor = statement.map(|statement| OpenCursor { group, statement });
+            self.cursor = statement.map(|statement| OpenCursor::Server { group, statement });
             Some(Pin::Cursor)
         } else if effects.stored_function && effects.writes {
             Some(Pin::SessionState)
@@ -525,6 +530,9 @@ impl Session {
 
     /// Which member may run the statement.
     fn access(&self, planned: &Planned) -> Access {
+        if planned.effects.writes || planned.effects.stored_function {
+            return Access::Write;
+        }
         let replica = match planned.wishes.role {
             Some(Role::Primary) => false,
             Some(Role::Replica) => planned.effects.replica_ok,
