@@ -53,7 +53,7 @@ pub enum Form {
     /// FLOAT, as the double that it is: its own text has six digits only.
     Single,
     /// Seconds since 1970: a TIMESTAMP's text is told twice when clocks go back.
-    Instant,
+    Epoch,
     /// Its bytes: texts in the column's own character set, and binary strings.
     Bytes,
     /// JSON of MySQL, as text, where reading the text again gives the same.
@@ -72,7 +72,7 @@ impl Form {
             Form::Number | Form::Plain => put(b"", b""),
             Form::Code => put(b"CAST(", b" AS UNSIGNED)"),
             Form::Single => put(b"", b"+0e0"),
-            Form::Instant => put(b"UNIX_TIMESTAMP(", b")"),
+            Form::Epoch => put(b"UNIX_TIMESTAMP(", b")"),
             Form::Bytes => put(b"CAST(", b" AS BINARY)"),
             Form::Json => {
                 // Dates and decimals in a JSON value are more than their text tells: such a value shows as one byte 0.
@@ -102,8 +102,8 @@ impl Form {
                 out.push(b'\'');
             }
             // The zero timestamp is no instant.
-            Form::Instant if cell.iter().all(|byte| matches!(byte, b'0' | b'.')) => out.push(b'0'),
-            Form::Instant => {
+            Form::Epoch if cell.iter().all(|byte| matches!(byte, b'0' | b'.')) => out.push(b'0'),
+            Form::Epoch => {
                 out.extend_from_slice(b"FROM_UNIXTIME(");
                 out.extend_from_slice(cell);
                 out.push(b')');
@@ -138,8 +138,8 @@ mod tests {
         assert_eq!(literal(Form::Number, b"-12.50"), "-12.50");
         assert_eq!(literal(Form::Plain, b"0000-00-00"), "'0000-00-00'");
         assert_eq!(literal(Form::Plain, b"-0"), "'-0'");
-        assert_eq!(literal(Form::Instant, b"0.000000"), "0");
-        assert_eq!(literal(Form::Instant, b"1700000000.5"), "FROM_UNIXTIME(1700000000.5)");
+        assert_eq!(literal(Form::Epoch, b"0.000000"), "0");
+        assert_eq!(literal(Form::Epoch, b"1700000000.5"), "FROM_UNIXTIME(1700000000.5)");
         assert_eq!(literal(Form::Bytes, b"a'\\\x00"), "x'61275C00'");
         assert_eq!(literal(Form::Json, b"{}"), "_utf8mb4 x'7B7D'");
     }

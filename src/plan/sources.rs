@@ -147,7 +147,7 @@ fn form(ty: &ColumnType) -> Option<Form> {
         ColumnType::Float { .. } => Form::Plain,
         ColumnType::Bit(_) | ColumnType::Enum(_) | ColumnType::Set(_) => Form::Code,
         ColumnType::Date | ColumnType::Time(_) | ColumnType::DateTime(_) | ColumnType::Uuid => Form::Plain,
-        ColumnType::Timestamp(_) => Form::Instant,
+        ColumnType::Timestamp(_) => Form::Epoch,
         ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Text(_) => Form::Bytes,
         ColumnType::Binary(_) | ColumnType::Varbinary(_) | ColumnType::Blob(_) => Form::Bytes,
         ColumnType::Json => Form::Json,
