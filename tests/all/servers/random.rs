@@ -360,7 +360,8 @@ fn random_statements_are_answered_as_by_one_server_or_refused() {
             } else if settled(&sql, &ours) == by_hand(&sql, &mut one) {
                 wrong_itself += 1;
             } else {
-                let shown = |answer| format!("{} {:?}", show(answer), settled(&sql, answer).map(|(_, columns)| columns));
+                let shown =
+                    |answer| format!("{} {:?}", show(answer), settled(&sql, answer).map(|(_, columns)| columns));
                 different.push(format!("{sql}\n  proxy: {}\n  one:   {}", shown(&ours), shown(&theirs)));
             }
         }
