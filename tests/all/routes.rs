@@ -25,6 +25,8 @@ use worlds::World;
 const FACTS: Facts =
     Facts { mode: SqlMode::NONE, charset: TextCharset::Utf8, flavour: Flavour::MySql, version: 90_704 };
 
+const OPERATORS: [&str; 9] = ["=", "=", "=", "<=>", "<", "<=", ">", ">=", "<>"];
+
 /// One case, free of types: numbers pick from the values of a world.
 #[derive(Clone, Debug)]
 struct Case {
@@ -98,11 +100,7 @@ impl Sketch {
         match self {
             Sketch::Compare { column, how, value: number } => {
                 let column = *pick(columns, *column);
-                Predicate::Compare(
-                    column,
-                    *pick(&["=", "=", "=", "<=>", "<", "<=", ">", ">=", "<>"], *how),
-                    value(column, *number),
-                )
+                Predicate::Compare(column, OPERATORS[usize::from(*how) % OPERATORS.len()], value(column, *number))
             }
             Sketch::In { column, values, not } => {
                 let column = *pick(columns, *column);

@@ -182,11 +182,9 @@ impl Predicate {
 }
 
 fn and(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
-    parts.fold(Some(true), |all, part| match (all, part) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    })
+    let parts: Vec<Option<bool>> = parts.collect();
+    let unknown = parts.contains(&None);
+    if parts.contains(&Some(false)) { Some(false) } else { (!unknown).then_some(true) }
 }
 
 fn or(parts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
