@@ -5,6 +5,7 @@ mod check;
 mod clients;
 mod collations;
 mod demo;
+mod hostile;
 mod keys;
 mod merge;
 mod proxy;
