@@ -98,7 +98,7 @@ fn create(cluster: &Cluster, facts: Facts) {
 fn seen(answer: &Result<Answer, BackendError>, sorted: bool) -> String {
     let mut text = String::new();
     if let Ok(answer) = answer {
-        write!(text, "{:?} {:?} {:?} warnings={}\n", answer.columns, answer.types, answer.flags, answer.warnings)
+        writeln!(text, "{:?} {:?} {:?} warnings={}", answer.columns, answer.types, answer.flags, answer.warnings)
             .unwrap();
     }
     let rows = show(answer);
