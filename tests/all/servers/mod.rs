@@ -1,5 +1,6 @@
 //! Everything that needs real servers; `testbed` gives them.
 
+mod averages;
 mod check;
 mod clients;
 mod collations;
