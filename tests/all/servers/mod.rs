@@ -1,5 +1,6 @@
 //! Everything that needs real servers; `testbed` gives them.
 
+mod averages;
 mod catalogue;
 mod check;
 mod clients;
