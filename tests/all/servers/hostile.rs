@@ -569,6 +569,6 @@ fn ten_thousand_that_never_speak_disturb_nobody() {
     });
     assert_eq!(metric(serving.admin, "shardloom_pool_connections", "state=\"leased\""), 0);
     ask(&mut good);
-    assert!(slowest < Duration::from_secs(2), "somebody had to wait {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "somebody had to wait {slowest:?}");
     assert!(!serving.log().contains("panic"), "{}", serving.log());
 }
