@@ -167,7 +167,10 @@ impl Relay {
                     WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into()
                 );
             }
-            Event::ColumnsEnd(None) | Event::ParamsEnd(None) => return Ok(Step::Again),
+            // No packet: nothing to number. It can be the end of a prepared statement's description.
+            Event::ColumnsEnd(None) | Event::ParamsEnd(None) => {
+                return if self.response.is_done() { self.done(client, lease) } else { Ok(Step::Again) };
+            }
             Event::PrepareOk(ok) => {
                 self.outcome.prepared = Some(Prepared { id: ok.statement, params: ok.params });
                 let own = PrepareOk { statement: style.statement.unwrap_or(ok.statement), ..ok };
@@ -235,6 +238,9 @@ impl Relay {
     }
 
     fn done(&mut self, client: &mut Link, lease: &mut Lease) -> Result<Step, BackendError> {
+        if self.outcome.prepared.is_some() {
+            lease.described();
+        }
         client.push_raw(&lease.link.buffered()[self.passed..self.at]);
         client.set_sequence(self.number());
         lease.link.consume(self.at);

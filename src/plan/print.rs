@@ -325,6 +325,7 @@ fn effects(effects: &Effects, wishes: &Wishes) -> String {
         (effects.row_count, "reads the row count"),
         (effects.reads_variables, "reads user variables"),
         (effects.sets_variables, "sets user variables"),
+        (effects.table_locks, "table locks"),
         (effects.user_locks, "user locks"),
         (effects.connection_id, "reads the connection id"),
         (effects.account, "reads the account"),
