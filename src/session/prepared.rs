@@ -16,6 +16,7 @@ use crate::plan::{Plan, Route, Target};
 use crate::rules::GroupId;
 use crate::session::query::Understood;
 use crate::session::{Flow, OpenCursor, Session};
+use crate::sql::head::Head;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{Facts, literal};
 use crate::txn::{Access, Pin};
@@ -84,6 +85,9 @@ impl Session {
         let id = self.prepared.free_number();
         let planned = match self.understand(&sql, &topology)? {
             Understood::Plan(planned) => planned,
+            Understood::Head(head) if matches!(*head, Head::Empty) => {
+                return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
+            }
             // The session answers these itself: nothing to describe.
             Understood::Head(_) => {
                 self.put_head(id, params, 0);

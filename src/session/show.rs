@@ -31,7 +31,7 @@ impl Session {
             // A comment is a statement that does nothing.
             Head::Empty if sql.iter().any(|byte| !byte.is_ascii_whitespace() && *byte != b';') => {}
             Head::Empty => {
-                return Err(SqlError { errno: 1065, state: *b"42000", message: "Query was empty".to_owned() }.into());
+                return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
             }
             Head::Begin { read_only, snapshot } => self.begin(read_only, snapshot).await?,
             Head::Commit { chain, release } => {

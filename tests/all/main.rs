@@ -8,5 +8,6 @@ mod documents;
 mod house;
 mod mistakes;
 mod plans;
+mod routes;
 mod servers;
 mod sql;
