@@ -18,7 +18,8 @@ fn examples_are_right() {
         } else {
             rules += 1;
             let source = Source { name: "README.md".into(), text: block.to_owned() };
-            RuleSet::parse(std::slice::from_ref(&source)).unwrap_or_else(|m| panic!("{}", render(&m, &[source], false)));
+            RuleSet::parse(std::slice::from_ref(&source))
+                .unwrap_or_else(|m| panic!("{}", render(&m, &[source], false)));
         }
     }
     assert!(rules > 0 && configs > 0, "the README shows neither rules nor a configuration");
