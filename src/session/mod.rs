@@ -219,6 +219,8 @@ impl Session {
     async fn next_command(&mut self) -> Result<bool, Gone> {
         self.client.start_command();
         self.seat.entry.touch();
+        // Bytes of a packet that has begun and does not end.
+        let mut begun = None;
         loop {
             if self.seat.entry.kill.is_connection() {
                 // Like a server: the client finds its connection closed.
@@ -231,6 +233,14 @@ impl Session {
                 biased;
                 packet = self.client.read_packet() => Some(packet),
                 () = self.seat.entry.kill.pulled() => None,
+                () = tokio::time::sleep(self.proxy.config.timeouts.read), if begun.is_some() => {
+                    let have = Some(self.client.buffered().len());
+                    if begun == have {
+                        return Err(Gone(SqlError::new(Code::ReadTimeout, "Got timeout reading communication packets")));
+                    }
+                    begun = have;
+                    continue;
+                }
             };
             match packet {
                 // Whoever was told that this session is killed must find that it does nothing more.
@@ -248,6 +258,9 @@ impl Session {
                             Code::IdleTimeout,
                             "The client was disconnected by the server because of inactivity.",
                         )));
+                    }
+                    registry::Idle::Awhile if !self.client.buffered().is_empty() => {
+                        begun = Some(self.client.buffered().len());
                     }
                     registry::Idle::Awhile => self.client.rest(),
                     registry::Idle::No => {}
