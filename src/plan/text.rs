@@ -167,11 +167,10 @@ impl<'a> Composer<'a> {
 /// Writes a name in backquotes.
 pub fn quote(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'`');
-    for byte in name {
-        if *byte == b'`' {
-            out.push(b'`');
-        }
-        out.push(*byte);
+    if name.contains(&b'`') {
+        out.extend(name.iter().flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b'`' { 2 } else { 1 })));
+    } else {
+        out.extend_from_slice(name);
     }
     out.push(b'`');
 }

@@ -25,7 +25,7 @@ use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
 use crate::sql::scan::scan;
-use crate::sql::{self};
+use crate::sql::{self, Facts};
 use crate::txn::{Access, Pin, State};
 use crate::value::Datum;
 use crate::wire::capabilities::Status;
@@ -125,13 +125,10 @@ impl Session {
 
     /// The plan of a statement that was just scanned, from the cache or made now.
     pub(super) fn understand(&mut self, sql: &[u8], topology: &Topology) -> Result<Understood, SqlError> {
+        let number = self.meaning.number(self.needs.schema.as_ref(), self.facts, self.proxy.seed);
         let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
-        let key = PlanKey {
-            text: self.scan.key,
-            session: session_number(&session, self.proxy.seed),
-            rules: topology.rules.version,
-            catalog: topology.version,
-        };
+        let key =
+            PlanKey { text: self.scan.key, session: number, rules: topology.rules.version, catalog: topology.version };
         if let Some(planned) = self.proxy.plans.find(key, sql, &self.scan) {
             self.counters().plan_hits.fetch_add(1, Ordering::Relaxed);
             return Ok(Understood::Plan(planned));
@@ -551,14 +548,29 @@ fn is_planned(head: &Head) -> bool {
     )
 }
 
-/// A number that stands for all that a session adds to a statement's meaning.
-fn session_number(session: &plan::Session<'_>, seed: u64) -> u64 {
-    // Not a streaming xxh3, which allocates; the seed is a secret, so nobody can look for equal numbers.
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u64(seed);
-    session.schema.hash(&mut hasher);
-    session.facts.hash(&mut hasher);
-    hasher.finish()
+/// A number that stands for all that a session adds to a statement's meaning, and what it was computed of.
+#[derive(Default)]
+pub(super) struct Meaning {
+    of: Option<(Option<Arc<str>>, Facts)>,
+    number: u64,
+}
+
+impl Meaning {
+    /// The number for statements that are read with this schema and these facts: mostly those of the last one.
+    fn number(&mut self, schema: Option<&Arc<str>>, facts: Facts, seed: u64) -> u64 {
+        let known = self.of.as_ref().is_some_and(|(known, known_facts)| {
+            // The schema is held here, so an equal address is an equal name.
+            known.as_ref().map(Arc::as_ptr) == schema.map(Arc::as_ptr) && *known_facts == facts
+        });
+        if !known {
+            // The seed is a secret, so nobody can look for equal numbers.
+            let mut hasher = DefaultHasher::new();
+            (seed, schema, facts).hash(&mut hasher);
+            self.number = hasher.finish();
+            self.of = Some((schema.cloned(), facts));
+        }
+        self.number
+    }
 }
 
 fn kind_of(planned: &Planned) -> Kind {

@@ -31,6 +31,8 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         match head {
+            // A comment is a statement that does nothing.
+            Head::Empty if sql.iter().any(|byte| !byte.is_ascii_whitespace() && *byte != b';') => {}
             Head::Empty => {
                 return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
             }
