@@ -8,6 +8,7 @@
 //! ```
 
 pub mod ask;
+pub mod catalogue;
 pub mod gather;
 pub mod infile;
 pub mod interrupt;

@@ -32,6 +32,8 @@ pub struct Style<'a> {
     pub add: Status,
     /// The client's names.
     pub naming: Naming<'a>,
+    /// The definitions of the columns, where the server's are not those of the client's statement; else empty.
+    pub definitions: &'a [Box<[u8]>],
     /// The number that the client knows a statement by that is being prepared.
     pub statement: Option<u32>,
 }
@@ -58,8 +60,11 @@ pub async fn relay(
         response,
         shift: client.sequence().wrapping_sub(first),
         at: 0,
+        sound: 0,
         passed: 0,
         row_left: 0,
+        columns: 0,
+        binary: kind == Kind::Execute,
         outcome: Outcome::default(),
     };
     loop {
@@ -78,6 +83,8 @@ pub async fn relay(
                 relay.response.set_sequence(next);
             }
             Err(error) => {
+                // The client may have the beginning of a row whose end was only looked at: it has to come before the error.
+                client.push_raw(&lease.link.buffered()[relay.passed..relay.sound.max(relay.passed)]);
                 let stop = lost(lease, patience, error);
                 return Err(relay.cut_off(client, stop));
             }
@@ -93,10 +100,16 @@ struct Relay {
     shift: u8,
     /// Up to here, counted from the first buffered byte, the answer was looked at.
     at: usize,
+    /// Up to here, it was right: where the packet that is looked at begins.
+    sound: usize,
     /// Up to here it was passed on.
     passed: usize,
     /// Bytes of the frame that was begun, for shifting the numbers of row frames.
     row_left: usize,
+    /// Columns whose definitions were replaced.
+    columns: usize,
+    /// Rows come in the binary protocol.
+    binary: bool,
     outcome: Outcome,
 }
 
@@ -116,6 +129,7 @@ impl Relay {
         style: &Style<'_>,
     ) -> Result<Step, BackendError> {
         let from = self.at;
+        self.sound = from;
         let mut step = Step::Again;
         match self.response.next(lease.link.buffered(), &mut self.at)? {
             Event::NeedMore => return Ok(Step::NeedMore),
@@ -124,6 +138,13 @@ impl Relay {
                 if self.shift != 0 {
                     self.shift_rows(&mut lease.link.buffered_mut()[range]);
                 }
+                return Ok(Step::Again);
+            }
+            Event::ColumnDef { payload } if !style.definitions.is_empty() => {
+                let sent = &lease.link.buffered()[payload];
+                let packet = defined(style.definitions, self.columns, sent, self.binary)?;
+                self.columns += 1;
+                self.replace(client, lease, from, |out| out.extend_from_slice(&packet));
                 return Ok(Step::Again);
             }
             Event::ColumnDef { payload } | Event::ParamDef { payload } => {
@@ -258,7 +279,7 @@ impl Relay {
         }
         client.set_sequence(self.number());
         lease.link.consume(self.at);
-        (self.at, self.passed) = (0, 0);
+        (self.at, self.sound, self.passed) = (0, 0, 0);
         Ok(())
     }
 
@@ -284,6 +305,22 @@ impl Relay {
             self.row_left = HEADER + frame_len(*head);
         }
     }
+}
+
+/// The definition of column `number` from `definitions`; with the type in which the server sends its cells, where the
+/// bytes of a cell depend on it.
+fn defined(definitions: &[Box<[u8]>], number: usize, sent: &[u8], binary: bool) -> Result<Vec<u8>, WireError> {
+    let sent = ColumnDef::decode(sent)?;
+    let Some(packet) = definitions.get(number) else {
+        return Err(WireError::Malformed { packet: "definition of a column that the statement does not have" });
+    };
+    let column = ColumnDef::decode(packet)?;
+    if !binary || column.ty.is_sent_like(sent.ty) {
+        return Ok(packet.to_vec());
+    }
+    let mut out = Vec::new();
+    ColumnDef { ty: sent.ty, ..column }.encode(&mut out);
+    Ok(out)
 }
 
 /// An OK packet of up to this length has no info and no session state: the same bytes whatever is tracked.

@@ -37,6 +37,7 @@ pub fn bind<'a>(
         window: None,
         gathered: None,
         rows: Vec::new(),
+        relations: Vec::new(),
         planned,
         rules,
         sql,
@@ -59,6 +60,10 @@ pub fn bind<'a>(
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
         }
+        Plan::Catalogue(catalogue) => {
+            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
+            bound.answer = Answer::Catalogue(catalogue);
+        }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -74,10 +79,11 @@ pub fn sample<'a>(
     sql: &'a [u8],
     scan: &'a Scan,
 ) -> Result<Bound<'a>, SqlError> {
-    let (rows, args) = (Vec::new(), &[] as &[Datum<'_>]);
+    let (rows, relations, args) = (Vec::new(), Vec::new(), &[] as &[Datum<'_>]);
     let values = Values { sql, scan, args, facts: planned.facts };
     let (answer, window) = (Answer::Relay, None);
-    let mut bound = Bound { route: Route::Any, answer, window, gathered: None, rows, planned, rules, sql, scan, args };
+    let mut bound =
+        Bound { route: Route::Any, answer, window, gathered: None, rows, relations, planned, rules, sql, scan, args };
     match &planned.plan {
         Plan::Relay { group: None, .. } => {}
         Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
@@ -96,6 +102,10 @@ pub fn sample<'a>(
         Plan::Describe { family, .. } => {
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
+        }
+        Plan::Catalogue(catalogue) => {
+            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
+            bound.answer = Answer::Catalogue(catalogue);
         }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
@@ -307,7 +317,7 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             Condition::Range { key, low, high } => self.range(family, self.key(*key), *low, *high),
             Condition::And(conditions) => {
-                let mut found = Shards::all(family.shards);
+                let mut found = self.between(family, conditions)?;
                 for condition in conditions {
                     found = found.intersect(&self.shards(family, condition)?);
                 }
@@ -321,6 +331,22 @@ impl<'p, 'a> Placing<'p, 'a> {
                 Ok(found)
             }
         }
+    }
+
+    /// The shards of `key >= a AND key < b` as of one range: each side alone may be everywhere where both are not.
+    fn between(&self, family: &Family, conditions: &[Condition]) -> Result<Shards, SqlError> {
+        let mut found = Shards::all(family.shards);
+        for condition in conditions {
+            let Condition::Range { key, low: Some(low), high: None } = condition else { continue };
+            for other in conditions {
+                if let Condition::Range { key: same, low: None, high: Some(high) } = other
+                    && same == key
+                {
+                    found = found.intersect(&self.range(family, self.key(*key), Some(*low), Some(*high))?);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn key(&self, key: u8) -> &KeyColumn {
@@ -364,7 +390,11 @@ impl<'p, 'a> Placing<'p, 'a> {
     /// The shard of each row of an INSERT.
     fn rows(&self, family: &Family, slots: &[Slot]) -> Result<Vec<u32>, SqlError> {
         let keys = &self.routing.keys;
-        slots.chunks(keys.len().max(1)).map(|row| self.row(family, row)).collect()
+        if keys.is_empty() {
+            let why = format!("{} has no column: say where the rows go by `/*+ shardloom(shard=0) */`", family.name);
+            return Err(SqlError::refuse(why));
+        }
+        slots.chunks(keys.len()).map(|row| self.row(family, row)).collect()
     }
 
     fn row(&self, family: &Family, row: &[Slot]) -> Result<u32, SqlError> {

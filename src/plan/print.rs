@@ -67,6 +67,9 @@ impl Out<'_, '_> {
             (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
             (Answer::Sum, _) => ("write", "each target does its part, the counts add up"),
             (Answer::Same, _) => ("write", "every group does the same to its copy"),
+            (Answer::Catalogue(_), _) => {
+                ("tables", "every group tells of its tables, and one answers with the logical names of all")
+            }
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
         self.push(about, text);
@@ -214,8 +217,9 @@ impl Shown<'_> {
             return format!("{family}: shard {shard}, as the hint says");
         }
         let mut text = match &routing.by {
+            By::Rows(_) if routing.keys.is_empty() => format!("{family}: rows that only a hint can place"),
             By::Rows(slots) => {
-                let width = routing.keys.len().max(1);
+                let width = routing.keys.len();
                 let row = |row: &[Slot]| row.iter().map(|slot| self.slot(*slot)).collect::<Vec<_>>().join(", ");
                 let rows: Vec<String> = slots.chunks(width).take(8).map(row).collect();
                 let labels: Vec<&str> = routing.keys.iter().map(|key| &*key.label).collect();

@@ -18,6 +18,7 @@ use crate::plan::{Answer, Bound, Plan, Route, Target};
 use crate::rules::GroupId;
 use crate::session::query::Understood;
 use crate::session::{Flow, OpenCursor, Session};
+use crate::sql::head::Head;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{Facts, literal};
 use crate::txn::{Access, Pin};
@@ -86,6 +87,9 @@ impl Session {
         let id = self.prepared.free_number();
         let planned = match self.understand(&sql, &topology)? {
             Understood::Plan(planned) => planned,
+            Understood::Head(head) if matches!(*head, Head::Empty) => {
+                return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
+            }
             // The session answers these itself: nothing to describe.
             Understood::Head(_) => {
                 self.put_head(id, params, 0);
@@ -138,7 +142,13 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         lease.send(com::STMT_PREPARE, &text);
-        let style = Style { capabilities: self.capabilities, add: Status::default(), naming, statement: Some(id) };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming,
+            definitions: &[],
+            statement: Some(id),
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {
@@ -179,7 +189,13 @@ impl Session {
         bound.render(target, &mut text);
         let naming = Naming::Of(bound, target);
         lease.send(com::STMT_PREPARE, &text);
-        let style = Style { capabilities: self.capabilities, add: Status::default(), naming, statement: Some(id) };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming,
+            statement: Some(id),
+            definitions: &[],
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await?;
         if let Some(prepared) = outcome.prepared {
             lease.close_statement(prepared.id);
@@ -346,8 +362,13 @@ impl Session {
         });
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
-        let style =
-            Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming: Naming::Same,
+            definitions: &[],
+            statement: None,
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {

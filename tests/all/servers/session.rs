@@ -368,7 +368,7 @@ fn wrong_password(proxy: &TestProxy) {
 }
 
 /// No statement of the proxy's is still running, and no transaction of its is open.
-fn assert_servers_are_quiet(shop: &Shop) {
+pub(crate) fn assert_servers_are_quiet(shop: &Shop) {
     let deadline = Instant::now() + Duration::from_secs(10);
     for group in &shop.cluster.cluster.groups {
         loop {
