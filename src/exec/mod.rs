@@ -7,6 +7,7 @@
 //! ```
 
 pub mod ask;
+pub mod catalogue;
 pub mod infile;
 pub mod interrupt;
 pub mod merge;

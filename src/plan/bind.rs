@@ -35,6 +35,7 @@ pub fn bind<'a>(
         answer: Answer::Relay,
         window: None,
         rows: Vec::new(),
+        relations: Vec::new(),
         planned,
         rules,
         sql,
@@ -54,6 +55,10 @@ pub fn bind<'a>(
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
         }
+        Plan::Catalogue(catalogue) => {
+            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
+            bound.answer = Answer::Catalogue(catalogue);
+        }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -69,9 +74,9 @@ pub fn sample<'a>(
     sql: &'a [u8],
     scan: &'a Scan,
 ) -> Result<Bound<'a>, SqlError> {
-    let (rows, args) = (Vec::new(), &[] as &[Datum<'_>]);
+    let (rows, relations, args) = (Vec::new(), Vec::new(), &[] as &[Datum<'_>]);
     let (answer, window) = (Answer::Relay, None);
-    let mut bound = Bound { route: Route::Any, answer, window, rows, planned, rules, sql, scan, args };
+    let mut bound = Bound { route: Route::Any, answer, window, rows, relations, planned, rules, sql, scan, args };
     match &planned.plan {
         Plan::Relay { group: None, .. } => {}
         Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
@@ -86,6 +91,10 @@ pub fn sample<'a>(
         Plan::Describe { family, .. } => {
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
+        }
+        Plan::Catalogue(catalogue) => {
+            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
+            bound.answer = Answer::Catalogue(catalogue);
         }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }

@@ -164,6 +164,12 @@ fn size(planned: &Planned) -> usize {
             };
             size_of_val(&**sharded) + routing_size(&sharded.routing) + text_size(&sharded.text) + many
         }
+        Plan::Catalogue(catalogue) => {
+            size_of_val(&**catalogue)
+                + size_of_val(&*catalogue.relations)
+                + text_size(&catalogue.text)
+                + text_size(&catalogue.original)
+        }
         Plan::Refuse(refusal) => refusal.message.len(),
     };
     let tables: usize =
@@ -202,7 +208,7 @@ fn part_size(part: &Part) -> usize {
         Part::Fixed(text) => text.len(),
         Part::Rows(rows) => size_of_val(&**rows),
         Part::All(parts) => parts.iter().map(|part| size_of::<Part>() + part_size(part)).sum(),
-        Part::Table(_) | Part::Schema(_) | Part::Copy(..) | Part::Quoted(..) | Part::Take => 0,
+        Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Copy(..) | Part::Quoted(..) | Part::Take => 0,
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod bind;
 pub mod build;
 pub mod cache;
+pub mod catalogue;
 mod fold;
 mod functions;
 mod keys;
@@ -31,6 +32,7 @@ mod write;
 use std::sync::Arc;
 
 use crate::error::SqlError;
+use crate::plan::catalogue::Catalogue;
 use crate::plan::merge::Merge;
 use crate::plan::route::Routing;
 use crate::plan::slot::Slot;
@@ -83,9 +85,10 @@ pub enum Answer<'a> {
     Sum,
     /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
     Same,
-    /// As `Relay`, but cells of the rows hold names of tables and schemas, in backquotes or alone, which have to be put
-    /// back to logical ones: DESCRIBE, SHOW CREATE TABLE and the like of a sharded table.
+    /// As `Relay`, of a sharded table: DESCRIBE, SHOW COLUMNS.
     Describe,
+    /// The rows of relations are asked for first, then one target answers with them in the text.
+    Catalogue(&'a Catalogue),
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -227,13 +230,15 @@ pub enum Plan {
     },
     /// A statement over sharded tables, whose values say how many targets it needs.
     Sharded(Box<Sharded>),
-    /// A description of a sharded table (DESCRIBE, SHOW CREATE TABLE): its first shard gives it.
+    /// A description of a sharded table (DESCRIBE, SHOW COLUMNS): its first shard gives it.
     Describe {
         /// The family of the table.
         family: FamilyId,
         /// What is spliced into the text.
         text: Text,
     },
+    /// A statement about schemas and tables themselves.
+    Catalogue(Box<Catalogue>),
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.
@@ -297,6 +302,8 @@ pub struct Bound<'a> {
     pub window: Option<Window>,
     /// For an INSERT split by shard: the shard of each row in the statement's order.
     rows: Vec<u32>,
+    /// For a statement about the catalogue: what its relations are replaced by.
+    relations: Vec<String>,
     planned: &'a Planned,
     rules: &'a RuleSet,
     sql: &'a [u8],

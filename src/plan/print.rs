@@ -60,6 +60,9 @@ impl Out<'_, '_> {
             (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
             (Answer::Sum, _) => ("write", "each target does its part, the counts add up"),
             (Answer::Same, _) => ("write", "every group does the same to its copy"),
+            (Answer::Catalogue(_), _) => {
+                ("tables", "every group tells of its tables, and one answers with the logical names of all")
+            }
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
         self.push(about, text);

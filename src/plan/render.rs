@@ -88,9 +88,17 @@ impl<'a> Bound<'a> {
         Some(Target { group: family.home(shard), shard: Some(shard) })
     }
 
+    /// Gives what the relations of a statement about the catalogue are replaced by; until then `render` writes the text
+    /// that defines the statement's columns.
+    pub fn fill(&mut self, relations: Vec<String>) {
+        self.relations = relations;
+    }
+
     fn text(&self) -> Option<&'a Text> {
         match &self.planned.plan {
             Plan::Relay { text, .. } | Plan::Everywhere { text, .. } | Plan::Describe { text, .. } => Some(text),
+            Plan::Catalogue(catalogue) if self.relations.is_empty() => Some(&catalogue.original),
+            Plan::Catalogue(catalogue) => Some(&catalogue.text),
             Plan::Sharded(sharded) => match (&sharded.many, self.answer) {
                 (Many::Merge { text, .. }, Answer::Merge(_)) => Some(text),
                 (Many::Rows(text), Answer::Sum) => Some(text),
@@ -105,6 +113,10 @@ impl<'a> Bound<'a> {
         match part {
             Part::Table(table) => self.write_table(*table, target, out),
             Part::Schema(table) => self.write_schema(*table, target, out),
+            Part::Relation(relation) => {
+                let text = self.relations.get(usize::from(*relation)).map_or("", String::as_str);
+                out.extend_from_slice(text.as_bytes());
+            }
             Part::Fixed(text) => out.extend_from_slice(text.as_bytes()),
             Part::Copy(from, to) => out.extend_from_slice(self.piece(*from, *to)),
             Part::Quoted(from, to) => quote(column_name(self.piece(*from, *to)), out),
@@ -182,7 +194,7 @@ impl<'a> Bound<'a> {
             }
         };
         match part {
-            Part::Table(_) | Part::Schema(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
+            Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
             Part::Copy(from, to) => piece(*from, *to, found),
             Part::Rows(rows) => {
                 let owned = rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row));

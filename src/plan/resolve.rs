@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
+use crate::plan::catalogue::is_system_schema;
+use crate::plan::catalogue::relation::{Found, Relation, find};
 use crate::plan::functions::{Nature, nature};
 use crate::plan::text::Rewrite;
 use crate::plan::{Effects, Place, Session, Table};
@@ -49,6 +51,8 @@ pub(super) struct Model<'a> {
     pub(super) tables: Vec<Table>,
     /// What must be rewritten for a target, by span; in no order.
     pub(super) edits: Vec<(Span, Rewrite)>,
+    /// The relations of information_schema that tell of tables, where they are read; in the order of the text.
+    pub(super) relations: Vec<ReadRelation>,
     /// What the statement does to its session.
     pub(super) effects: Effects,
     /// Things that must not run on several targets, with their places.
@@ -161,9 +165,17 @@ pub(super) struct Obstacle {
     pub(super) at: u32,
 }
 
-/// Schemas that belong to the server itself.
-pub(super) fn is_system_schema(name: &str) -> bool {
-    ["information_schema", "mysql", "performance_schema", "sys"].iter().any(|system| name.eq_ignore_ascii_case(system))
+/// A relation of information_schema where it is read.
+#[derive(Clone, Copy)]
+pub(super) struct ReadRelation {
+    /// Which.
+    pub(super) relation: &'static Relation,
+    /// Its name in the text.
+    pub(super) span: Span,
+    /// What names it, where it has no alias.
+    pub(super) label: Option<Span>,
+    /// The reference; none where it stands alone.
+    pub(super) id: Option<RefId>,
 }
 
 impl<'a> Model<'a> {
@@ -179,6 +191,7 @@ impl<'a> Model<'a> {
             queries: Vec::new(),
             tables: Vec::new(),
             edits: Vec::new(),
+            relations: Vec::new(),
             effects: Effects::default(),
             obstacles: Vec::new(),
             pins: Vec::new(),
@@ -284,6 +297,10 @@ impl<'a> Model<'a> {
                 let source = self.source(name)?;
                 if let Source::Table(table, _) = source {
                     self.rename(table, name, false);
+                    if self.relation(table, name)?.is_some() {
+                        let why = "TABLE of a relation of information_schema: write SELECT * FROM";
+                        return Err(SqlError::refuse_at(why, self.sql, name.span.start as usize));
+                    }
                 }
                 self.push_ref(Ref {
                     block,
@@ -365,6 +382,12 @@ impl<'a> Model<'a> {
                 };
                 let plain = !aliased && alias.is_none();
                 let id = self.push_ref(Ref { block, source, label: &label.name, schema, plain, span: name.span });
+                if let Source::Table(table, _) = source
+                    && let Some(relation) = self.relation(table, name)?
+                {
+                    let label = alias.is_none().then_some(name.name.span);
+                    self.relations.push(ReadRelation { relation, span: name.span, label, id: Some(id) });
+                }
                 self.ref_ids.insert(std::ptr::from_ref(tree), id);
             }
             TableRef::Derived { query, lateral, alias, span } => {
@@ -402,6 +425,26 @@ impl<'a> Model<'a> {
             }
             TableRef::Nested(trees) => trees.iter().try_for_each(|tree| self.conditions(tree, block)),
             TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => Ok(()),
+        }
+    }
+
+    /// The relation of information_schema that a table is, if it tells of schemas and tables.
+    ///
+    /// # Errors
+    /// 1235 for one that tells of a single server what clients must not see.
+    fn relation(&self, table: u16, name: &ObjectName) -> Result<Option<&'static Relation>, SqlError> {
+        let table = &self.tables[usize::from(table)];
+        if table.place != Place::System || !table.schema.eq_ignore_ascii_case("information_schema") {
+            return Ok(None);
+        }
+        match find(&table.name, self.session.facts.flavour) {
+            Found::Names(relation) => Ok(Some(relation)),
+            Found::OfAll => Ok(None),
+            Found::Refused => {
+                let why =
+                    "this relation of information_schema is about one server, and there are many behind the proxy:";
+                Err(SqlError::refuse_at(why, self.sql, name.span.start as usize))
+            }
         }
     }
 
@@ -815,6 +858,11 @@ impl<'a> Model<'a> {
             (Place::Sharded(_), _) if self.refs[found.0].plain => self.edits.push((span, Rewrite::Table(number))),
             (Place::Sharded(_), Some(schema)) => self.edits.push((schema.span, Rewrite::Schema(number))),
             (Place::Broadcast | Place::Single(_), Some(schema)) => self.rename_schema(number, Some(schema)),
+            // The derived table that takes its place has no schema, and one way to write its name.
+            (Place::System, _) if self.relations.iter().any(|read| read.id == Some(found)) => {
+                let label = self.refs[found.0].label.replace('`', "``");
+                self.edits.push((span, Rewrite::Fixed(format!("`{label}`"))));
+            }
             (Place::Sharded(_) | Place::Broadcast | Place::Single(_) | Place::System, _) => {}
         }
     }

@@ -137,7 +137,13 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         lease.send(com::STMT_PREPARE, &text);
-        let style = Style { capabilities: self.capabilities, add: Status::default(), naming, statement: Some(id) };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming,
+            definitions: &[],
+            statement: Some(id),
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {
@@ -316,8 +322,13 @@ impl Session {
         });
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
-        let style =
-            Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming: Naming::Same,
+            definitions: &[],
+            statement: None,
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {

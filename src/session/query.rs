@@ -181,6 +181,10 @@ impl Session {
         }
         let bound = bind(planned, &topology.rules, sql, scan, args)?;
         match (&bound.route, bound.answer) {
+            (Route::One(target), Answer::Catalogue(catalogue)) => {
+                let target = *target;
+                Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await
+            }
             (Route::One(target), _) => self.run_one(topology, planned, &bound, *target, ask, add).await,
             (Route::Any, _) => {
                 let target = Target { group: self.any_group(topology), shard: None };
@@ -249,6 +253,7 @@ impl Session {
             capabilities: self.capabilities,
             add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)),
             naming,
+            definitions: &[],
             statement: None,
         };
         let seat = self.seat.entry.clone();
@@ -352,7 +357,13 @@ impl Session {
     }
 
     /// After a relayed statement, while its connection is still here: what pooled connections forget.
-    async fn remember(&mut self, lease: &mut Lease, planned: &Planned, outcome: &Outcome, naming: Naming<'_>) {
+    pub(super) async fn remember(
+        &mut self,
+        lease: &mut Lease,
+        planned: &Planned,
+        outcome: &Outcome,
+        naming: Naming<'_>,
+    ) {
         self.diagnostics.clear();
         self.found_rows = outcome.has_rows.then_some(outcome.rows);
         self.row_count = if outcome.has_rows || outcome.error.is_some() { -1 } else { outcome.affected_rows as i64 };
@@ -494,7 +505,7 @@ impl Session {
         Some(format!("SET timestamp={}.{:06}", now.as_secs(), now.subsec_micros()))
     }
 
-    fn time_limit(&self, planned: &Planned) -> Option<Duration> {
+    pub(super) fn time_limit(&self, planned: &Planned) -> Option<Duration> {
         planned.wishes.timeout_ms.map(Duration::from_millis).or(self.proxy.config.timeouts.query)
     }
 }
@@ -565,7 +576,7 @@ impl Meaning {
 fn kind_of(planned: &Planned) -> Kind {
     match &planned.plan {
         Plan::Relay { .. } => Kind::Relay,
-        Plan::Sharded(_) | Plan::Describe { .. } => Kind::Relay,
+        Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
         Plan::Everywhere { .. } => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
