@@ -1,6 +1,7 @@
 //! One client's connection from login to goodbye: reads a command, has it answered, reads the next.
 //! It knows what belongs to the session; what a statement means is for `query` and the rooms below.
 
+pub mod catalogue;
 pub mod diagnostics;
 pub mod door;
 pub mod greet;
@@ -28,6 +29,7 @@ use crate::session::diagnostics::Diagnostics;
 use crate::session::door::Guest;
 use crate::session::prepared::Prepared;
 use crate::session::proxy::Proxy;
+use crate::session::query::Meaning;
 use crate::session::registry::Seat;
 use crate::session::topology::Topology;
 use crate::sql::Facts;
@@ -55,6 +57,8 @@ pub struct Session {
     host: String,
     needs: Needs,
     facts: Facts,
+    /// What schema and facts come to in the plan cache.
+    meaning: Meaning,
     txn: Txn,
     prepared: Prepared,
     diagnostics: Diagnostics,
@@ -162,6 +166,7 @@ impl Session {
             host,
             needs,
             facts,
+            meaning: Meaning::default(),
             txn: Txn::default(),
             prepared: Prepared::default(),
             diagnostics: Diagnostics::default(),

@@ -3,12 +3,10 @@
 
 use std::future::pending;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::wire::compress::Compression;
@@ -321,10 +319,7 @@ impl Link {
     /// A connection that is not quiet is of no further use: a byte that came is thrown away here. Costs no
     /// system call as long as nothing came.
     pub fn is_quiet(&mut self) -> bool {
-        let mut byte = [0];
-        let mut read = ReadBuf::new(&mut byte);
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.buffered().is_empty() && Pin::new(&mut self.stream).poll_read(&mut nobody, &mut read).is_pending()
+        self.buffered().is_empty() && self.stream.is_quiet()
     }
 
     // Writing.

@@ -1,6 +1,7 @@
 //! Everything that needs real servers; `testbed` gives them.
 
 mod averages;
+mod catalogue;
 mod check;
 mod clients;
 mod collations;
