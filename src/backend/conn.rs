@@ -258,6 +258,11 @@ impl Conn {
         self.state.tainted = true;
     }
 
+    /// What tainted the connection is gone again.
+    pub fn untaint(&mut self) {
+        self.state.tainted = false;
+    }
+
     /// Whether another session may have this connection.
     pub fn is_clean(&self) -> bool {
         self.state == State::default()

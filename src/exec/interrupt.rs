@@ -223,6 +223,12 @@ impl<'a> Patience<'a> {
         }
     }
 
+    /// The error of a statement that was told to end, though the server may have been done before it heard of that.
+    pub fn ended(&self) -> Option<SqlError> {
+        let error = || SqlError::new(Code::Interrupted, "Query execution was interrupted");
+        (self.stage != Stage::Waiting).then(|| self.explain(error()))
+    }
+
     /// The error to tell for one that a server sent: 1317 becomes 3024 if the time limit was its cause.
     pub fn explain(&self, error: SqlError) -> SqlError {
         match (self.stage, error.errno, self.limit) {

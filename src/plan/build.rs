@@ -10,6 +10,7 @@ use crate::plan::locality::{Locality, routing, single_group};
 use crate::plan::read::merge;
 use crate::plan::resolve::{Model, QueryId, several};
 use crate::plan::route::By;
+use crate::plan::sources::gather;
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
 use crate::plan::write::{Writing, is_single_table, read_delete, read_insert, read_update};
@@ -106,17 +107,25 @@ impl<'a> Build<'a> {
 
     fn query(self, model: &mut Model<'a>, query: &'a Query) -> (Result<Plan, SqlError>, Vec<u32>) {
         let mut pins = Vec::new();
-        let plan = model.query(query, None).and_then(|id| self.select(model, id, &mut pins));
+        let plan = model.query(query, None).and_then(|id| self.select(model, query, id, &mut pins));
         (plan, pins)
     }
 
-    fn select(self, model: &Model<'a>, query: QueryId, pins: &mut Vec<u32>) -> Result<Plan, SqlError> {
+    fn select(self, model: &Model<'a>, tree: &'a Query, query: QueryId, pins: &mut Vec<u32>) -> Result<Plan, SqlError> {
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
         let composer = Composer::new(self.scan, model.edits.clone());
         let text = composer.plain()?;
-        let Some(routing) = routing(model, &ties, &locality)? else {
-            let group = single_group(model, &locality)?;
+        let gather = || {
+            let world = (self.rules, self.catalog);
+            gather((self.sql, self.scan), self.session, world, tree, &model.tables).map(Box::new)
+        };
+        let routing = match routing(model, &ties, &locality) {
+            Ok(routing) => routing,
+            Err(_) => return gather().map(Plan::Gather),
+        };
+        let Some(routing) = routing else {
+            let Ok(group) = single_group(model, &locality) else { return gather().map(Plan::Gather) };
             if !model.relations.is_empty() {
                 return Ok(Plan::Catalogue(Box::new(reading::query(model, self.scan, group)?)));
             }
@@ -133,7 +142,7 @@ impl<'a> Build<'a> {
                 pins.extend(merging.pins);
                 Many::Merge { merge: Box::new(merging.merge), text: merging.text, limit: merging.limit }
             }
-            Err(refusal) => Many::Refuse(refusal),
+            Err(_) => gather().map_or_else(Many::Refuse, Many::Gather),
         };
         Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
     }
@@ -475,6 +484,7 @@ impl<'a> Build<'a> {
                 }
             },
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
+            Plan::Gather(_) => Err(SqlError::refuse("the hint shard= is not for tables that no shard has together")),
             Plan::Catalogue(_) | Plan::Relay { .. } | Plan::Everywhere { .. } => {
                 Err(SqlError::refuse("the hint shard= is for statements over sharded tables"))
             }
@@ -488,7 +498,11 @@ impl<'a> Build<'a> {
         match &mut planned.plan {
             Plan::Relay { group, .. } => *group = Some(wanted),
             Plan::Refuse(_) => {}
-            Plan::Catalogue(_) | Plan::Sharded(_) | Plan::Everywhere { .. } | Plan::Describe { .. } => {
+            Plan::Catalogue(_)
+            | Plan::Sharded(_)
+            | Plan::Gather(_)
+            | Plan::Everywhere { .. }
+            | Plan::Describe { .. } => {
                 let why =
                     "the hint group= is for statements without sharded tables, and not for writes of broadcast ones";
                 return Err(SqlError::refuse(why));

@@ -8,6 +8,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use twox_hash::XxHash3_128;
 
+use crate::plan::gather::{Gather, Pulled, Source};
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::{Part, Text};
@@ -158,12 +159,14 @@ fn size(planned: &Planned) -> usize {
         Plan::Sharded(sharded) => {
             let many = match &sharded.many {
                 Many::Merge { merge, text, .. } => merge_size(merge) + text_size(text),
+                Many::Gather(gather) => gather_size(gather),
                 Many::Rows(text) => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Sum => 0,
             };
             size_of_val(&**sharded) + routing_size(&sharded.routing) + text_size(&sharded.text) + many
         }
+        Plan::Gather(gather) => gather_size(gather),
         Plan::Catalogue(catalogue) => {
             size_of_val(&**catalogue)
                 + size_of_val(&*catalogue.relations)
@@ -197,6 +200,14 @@ fn condition_size(condition: &Condition) -> usize {
         | Condition::Range { .. } => 0,
     };
     size_of::<Condition>() + inner
+}
+
+fn gather_size(gather: &Gather) -> usize {
+    let source = |source: &Source| {
+        let columns: usize = source.columns.iter().map(|column| size_of::<Pulled>() + column.name.len()).sum();
+        size_of::<Source>() + columns + source.routing.as_ref().map_or(0, routing_size)
+    };
+    text_size(&gather.text) + gather.sources.iter().map(source).sum::<usize>()
 }
 
 fn text_size(text: &Text) -> usize {

@@ -61,6 +61,8 @@ pub(super) struct Model<'a> {
     pub(super) pins: Vec<u32>,
     /// Where aliases stand that are written like strings, and so are literals to the lexer.
     pub(super) quoted_aliases: Vec<u32>,
+    /// Each reference to a table counts as a table of its own, whose name is rewritten wherever it is: for a gather.
+    apart: bool,
     query_ids: HashMap<*const Query, QueryId>,
     ref_ids: HashMap<*const TableRef, RefId>,
     visible_ctes: Vec<(&'a str, Option<QueryId>)>,
@@ -196,10 +198,16 @@ impl<'a> Model<'a> {
             obstacles: Vec::new(),
             pins: Vec::new(),
             quoted_aliases: Vec::new(),
+            apart: false,
             query_ids: HashMap::new(),
             ref_ids: HashMap::new(),
             visible_ctes: Vec::new(),
         }
+    }
+
+    /// The same for a gather: every reference gets a number in `tables` of its own.
+    pub(super) fn apart(sql: &'a [u8], session: Session<'a>, rules: &'a RuleSet, catalog: &'a Catalog) -> Model<'a> {
+        Model { apart: true, ..Model::new(sql, session, rules, catalog) }
     }
 
     /// The reference that a table tree's leaf was read into.
@@ -369,7 +377,7 @@ impl<'a> Model<'a> {
             TableRef::Table { name, alias, partitions, span } => {
                 let source = self.source(name)?;
                 if let Source::Table(table, _) = source {
-                    if *partitions && matches!(self.tables[usize::from(table)].place, Place::Sharded(_)) {
+                    if *partitions && self.is_rewritten(table) {
                         let why = "PARTITION (...) of a sharded table is not supported";
                         return Err(SqlError::refuse_at(why, self.sql, span.start as usize));
                     }
@@ -499,7 +507,7 @@ impl<'a> Model<'a> {
             None => return Err(SqlError::new(Code::UnknownSchema, format!("Unknown database '{schema}'"))),
         };
         let known = self.tables.iter().position(|table| *table.schema == *schema && *table.name == **logical);
-        let index = known.unwrap_or_else(|| {
+        let index = known.filter(|_| !self.apart).unwrap_or_else(|| {
             self.tables.push(Table { schema: schema.into(), name: logical.as_str().into(), place, physical });
             self.tables.len() - 1
         });
@@ -534,11 +542,18 @@ impl<'a> Model<'a> {
     /// Notes the edits that put physical names in place of a table's name.
     pub(super) fn rename(&mut self, table: u16, name: &ObjectName, with_alias: bool) {
         match self.tables[usize::from(table)].place {
+            _ if self.apart && with_alias => self.edits.push((name.span, Rewrite::TableAs(table, name.name.span))),
+            _ if self.apart => self.edits.push((name.span, Rewrite::Table(table))),
             Place::Sharded(_) if with_alias => self.edits.push((name.span, Rewrite::TableAs(table, name.name.span))),
             Place::Sharded(_) => self.edits.push((name.span, Rewrite::Table(table))),
             Place::Broadcast | Place::Single(_) => self.rename_schema(table, name.schema.as_ref()),
             Place::System => {}
         }
+    }
+
+    /// Whether the whole name of a table is rewritten, not only that of its schema.
+    fn is_rewritten(&self, table: u16) -> bool {
+        self.apart || matches!(self.tables[usize::from(table)].place, Place::Sharded(_))
     }
 
     /// Notes the edit that puts the physical name in place of a schema's, where they differ on some group.
@@ -855,6 +870,7 @@ impl<'a> Model<'a> {
         let Some(found) = self.labelled(schema.map(|schema| schema.name.as_str()), &table.name, block) else { return };
         let Source::Table(number, _) = self.refs[found.0].source else { return };
         match (self.tables[usize::from(number)].place, schema) {
+            (_, Some(schema)) if self.apart => self.edits.push((schema.span, Rewrite::Schema(number))),
             (Place::Sharded(_), _) if self.refs[found.0].plain => self.edits.push((span, Rewrite::Table(number))),
             (Place::Sharded(_), Some(schema)) => self.edits.push((schema.span, Rewrite::Schema(number))),
             (Place::Broadcast | Place::Single(_), Some(schema)) => self.rename_schema(number, Some(schema)),

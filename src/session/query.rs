@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{self, Ask};
+use crate::exec::gather::{self, Gathering};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
@@ -18,6 +19,7 @@ use crate::exec::write;
 use crate::metrics::Kind;
 use crate::plan::bind::bind;
 use crate::plan::cache::PlanKey;
+use crate::plan::gather::Gather;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
 use crate::session::registry::Entry;
@@ -182,6 +184,7 @@ impl Session {
         }
         let bound = bind(planned, &topology.rules, sql, scan, args)?;
         match (&bound.route, bound.answer) {
+            (_, Answer::Gather(gather)) => Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await,
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
                 Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await
@@ -331,6 +334,64 @@ impl Session {
         self.found_rows = Some(outcome.rows);
         self.cursor = outcome.spooled.map(OpenCursor::Spooled);
         Ok(())
+    }
+
+    /// Rows of several targets on one server, which answers the statement over them.
+    async fn run_gather(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        gather: &Gather,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let Some(gathering) = self.gathering(planned, bound, gather)? else { return Ok(()) };
+        let seat = self.seat.entry.clone();
+        let mut patience = self.patience(&seat, self.time_limit(planned));
+        let needs = &self.needs;
+        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let mut lease = gather::run(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
+        if planned.effects.last_insert_id && self.last_insert_id != 0 {
+            lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
+        }
+        let target = Target { group: gathering.gathered.group, shard: None };
+        let mut text = Vec::new();
+        let params = bound.render(target, &mut text);
+        let naming = Naming::Of(bound, target);
+        let open = matches!(self.txn.state(), State::Open(_));
+        let add = add.when(Status::IN_TRANS, open || add.has(Status::IN_TRANS));
+        let style = Style { capabilities: self.capabilities, add, naming, statement: None, definitions: &[] };
+        // A cursor would need the copies for as long as it is open: all rows are sent at once, as a server may do.
+        let ask = ask.without_cursor();
+        ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
+        let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
+        self.remember(&mut lease, planned, &outcome, naming).await;
+        if let Some(statement) = lease.prepared.forget(&text) {
+            lease.close_statement(statement);
+        }
+        // The client need not wait for the copies to go.
+        self.client.flush().await.map_err(Stop::Client)?;
+        gather::clear(&mut lease, &gathering).await;
+        Ok(())
+    }
+
+    /// What is to be gathered for a statement; none if nothing is.
+    pub(super) fn gathering<'g>(
+        &self,
+        planned: &Planned,
+        bound: &'g Bound<'g>,
+        gather: &'g Gather,
+    ) -> Result<Option<Gathering<'g>>, SqlError> {
+        let Some(gathered) = &bound.gathered else { return Ok(None) };
+        if self.txn.pins().any(|(_, pin)| pin == Pin::TemporaryTable) {
+            let why = "a statement that needs rows of several shards together, in a session with temporary tables, \
+                       which may stand for any table: drop them first";
+            return Err(SqlError::refuse(why));
+        }
+        let shared = self.txn.is_open() || self.txn.pins().next().is_some() || !self.autocommit();
+        let limit = self.proxy.config.limits.gather;
+        Ok(Some(Gathering { bound, gather, gathered, limit, access: self.access(planned), shared }))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
@@ -597,6 +658,7 @@ fn kind_of(planned: &Planned) -> Kind {
     match &planned.plan {
         Plan::Relay { .. } => Kind::Relay,
         Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
+        Plan::Gather(_) => Kind::Gather,
         Plan::Everywhere { .. } => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
