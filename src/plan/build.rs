@@ -277,6 +277,15 @@ impl<'a> Build<'a> {
         }
         match show.kind {
             ShowKind::Columns | ShowKind::Index | ShowKind::CreateTable => self.describe(show.table.as_ref()),
+            ShowKind::Engine
+            | ShowKind::BinaryLogs
+            | ShowKind::BinaryLogStatus
+            | ShowKind::LogEvents
+            | ShowKind::ReplicaStatus
+            | ShowKind::Replicas => {
+                let why = "this is about one server, and there are many behind the proxy: ask the server itself:";
+                self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
+            }
             _ => {
                 let tables: Vec<ObjectName> = show.table.iter().cloned().collect();
                 self.forward(&tables, None)
@@ -305,6 +314,7 @@ impl<'a> Build<'a> {
         let group = schema.map_or(home, |schema| schema.home);
         let listed = Listed {
             kind,
+            full: show.full || is_guarded(show.arguments.of(self.sql)),
             schema: schema.map(|schema| schema.name.clone()),
             table: None,
             physical: schema.map_or_else(String::new, |schema| schema.physical(group).to_owned()),
@@ -320,16 +330,23 @@ impl<'a> Build<'a> {
         let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
         let index = model.table(name).ok()?;
         let table = &model.tables[usize::from(index)];
-        let Place::Sharded(family) = table.place else { return None };
+        let (group, shard) = match table.place {
+            Place::Sharded(family) if kind != ListKind::CreateView => (self.rules.family(family)?.home(0), Some(0)),
+            Place::Single(group) if kind == ListKind::CreateView && model.is_schema_renamed(&table.schema) => {
+                (group, None)
+            }
+            _ => return None,
+        };
         let (schema, table) = (table.schema.to_string(), table.name.to_string());
         self.rename_described(&mut model, index, name);
         let listed = Listed {
             kind,
+            full: show.full,
             schema: Some(schema),
             table: Some((table, model.edits)),
             physical: String::new(),
-            group: self.rules.family(family)?.home(0),
-            shard: Some(0),
+            group,
+            shard,
         };
         Some(Planned { tables: model.tables.into(), ..self.listed(show, listed) })
     }
@@ -493,6 +510,11 @@ impl<'a> Build<'a> {
         }
         Ok(())
     }
+}
+
+/// `IF NOT EXISTS` at the start of what follows SHOW CREATE DATABASE.
+fn is_guarded(arguments: &[u8]) -> bool {
+    arguments.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"IF "))
 }
 
 /// Whether a query leaves nothing behind, so that a replica can answer it.

@@ -161,11 +161,7 @@ impl Session {
     /// That the user may see what a SHOW names.
     fn may_list(&self, wanted: &Wanted) -> Result<(), SqlError> {
         match &wanted.source {
-            Source::List(List { schema: Some(schema), .. }) if !self.guest.may_use(schema) => {
-                let message =
-                    format!("Access denied for user '{}'@'{}' to database '{schema}'", self.login.user, self.host);
-                Err(SqlError::new(Code::SchemaDenied, message))
-            }
+            Source::List(List { schema: Some(schema), .. }) if !self.guest.may_use(schema) => Err(self.denied(schema)),
             _ => Ok(()),
         }
     }

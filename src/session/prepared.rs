@@ -100,6 +100,7 @@ impl Session {
         if let Plan::Refuse(refusal) = &planned.plan {
             return Err(refusal.clone().into());
         }
+        self.may_touch(&planned)?;
         let scan = std::mem::take(&mut self.scan);
         let described = self.describe(id, &topology, &planned, &sql, &scan).await;
         self.scan = scan;

@@ -174,6 +174,7 @@ impl Session {
         args: &[Datum<'_>],
         add: Status,
     ) -> Result<(), Stop> {
+        self.may_touch(planned)?;
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;
@@ -200,6 +201,24 @@ impl Session {
                 Box::pin(self.run_write(topology, planned, &bound, targets, answer, ask, add)).await
             }
         }
+    }
+
+    /// That all schemas in a plan are among the user's. Two of the servers' own are open to everyone.
+    pub(super) fn may_touch(&self, planned: &Planned) -> Result<(), SqlError> {
+        let open = |schema: &str| {
+            let open = ["information_schema", "performance_schema"];
+            open.iter().any(|open| open.eq_ignore_ascii_case(schema)) || self.guest.may_use(schema)
+        };
+        match planned.tables.iter().find(|table| !open(&table.schema)) {
+            None => Ok(()),
+            Some(table) => Err(self.denied(&table.schema)),
+        }
+    }
+
+    /// Error 1044 for a schema that is not among the user's.
+    pub(super) fn denied(&self, schema: &str) -> SqlError {
+        let message = format!("Access denied for user '{}'@'{}' to database '{schema}'", self.login.user, self.host);
+        SqlError::new(Code::SchemaDenied, message)
     }
 
     /// One target: its answer is passed on as it is.
@@ -597,6 +616,7 @@ fn is_planned(head: &Head) -> bool {
                     | ShowKind::WarningCount
                     | ShowKind::ErrorCount
                     | ShowKind::Processlist
+                    | ShowKind::Grants
                     | ShowKind::Shardloom,
                 ..
             })

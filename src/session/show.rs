@@ -170,6 +170,7 @@ impl Session {
             }
             ShowKind::WarningCount => Ok(self.diagnostics.count(false)),
             ShowKind::ErrorCount => Ok(self.diagnostics.count(true)),
+            ShowKind::Grants => self.grants(show.arguments.of(sql)),
             ShowKind::Processlist => Ok(self.process_list()),
             ShowKind::Shardloom => {
                 let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
@@ -184,6 +185,18 @@ impl Session {
             }
             _ => Err(refused("this SHOW")),
         }
+    }
+
+    /// SHOW GRANTS of the user itself: those of the proxy, as the servers know its account only.
+    fn grants(&self, arguments: &[u8]) -> Result<Table, Stop> {
+        let arguments = String::from_utf8_lossy(arguments).to_ascii_uppercase();
+        let own = ["", "FOR CURRENT_USER", "FOR CURRENT_USER()", "FOR CURRENT_USER ()"];
+        if !own.contains(&arguments.trim()) {
+            return Err(refused("SHOW GRANTS FOR another user: users are those of the proxy's configuration"));
+        }
+        let mut table = Table::of(&[&format!("Grants for {}@%", self.login.user)]);
+        table.rows = self.guest.grants().into_iter().map(|grant| vec![Some(grant)]).collect();
+        Ok(table)
     }
 
     fn process_list(&self) -> Table {

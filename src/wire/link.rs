@@ -228,11 +228,8 @@ impl Link {
     pub async fn read_packet(&mut self) -> Result<Option<Packet>, WireError> {
         self.held = self.start;
         loop {
-            if let (Some(_), Some(&number)) = (&self.compression, self.buffered().get(3)) {
-                // Under compression clients number frames as they like, and expect answers numbered like packets.
-                self.sequence = number;
-            }
-            match Found::first(self.buffered(), self.sequence, self.max_packet)? {
+            let number = self.compression.is_none().then_some(self.sequence);
+            match Found::first(self.buffered(), number, self.max_packet)? {
                 Found::Packet { len, frames } => return Ok(Some(self.take_packet(len, frames))),
                 Found::Need(total) => {
                     let have = self.inbound.len() - self.start;
@@ -259,7 +256,7 @@ impl Link {
     pub(crate) async fn peek_packet_exactly(&mut self) -> Result<Packet, WireError> {
         self.held = self.start;
         loop {
-            match Found::first(self.buffered(), self.sequence, self.max_packet)? {
+            match Found::first(self.buffered(), Some(self.sequence), self.max_packet)? {
                 Found::Packet { len, .. } => return Ok(Packet { at: self.base + (self.start + HEADER) as u64, len }),
                 Found::Need(total) => {
                     let have = self.inbound.len() - self.start;
@@ -282,6 +279,7 @@ impl Link {
         }
         self.sequence = match &self.compression {
             None => self.sequence.wrapping_add((frames % 256) as u8),
+            // Answers are expected to be numbered like compressed packets.
             Some(compression) => compression.sequence(),
         };
         self.held = payload;

@@ -83,6 +83,14 @@ fn of_list(list: &List, inventory: &Inventory<'_>) -> Vec<Question> {
             let ask = |group| Question { group, sql: "SHOW DATABASES".into(), about: About::Schemas };
             found.extend(homes.into_iter().map(ask));
         }
+        ListKind::CreateDatabase => {
+            for schema in inventory.schemas() {
+                let name = schema.physical(schema.home);
+                let words = if list.full { "IF NOT EXISTS " } else { "" };
+                let sql = format!("SHOW CREATE DATABASE {words}{}", quoted(name));
+                found.push(Question { group: schema.home, sql, about: About::Schema(name.into(), "") });
+            }
+        }
         ListKind::Events | ListKind::ProcedureStatus | ListKind::FunctionStatus => {
             let homes: BTreeSet<(GroupId, &str)> =
                 inventory.schemas().map(|schema| (schema.home, schema.physical(schema.home))).collect();
@@ -115,11 +123,17 @@ fn of_list(list: &List, inventory: &Inventory<'_>) -> Vec<Question> {
     found
 }
 
-/// Every shard tells where numbers are folded, else the first one.
+/// The server of a view, or of a sharded table: every shard tells where numbers are folded, else the first one.
 fn of_table(list: &List, rules: &RuleSet) -> Vec<Question> {
     let (Some(schema), Some(table)) = (&list.schema, &list.table) else { return Vec::new() };
-    let Some(Placement::Sharded(found)) = rules.schema(schema).map(|schema| schema.table(table)) else {
-        return Vec::new();
+    let found = match rules.schema(schema).map(|schema| (schema, schema.table(table))) {
+        Some((_, Placement::Sharded(found))) => found,
+        Some((schema, Placement::Single(group))) => {
+            let physical = schema.physical(group);
+            let sql = format!("SHOW CREATE VIEW {}.{}", quoted(physical), quoted(table));
+            return vec![Question { group, sql, about: About::Table(physical.into(), table.to_string()) }];
+        }
+        _ => return Vec::new(),
     };
     let Some(family) = rules.family(found.family) else { return Vec::new() };
     let shards = if list.kind.relation().numbers.is_empty() { 1 } else { family.shards };
@@ -150,7 +164,9 @@ pub(super) fn text(value: &str) -> String {
 /// The same of bytes in UTF-8.
 pub(super) fn literal(value: &[u8]) -> String {
     let mut out = String::with_capacity(12 + 2 * value.len());
-    out.push_str("_utf8mb4 X'");
+    // Some columns of information_schema have the collation of a literal only. Unicode of another kind would take its
+    // place; letters of an alphabet that every Unicode has do not.
+    out.push_str(if value.is_ascii() { "_latin1 X'" } else { "_utf8mb4 X'" });
     for byte in value {
         let _ = write!(out, "{byte:02X}");
     }

@@ -9,7 +9,7 @@ use crate::sql::head::{Show, ShowKind};
 pub struct List {
     /// Which.
     pub kind: ListKind,
-    /// FULL.
+    /// FULL, or IF NOT EXISTS.
     pub full: bool,
     /// The logical schema that it is of; none: all.
     pub schema: Option<Box<str>>,
@@ -31,6 +31,8 @@ pub enum ListKind {
     FunctionStatus,
     Index,
     CreateTable,
+    CreateView,
+    CreateDatabase,
 }
 
 const fn list(name: &'static str, owner: Owner, told: &'static [Told]) -> Relation {
@@ -69,13 +71,18 @@ static INDEX: Relation = Relation {
 static CREATE_TABLE: Relation =
     list("SHOW CREATE TABLE", OF_TABLE, &[Told::Beside("Table"), Told::Create("Create Table")]);
 
+static CREATE_VIEW: Relation = list("SHOW CREATE VIEW", OF_TABLE, &[Told::Sql("Create View")]);
+static CREATE_DATABASE: Relation =
+    list("SHOW CREATE DATABASE", OF_SCHEMA, &[Told::Schema("Database"), Told::CreateSchema("Create Database")]);
+
 impl List {
     /// The column that LIKE is about.
     pub fn name_column(&self) -> String {
         match (self.kind, &self.schema) {
             (ListKind::Tables, Some(schema)) => format!("Tables_in_{schema}"),
             (ListKind::Tables, None) => ListKind::FIRST.to_owned(),
-            (ListKind::Databases, _) => "Database".to_owned(),
+            (ListKind::Databases | ListKind::CreateDatabase, _) => "Database".to_owned(),
+            (ListKind::CreateView, _) => "View".to_owned(),
             (ListKind::OpenTables | ListKind::Triggers | ListKind::Index | ListKind::CreateTable, _) => {
                 "Table".to_owned()
             }
@@ -101,6 +108,8 @@ impl ListKind {
             ShowKind::Events => ListKind::Events,
             ShowKind::Index => ListKind::Index,
             ShowKind::CreateTable => ListKind::CreateTable,
+            ShowKind::CreateView => ListKind::CreateView,
+            ShowKind::CreateDatabase => ListKind::CreateDatabase,
             ShowKind::ProcedureStatus => ListKind::ProcedureStatus,
             ShowKind::FunctionStatus => ListKind::FunctionStatus,
             _ => return None,
@@ -119,6 +128,8 @@ impl ListKind {
             ListKind::ProcedureStatus | ListKind::FunctionStatus => &ROUTINES,
             ListKind::Index => &INDEX,
             ListKind::CreateTable => &CREATE_TABLE,
+            ListKind::CreateView => &CREATE_VIEW,
+            ListKind::CreateDatabase => &CREATE_DATABASE,
         }
     }
 
@@ -133,6 +144,6 @@ impl ListKind {
 
     /// Whether a table is asked for by its name, and not all tables of a schema.
     pub fn is_of_table(self) -> bool {
-        matches!(self, ListKind::Index | ListKind::CreateTable)
+        matches!(self, ListKind::Index | ListKind::CreateTable | ListKind::CreateView)
     }
 }

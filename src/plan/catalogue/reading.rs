@@ -103,6 +103,8 @@ fn value(model: &Model<'_>, expr: &Expr) -> Option<Value> {
 pub(in crate::plan) struct Listed {
     /// Which list.
     pub(in crate::plan) kind: ListKind,
+    /// FULL, or IF NOT EXISTS.
+    pub(in crate::plan) full: bool,
     /// The logical schema; none: all.
     pub(in crate::plan) schema: Option<String>,
     /// The logical table, with its name in the text replaced for the first shard.
@@ -135,7 +137,7 @@ pub(in crate::plan) fn show(show: &Show, listed: Listed, scan: &Scan) -> Result<
     let mut original = Composer::new(scan, edits).plain()?;
     original.moves_params = true;
     let schema = listed.schema.map(String::into_boxed_str);
-    let list = List { kind: listed.kind, full: show.full, schema: schema.clone(), table };
+    let list = List { kind: listed.kind, full: listed.full, schema: schema.clone(), table };
     let composer = Composer::new(scan, Vec::new());
     let mut parts = vec![Part::Relation(0)];
     if let Some(like) = show.like {

@@ -47,6 +47,8 @@ pub enum Told {
     Sql(&'static str),
     /// The CREATE TABLE of a row's table.
     Create(&'static str),
+    /// The CREATE DATABASE of a row's schema.
+    CreateSchema(&'static str),
 }
 
 /// How the numbers of all shards become one.

@@ -99,6 +99,12 @@ impl<'a> Names<'_, 'a> {
                         *sql = self.create(sql, row, logical);
                     }
                 }
+                Told::CreateSchema(create) => {
+                    if let (Some(Some(sql)), Some(physical)) = (self.cell(&mut told, create), text(row.first())) {
+                        let text = String::from_utf8_lossy(sql).replacen(physical, owned.schema, 1);
+                        *sql = text.into_bytes();
+                    }
+                }
                 Told::Sql(sql) => {
                     if let (Some(Some(sql)), Some(physical)) = (self.cell(&mut told, sql), text(row.first())) {
                         *sql = self.sql(sql, physical, owned, text(row.get(1)));
