@@ -305,13 +305,13 @@ fn assert_nothing_left(depot: &Depot, proxy: &TestProxy) {
 fn failures_leave_nothing_behind() {
     for installation in installations() {
         let depot = Depot::open(&installation);
-        let proxy = TestProxy::start_with(&depot.cluster.cluster, RULES, |config| config.limits.gather = 1_500);
+        let proxy = TestProxy::start_with(&depot.cluster.cluster, RULES, |config| config.limits.gather = 400);
         let (mut client, _) = fill(&depot, &proxy);
         let few = "SELECT COUNT(*) FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id IN (1, 2, 3)";
         let many = "SELECT COUNT(*) FROM items i JOIN items k ON i.name = k.name";
 
         let refused = client.show(many);
-        assert!(refused.starts_with("error 1235: the statement needs more than 1500 bytes"), "{refused}");
+        assert!(refused.starts_with("error 1235: the statement needs more than 400 bytes"), "{refused}");
         assert_eq!(client.show(few), "2");
 
         // A transaction reads its own writes, and outlives a refusal.
@@ -324,7 +324,7 @@ fn failures_leave_nothing_behind() {
         assert_eq!(client.show(mine), "washer");
 
         let missing = client.show("SELECT i.nothing FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id = 1");
-        assert_eq!(missing, "error 1054: Unknown column 'i.nothing' in 'field list'");
+        assert!(missing.starts_with("error 1054: Unknown column 'i.nothing' in '"), "{missing}");
         assert_nothing_left(&depot, &proxy);
         drop(proxy);
 
