@@ -60,8 +60,9 @@ pub async fn run(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Lease, Stop> {
+    let definitions = definitions(txn, gathering, place).await?;
     let (mut home, mut lanes) = lease(txn, gathering, place).await?;
-    let outcome = fill(client, &mut home, &mut lanes, gathering, patience).await;
+    let outcome = fill(client, &mut home, &mut lanes, gathering, &definitions, patience).await;
     let drained = match (&outcome, gathering.shared) {
         (Err(Stop::Error(_)), true) => drain(client, &mut lanes, patience).await,
         _ => Ok(()),
@@ -84,11 +85,12 @@ pub async fn describe(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Lease, Stop> {
+    let definitions = definitions(txn, gathering, place).await?;
     let (group, wanted) = place(gathering.gathered.group);
     let mut home = txn.side_lease(gathering.gathered.group, group, Access::Primary, &wanted).await?;
     let settings = fill_settings(home.info.mariadb);
     txn::adapt(&mut home, &Wanted { settings: &settings, ..wanted }).await?;
-    create(client, &mut home, gathering, patience).await?;
+    create(client, &mut home, gathering, &definitions, patience).await?;
     ready(home, gathering, place).await
 }
 
@@ -192,12 +194,13 @@ async fn fill(
     home: &mut Lease,
     lanes: &mut [Lane],
     gathering: &Gathering<'_>,
+    definitions: &[Option<String>],
     patience: &mut Patience<'_>,
 ) -> Result<(), Stop> {
     for lane in lanes.iter_mut() {
         send_next(lane, gathering, patience).await?;
     }
-    create(client, home, gathering, patience).await?;
+    create(client, home, gathering, definitions, patience).await?;
     let mut batch = Batch { gathering, source: 0, rows: 0, text: Vec::new(), gathered: 0 };
     for lane in lanes {
         while let Some((source, target, response)) = &mut lane.running {
@@ -292,35 +295,105 @@ async fn drain(client: &mut Link, lanes: &mut [Lane], patience: &mut Patience<'_
     Ok(())
 }
 
-/// Creates the copies, empty.
+/// The definitions of the tables that the gathering group does not have, from where they are. Asked before any other
+/// connection is held.
+async fn definitions(
+    txn: &Txn,
+    gathering: &Gathering<'_>,
+    place: Place<'_, '_>,
+) -> Result<Vec<Option<String>>, SqlError> {
+    let mut found = Vec::with_capacity(gathering.gather.sources.len());
+    for (source, like) in gathering.gather.sources.iter().zip(&gathering.gathered.like) {
+        if like.group == gathering.gathered.group {
+            found.push(None);
+            continue;
+        }
+        let (group, wanted) = place(like.group);
+        let mut lease = txn.side_lease(like.group, group, Access::Primary, &wanted).await?;
+        let settings = fill_settings(lease.info.mariadb);
+        txn::adapt(&mut lease, &Wanted { settings: &settings, ..wanted }).await?;
+        let answer = ask(&mut lease, &show_create(source, *like, gathering)).await;
+        let answer = answer.map_err(|error| error.to_client(&lease.server().name));
+        found.push(answer.map_err(|error| refused(source, *like, gathering, &error))?.text(0, 1));
+    }
+    Ok(found)
+}
+
+fn show_create(source: &Source, like: Target, gathering: &Gathering<'_>) -> Vec<u8> {
+    let mut text = b"SHOW CREATE TABLE ".to_vec();
+    if let Some(name) = gathering.bound.name(source.table, like) {
+        put_name(name.physical_schema, name.physical, &mut text);
+    }
+    text
+}
+
+/// Creates the copies, empty: like a table of the same group, which keeps every key, else by their definitions.
 async fn create(
     client: &mut Link,
     home: &mut Lease,
     gathering: &Gathering<'_>,
+    definitions: &[Option<String>],
     patience: &mut Patience<'_>,
 ) -> Result<(), Stop> {
     // Until the copies are gone again nobody else may have the connection.
     home.taint();
-    for (source, like) in gathering.gather.sources.iter().zip(&gathering.gathered.like) {
-        let Some(name) = gathering.bound.name(source.table, *like) else { continue };
-        let mut text = b"CREATE TEMPORARY TABLE ".to_vec();
+    for (number, source) in gathering.gather.sources.iter().enumerate() {
+        let like = gathering.gathered.like[number];
+        let mut failed = None;
+        let mut definition = definitions[number].clone();
+        if definition.is_none() {
+            let Some(name) = gathering.bound.name(source.table, like) else { continue };
+            let mut text = b"CREATE TEMPORARY TABLE ".to_vec();
+            gathering.bound.put_copy(source, &mut text);
+            text.extend_from_slice(b" LIKE ");
+            put_name(name.physical_schema, name.physical, &mut text);
+            match on_home(client, home, &text, patience).await? {
+                Ok(_) => continue,
+                Err(error) => failed = Some(error),
+            }
+            // Partitions and full-text keys are not for temporary tables.
+            let shown = on_home(client, home, &show_create(source, like, gathering), patience).await?;
+            definition = shown.ok().and_then(|answer| answer.text(0, 1));
+        }
+        let mut text = Vec::new();
         gathering.bound.put_copy(source, &mut text);
-        text.extend_from_slice(b" LIKE ");
-        put_name(name.physical_schema, name.physical, &mut text);
-        let created = on_home(client, home, &text, patience).await?;
-        created.map_err(|error| {
-            let why = format!(
-                "the rows of {}.{} cannot be gathered on {}: {} (errno {})",
-                name.schema,
-                name.table,
-                home.server().name,
-                logical(&error.message, gathering.bound.names(*like)),
-                error.errno
-            );
-            SqlError::refuse(why)
-        })?;
+        let copy = String::from_utf8_lossy(&text);
+        let created = match definition.as_deref().and_then(|definition| temporary(definition, &copy)) {
+            Some(text) => on_home(client, home, text.as_bytes(), patience).await?.map(drop),
+            None => Err(failed.unwrap_or_else(|| SqlError::new(Code::Unknown, "its definition is not known"))),
+        };
+        created.map_err(|error| refused(source, like, gathering, &error))?;
     }
     Ok(())
+}
+
+/// `CREATE TEMPORARY TABLE copy (...)` from what SHOW CREATE TABLE tells, one clause a line: without constraints, which
+/// the rows met already, and without full-text keys and partitions, which temporary tables do not have.
+fn temporary(definition: &str, copy: &str) -> Option<String> {
+    let mut lines = definition.lines();
+    lines.next().filter(|first| first.starts_with("CREATE TABLE ") && first.ends_with('('))?;
+    let mut clauses = Vec::new();
+    let options = loop {
+        let line = lines.next()?;
+        if line.starts_with(')') {
+            break line;
+        }
+        let clause = line.trim().trim_end_matches(',');
+        let left_out = ["CONSTRAINT ", "FULLTEXT KEY ", "SPATIAL KEY "];
+        if !left_out.iter().any(|kind| clause.starts_with(kind)) {
+            clauses.push(clause);
+        }
+    };
+    Some(format!("CREATE TEMPORARY TABLE {copy} (\n{}\n{options}", clauses.join(",\n")))
+}
+
+/// Why a table has no copy, under the client's names.
+fn refused(source: &Source, like: Target, gathering: &Gathering<'_>, error: &SqlError) -> SqlError {
+    let name = gathering.bound.name(source.table, like);
+    let table = name.map_or_else(|| source.label.to_string(), |name| format!("{}.{}", name.schema, name.table));
+    let message = logical(&error.message, name.into_iter().chain(gathering.bound.names(like)));
+    let why = format!("the rows of {table} cannot be gathered on one server: {message} (errno {})", error.errno);
+    SqlError::refuse(why)
 }
 
 /// Runs a statement on the connection that gathers; its own error is in the inner result.
@@ -464,5 +537,25 @@ impl Batch<'_> {
             error.message,
             error.errno
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_lose_what_temporary_tables_cannot_have() {
+        let shown = "CREATE TABLE `a` (\n  `id` int NOT NULL COMMENT 'x, (',\n  `t` text,\n  PRIMARY KEY (`id`),\n  \
+                     FULLTEXT KEY `t` (`t`),\n  CONSTRAINT `f` FOREIGN KEY (`id`) REFERENCES `b` (`id`)\n) \
+                     ENGINE=InnoDB DEFAULT CHARSET=utf8mb4\n/*!50100 PARTITION BY HASH (`id`)\nPARTITIONS 4 */";
+        assert_eq!(
+            temporary(shown, "`s`.`c`").as_deref(),
+            Some(
+                "CREATE TEMPORARY TABLE `s`.`c` (\n`id` int NOT NULL COMMENT 'x, (',\n`t` text,\nPRIMARY KEY \
+                 (`id`)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+            )
+        );
+        assert_eq!(temporary("CREATE ALGORITHM=UNDEFINED VIEW `v` AS select 1", "`s`.`c`"), None);
     }
 }

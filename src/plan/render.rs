@@ -109,9 +109,10 @@ impl<'a> Bound<'a> {
 
     /// The logical schema and table behind physical ones on a target, for column definitions; none if they stay.
     pub fn logical(&self, target: Target, schema: &[u8], table: &[u8]) -> Option<(&'a str, &'a str)> {
-        let found = self
-            .names(target)
-            .find(|name| name.physical_schema.as_bytes() == schema && name.physical.as_bytes() == table);
+        let found = self.names(target).find(|name| {
+            // MariaDB tells a column of a derived table without its schema.
+            (schema.is_empty() || name.physical_schema.as_bytes() == schema) && name.physical.as_bytes() == table
+        });
         found
             .filter(|name| (name.schema, name.table) != (name.physical_schema, name.physical))
             .map(|name| (name.schema, name.table))

@@ -6,6 +6,7 @@ mod check;
 mod clients;
 mod collations;
 mod demo;
+mod gather;
 mod hostile;
 mod keys;
 mod merge;
