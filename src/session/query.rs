@@ -136,7 +136,7 @@ impl Session {
             return Ok(Understood::Plan(planned));
         }
         let head = head::head(sql, self.facts)?;
-        if !is_planned(&head) {
+        if !is_planned(&head) || self.explains_sharded(sql, &head, topology) {
             return Ok(Understood::Head(Box::new(head)));
         }
         self.counters().plan_misses.fetch_add(1, Ordering::Relaxed);
@@ -243,7 +243,7 @@ impl Session {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
-    async fn relay_to(
+    pub(super) async fn relay_to(
         &mut self,
         topology: &Topology,
         planned: &Planned,
