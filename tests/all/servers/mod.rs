@@ -8,6 +8,7 @@ mod keys;
 mod merge;
 mod proxy;
 mod random;
+mod score;
 mod session;
 mod shop;
 mod testbed;
