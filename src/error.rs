@@ -40,12 +40,16 @@ pub enum Code {
     Shutdown,
     /// 1064 42000: not SQL.
     Syntax,
+    /// 1065 42000: nothing but comments.
+    EmptyQuery,
     /// 1094 HY000: KILL of a connection that is not there.
     NoSuchThread,
     /// 1095 HY000: KILL of somebody else's connection.
     KillDenied,
     /// 1105 HY000: anything that has no number of its own.
     Unknown,
+    /// 1835 HY000: a packet whose content is not what the protocol says.
+    MalformedPacket,
     /// 1146 42S02: no such table.
     NoSuchTable,
     /// 1153 08S01: a packet above the limit.
@@ -105,9 +109,11 @@ impl Code {
             Code::UnknownSchema => (1049, b"42000"),
             Code::Shutdown => (1053, b"08S01"),
             Code::Syntax => (1064, b"42000"),
+            Code::EmptyQuery => (1065, b"42000"),
             Code::NoSuchThread => (1094, b"HY000"),
             Code::KillDenied => (1095, b"HY000"),
             Code::Unknown => (1105, b"HY000"),
+            Code::MalformedPacket => (1835, b"HY000"),
             Code::NoSuchTable => (1146, b"42S02"),
             Code::PacketTooLarge => (1153, b"08S01"),
             Code::PacketsOutOfOrder => (1156, b"08S01"),

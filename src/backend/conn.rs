@@ -206,6 +206,22 @@ impl Conn {
         self.state.owed = self.state.owed.saturating_sub(1);
     }
 
+    /// The description of a prepared statement was read to its end, which says nothing of the transaction.
+    pub fn described(&mut self) {
+        self.failed();
+    }
+
+    /// Has the server tell the id of each transaction that writes. MariaDB tells it as a variable.
+    pub async fn track_writes(&mut self) -> Result<(), BackendError> {
+        let track = match self.info.mariadb {
+            true => {
+                "SET session_track_system_variables=CONCAT_WS(',', NULLIF(@@session_track_system_variables, ''), 'last_gtid')"
+            }
+            false => "SET session_track_gtids=OWN_GTID",
+        };
+        self.query(track).await.map(drop)
+    }
+
     /// Takes note of what an OK packet tells of the session: the id of the transaction it wrote.
     pub fn track(&mut self, session_state: &[u8]) {
         for change in SessionChanges::new(session_state).flatten() {

@@ -111,13 +111,8 @@ impl Server {
     /// Opens a connection outside of the pool's bound: for probes, KILL, and the pool itself.
     pub async fn connect(&self, class: Class) -> Result<Conn, SqlError> {
         let mut conn = self.connect_plain(class).await?;
-        let track = if conn.info.mariadb {
-            "SET session_track_system_variables='last_gtid', session_track_schema=0"
-        } else {
-            "SET session_track_gtids=OWN_GTID, session_track_system_variables='', session_track_schema=0"
-        };
-        match conn.query(track).await {
-            Ok(_) => Ok(conn),
+        match conn.track_writes().await {
+            Ok(()) => Ok(conn),
             // An old server without tracking still serves; its sessions read their own writes on the primary.
             Err(BackendError::Server(_)) => Ok(conn),
             Err(error) => Err(error.to_client(&self.name)),

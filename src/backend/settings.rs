@@ -85,12 +85,21 @@ impl Settings {
             if name.starts_with('@') {
                 set.item(&[name.as_bytes(), b"=NULL"]);
             } else if !CHARSET_VARIABLES.contains(&&**name) {
-                set.item(&[session_variable(name, mariadb), b"=DEFAULT"]);
+                let default: &[u8] = match is_tracking(name, mariadb) {
+                    true => TRACK_DEFAULT,
+                    false => b"DEFAULT",
+                };
+                set.item(&[session_variable(name, mariadb), b"=", default]);
             }
         }
         for (name, value) in &wanted.variables {
             let again = rename && CHARSET_VARIABLES.contains(&&**name);
-            if again || self.variables.get(name) != Some(value) {
+            if !again && self.variables.get(name) == Some(value) {
+                continue;
+            }
+            if is_tracking(name, mariadb) {
+                set.item(&[name.as_bytes(), b"=CONCAT_WS(',', NULLIF(", value, b", ''), 'last_gtid')"]);
+            } else {
                 set.item(&[session_variable(name, mariadb), b"=", value]);
             }
         }
@@ -112,6 +121,13 @@ impl Settings {
         self
     }
 }
+
+/// Whether this is the list of variables that MariaDB tells changes of: the proxy itself needs `last_gtid` in it.
+fn is_tracking(name: &str, mariadb: bool) -> bool {
+    mariadb && name == "session_track_system_variables"
+}
+
+const TRACK_DEFAULT: &[u8] = b"CONCAT_WS(',', NULLIF(@@global.session_track_system_variables, ''), 'last_gtid')";
 
 /// The name a server knows a variable by: MariaDB before 11.1 says `tx_` where MySQL says `transaction_`.
 fn session_variable(name: &str, mariadb: bool) -> &[u8] {

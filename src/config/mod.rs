@@ -157,6 +157,8 @@ pub struct Limits {
     pub merge_memory_per_query: usize,
     /// Bytes all statements together may hold while they merge.
     pub merge_memory: usize,
+    /// Bytes of rows that a cursor over several targets may hold, most of them in a temporary file.
+    pub cursor: usize,
     /// Bytes a statement may gather on one backend.
     pub gather: usize,
     /// Connections to a primary, of each group.
@@ -290,6 +292,7 @@ impl Default for Limits {
             plan_cache: 64 * MIB,
             merge_memory_per_query: 64 * MIB,
             merge_memory: 1024 * MIB,
+            cursor: 1024 * MIB,
             gather: 256 * MIB,
             pool_primary: 100,
             pool_replica: 100,

@@ -28,12 +28,29 @@ pub enum Ask<'a> {
     },
 }
 
+/// Of the flags of COM_STMT_EXECUTE: a cursor is wanted.
+const CURSOR_READ_ONLY: u8 = 1;
+
 impl Ask<'_> {
     /// The form of the answer.
     pub fn kind(self) -> Kind {
         match self {
             Ask::Query => Kind::Query,
             Ask::Execute { .. } => Kind::Execute,
+        }
+    }
+
+    /// Whether the client wants its rows by COM_STMT_FETCH.
+    pub fn wants_cursor(self) -> bool {
+        matches!(self, Ask::Execute { flags, .. } if flags & CURSOR_READ_ONLY != 0)
+    }
+
+    /// The same, answered with all rows at once.
+    #[must_use]
+    pub fn without_cursor(self) -> Self {
+        match self {
+            Ask::Query => Ask::Query,
+            Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
         }
     }
 
@@ -107,7 +124,7 @@ async fn read_prepare(lease: &mut Lease) -> Result<Result<PrepareOk, SqlError>, 
             head = ok;
         }
         if response.is_done() {
-            lease.failed();
+            lease.described();
             return Ok(Ok(head));
         }
     }

@@ -12,12 +12,7 @@ use crate::wire::link::Link;
 /// the number that the server waits for; returns the number of its own next packet.
 ///
 /// A client that offered no local files is not asked: the server gets an empty file instead.
-pub async fn pump(
-    client: &mut Link,
-    lease: &mut Lease,
-    capabilities: Capabilities,
-    next: u8,
-) -> Result<u8, Stop> {
+pub async fn pump(client: &mut Link, lease: &mut Lease, capabilities: Capabilities, next: u8) -> Result<u8, Stop> {
     debug_assert!(capabilities.has(Capabilities::LOCAL_FILES), "the session refuses LOAD DATA LOCAL otherwise");
     client.flush().await.map_err(Stop::Client)?;
     lease.link.set_sequence(next);

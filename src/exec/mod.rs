@@ -14,4 +14,5 @@ pub mod names;
 pub mod outcome;
 pub mod relay;
 pub mod scatter;
+pub mod spool;
 pub mod write;

@@ -1,10 +1,11 @@
 //! What a statement did, as far as its session must know it afterwards.
 
 use crate::backend::statements::Prepared;
+use crate::exec::spool::Spooled;
 use crate::wire::capabilities::Status;
 
 /// The end of a statement whose answer was passed on or made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// Rows changed (or found); for a SELECT 0.
     pub affected_rows: u64,
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub rows: u64,
     /// It had a result set.
     pub has_rows: bool,
+    /// Rows of several targets that wait for COM_STMT_FETCH.
+    pub spooled: Option<Spooled>,
     /// The statement that was prepared.
     pub prepared: Option<Prepared>,
     /// The error that the servers answered with, already told to the client.

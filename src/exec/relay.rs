@@ -58,6 +58,7 @@ pub async fn relay(
         response,
         shift: client.sequence().wrapping_sub(first),
         at: 0,
+        sound: 0,
         passed: 0,
         row_left: 0,
         outcome: Outcome::default(),
@@ -78,6 +79,8 @@ pub async fn relay(
                 relay.response.set_sequence(next);
             }
             Err(error) => {
+                // The client may have the beginning of a row whose end was only looked at: it has to come before the error.
+                client.push_raw(&lease.link.buffered()[relay.passed..relay.sound.max(relay.passed)]);
                 let stop = lost(lease, patience, error);
                 return Err(relay.cut_off(client, stop));
             }
@@ -93,6 +96,8 @@ struct Relay {
     shift: u8,
     /// Up to here, counted from the first buffered byte, the answer was looked at.
     at: usize,
+    /// Up to here, it was right: where the packet that is looked at begins.
+    sound: usize,
     /// Up to here it was passed on.
     passed: usize,
     /// Bytes of the frame that was begun, for shifting the numbers of row frames.
@@ -116,6 +121,7 @@ impl Relay {
         style: &Style<'_>,
     ) -> Result<Step, BackendError> {
         let from = self.at;
+        self.sound = from;
         let mut step = Step::Again;
         match self.response.next(lease.link.buffered(), &mut self.at)? {
             Event::NeedMore => return Ok(Step::NeedMore),
@@ -167,7 +173,10 @@ impl Relay {
                     WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into()
                 );
             }
-            Event::ColumnsEnd(None) | Event::ParamsEnd(None) => return Ok(Step::Again),
+            // No packet: nothing to number. It can be the end of a prepared statement's description.
+            Event::ColumnsEnd(None) | Event::ParamsEnd(None) => {
+                return if self.response.is_done() { self.done(client, lease) } else { Ok(Step::Again) };
+            }
             Event::PrepareOk(ok) => {
                 self.outcome.prepared = Some(Prepared { id: ok.statement, params: ok.params });
                 let own = PrepareOk { statement: style.statement.unwrap_or(ok.statement), ..ok };
@@ -235,6 +244,9 @@ impl Relay {
     }
 
     fn done(&mut self, client: &mut Link, lease: &mut Lease) -> Result<Step, BackendError> {
+        if self.outcome.prepared.is_some() {
+            lease.described();
+        }
         client.push_raw(&lease.link.buffered()[self.passed..self.at]);
         client.set_sequence(self.number());
         lease.link.consume(self.at);
@@ -252,7 +264,7 @@ impl Relay {
         }
         client.set_sequence(self.number());
         lease.link.consume(self.at);
-        (self.at, self.passed) = (0, 0);
+        (self.at, self.sound, self.passed) = (0, 0, 0);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::exec::merge::{Merger, Step, Want};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
+use crate::exec::spool::Spool;
 use crate::plan::Bound;
 use crate::plan::merge::Merge;
 use crate::plan::{Params, Target};
@@ -43,8 +44,11 @@ pub struct Scatter<'a> {
     pub targets: &'a [Target],
     /// What becomes of the rows.
     pub merge: &'a Merge,
-    /// Its form.
+    /// Its form: never one with a cursor, because the servers' rows are wanted at once.
     pub ask: Ask<'a>,
+    /// For a client that wants a cursor: bytes of rows it may hold. They are in the outcome, and the client was sent
+    /// nothing yet but the columns.
+    pub cursor: Option<usize>,
     /// Bytes of rows that may be held.
     pub budget: usize,
     /// What the client can read.
@@ -177,13 +181,24 @@ async fn answer(
     let window = scatter.bound.window;
     let sources = scatter.targets.len();
     let mut merger = Merger::new(scatter.merge, window, &definitions, format, sources, scatter.budget, &slots)?;
-    put_columns(client, scatter, &definitions[..merger.visible()]);
+    let head = logical(scatter, &definitions[..merger.visible()]);
+    let mut spool = scatter.cursor.map(Spool::new);
+    if spool.is_none() {
+        put_head(client, &head);
+        if !scatter.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            client.push_with(|out| EofPacket { warnings: 0, status: scatter.status }.encode(out));
+        }
+    }
     let mut row = Vec::new();
     loop {
         row.clear();
         match merger.next(&mut row)? {
             Step::Row => {
                 outcome.rows += 1;
+                if let Some(spool) = &mut spool {
+                    spool.push(&row)?;
+                    continue;
+                }
                 client.push(&row);
                 if client.queued() >= FLUSH_AT {
                     patience.write(client.flush()).await?;
@@ -199,7 +214,12 @@ async fn answer(
         }
     }
     outcome.status = scatter.status;
-    let end = OkPacket { status: scatter.status, warnings: outcome.warnings, ..OkPacket::default() };
+    if let Some(spool) = spool {
+        outcome.spooled = Some(spool.finish()?);
+        outcome.status = outcome.status.with(Status::CURSOR_EXISTS);
+        put_head(client, &head);
+    }
+    let end = OkPacket { status: outcome.status, warnings: outcome.warnings, ..OkPacket::default() };
     client.push_with(|out| end.encode_end(scatter.capabilities, out));
     Ok(outcome)
 }
@@ -362,16 +382,22 @@ impl Columns {
     }
 }
 
-/// Queues the head of the answer: the client's columns under its own names.
-fn put_columns(client: &mut Link, scatter: &Scatter<'_>, columns: &[ColumnDef<'_>]) {
+/// The definitions of the client's columns, under its own names.
+fn logical(scatter: &Scatter<'_>, columns: &[ColumnDef<'_>]) -> Vec<Vec<u8>> {
     let naming = Naming::Of(scatter.bound, scatter.targets[0]);
+    let encoded = |column: &ColumnDef<'_>| {
+        let mut out = Vec::new();
+        naming.logical(column).unwrap_or(*column).encode(&mut out);
+        out
+    };
+    columns.iter().map(encoded).collect()
+}
+
+/// Queues the head of the answer.
+fn put_head(client: &mut Link, columns: &[Vec<u8>]) {
     client.push_with(|out| put_lenenc(out, columns.len() as u64));
     for column in columns {
-        let column = naming.logical(column).unwrap_or(*column);
-        client.push_with(|out| column.encode(out));
-    }
-    if !scatter.capabilities.has(Capabilities::DEPRECATE_EOF) {
-        client.push_with(|out| EofPacket { warnings: 0, status: scatter.status }.encode(out));
+        client.push(column);
     }
 }
 

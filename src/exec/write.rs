@@ -84,7 +84,7 @@ async fn parts(
     for of_group in write.targets.chunk_by(|a, b| a.group == b.group) {
         let id = of_group[0].group;
         let (group, wanted) = place(id);
-        let mut lease = txn.lease(id, group, Access::Primary, &wanted).await?;
+        let mut lease = txn.lease(id, group, Access::Write, &wanted).await?;
         txn.wrote(id);
         if !own {
             lease.send_prelude(b"SAVEPOINT shardloom_statement");

@@ -282,7 +282,7 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             Condition::Range { key, low, high } => self.range(family, self.key(*key), *low, *high),
             Condition::And(conditions) => {
-                let mut found = Shards::all(family.shards);
+                let mut found = self.between(family, conditions)?;
                 for condition in conditions {
                     found = found.intersect(&self.shards(family, condition)?);
                 }
@@ -296,6 +296,22 @@ impl<'p, 'a> Placing<'p, 'a> {
                 Ok(found)
             }
         }
+    }
+
+    /// The shards of `key >= a AND key < b` as of one range: each side alone may be everywhere where both are not.
+    fn between(&self, family: &Family, conditions: &[Condition]) -> Result<Shards, SqlError> {
+        let mut found = Shards::all(family.shards);
+        for condition in conditions {
+            let Condition::Range { key, low: Some(low), high: None } = condition else { continue };
+            for other in conditions {
+                if let Condition::Range { key: same, low: None, high: Some(high) } = other
+                    && same == key
+                {
+                    found = found.intersect(&self.range(family, self.key(*key), Some(*low), Some(*high))?);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn key(&self, key: u8) -> &KeyColumn {
@@ -339,7 +355,11 @@ impl<'p, 'a> Placing<'p, 'a> {
     /// The shard of each row of an INSERT.
     fn rows(&self, family: &Family, slots: &[Slot]) -> Result<Vec<u32>, SqlError> {
         let keys = &self.sharded.routing.keys;
-        slots.chunks(keys.len().max(1)).map(|row| self.row(family, row)).collect()
+        if keys.is_empty() {
+            let why = format!("{} has no column: say where the rows go by `/*+ shardloom(shard=0) */`", family.name);
+            return Err(SqlError::refuse(why));
+        }
+        slots.chunks(keys.len()).map(|row| self.row(family, row)).collect()
     }
 
     fn row(&self, family: &Family, row: &[Slot]) -> Result<u32, SqlError> {

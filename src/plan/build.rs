@@ -197,13 +197,17 @@ impl<'a> Build<'a> {
                 let names: Vec<ObjectName> = tables.iter().map(|(name, _)| name.clone()).collect();
                 let mut planned = self.forward(&names, None);
                 planned.effects.implicit_commit = true;
-                planned.effects.user_locks = true;
+                planned.effects.table_locks = true;
                 planned
             }
-            Head::Flush { tables, locks } => {
+            Head::Flush { locks: true, .. } => {
+                let why = "a read lock on one server of many keeps nobody out; a dump takes --single-transaction \
+                           without it:";
+                self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
+            }
+            Head::Flush { tables, .. } => {
                 let mut planned = self.forward(tables, None);
                 planned.effects.implicit_commit = true;
-                planned.effects.user_locks = *locks;
                 planned
             }
             Head::Load { tables, .. } => {
@@ -402,6 +406,7 @@ fn reads_only(effects: &Effects) -> bool {
         || effects.sets_variables
         || effects.calc_found_rows
         || effects.user_locks
+        || effects.table_locks
         || effects.stored_function;
     let asks = effects.found_rows || effects.row_count || effects.last_insert_id;
     !leaves && !asks

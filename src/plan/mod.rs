@@ -132,6 +132,8 @@ pub struct Effects {
     pub reads_variables: bool,
     /// It sets user variables (`:=`, INTO @x).
     pub sets_variables: bool,
+    /// It is LOCK TABLES.
+    pub table_locks: bool,
     /// It calls GET_LOCK() or another function of that kind.
     pub user_locks: bool,
     /// It calls CONNECTION_ID(): only the session knows the right one.

@@ -187,8 +187,9 @@ impl Shown<'_> {
             return format!("{family}: shard {shard}, as the hint says");
         }
         let mut text = match &routing.by {
+            By::Rows(_) if routing.keys.is_empty() => format!("{family}: rows that only a hint can place"),
             By::Rows(slots) => {
-                let width = routing.keys.len().max(1);
+                let width = routing.keys.len();
                 let row = |row: &[Slot]| row.iter().map(|slot| self.slot(*slot)).collect::<Vec<_>>().join(", ");
                 let rows: Vec<String> = slots.chunks(width).take(8).map(row).collect();
                 let labels: Vec<&str> = routing.keys.iter().map(|key| &*key.label).collect();
@@ -325,6 +326,7 @@ fn effects(effects: &Effects, wishes: &Wishes) -> String {
         (effects.row_count, "reads the row count"),
         (effects.reads_variables, "reads user variables"),
         (effects.sets_variables, "sets user variables"),
+        (effects.table_locks, "table locks"),
         (effects.user_locks, "user locks"),
         (effects.connection_id, "reads the connection id"),
         (effects.account, "reads the account"),

@@ -78,8 +78,10 @@ impl Reading<'_, '_, '_> {
         if let (Some(span), true) = (self.select.distinct, outside) {
             return Err(several(self.model.sql, "DISTINCT with ORDER BY of something else", span));
         }
-        let distinct = self.select.distinct.filter(|_| !root.is_some_and(|root| self.shows_key(root)));
-        let combine = match distinct {
+        // To DISTINCT, `'a'` and `'a '` are one under PAD SPACE; beside their weights, which differ, a target gives both.
+        let doubled = |order: &[SortKey]| self.select.distinct.is_some() && order.iter().any(|key| key.pad.is_some());
+        let apart = root.is_some_and(|root| self.shows_key(root)) && !doubled(&order);
+        let combine = match self.select.distinct.filter(|_| !apart) {
             None => Combine::None,
             Some(_) => {
                 let rest = self.distinct_keys(&covered, &mut hidden)?;
@@ -88,7 +90,7 @@ impl Reading<'_, '_, '_> {
                 Combine::Distinct(order.clone().into())
             }
         };
-        let limit = self.limit(true)?;
+        let limit = self.limit(!doubled(&order))?;
         edits.extend(limit.edit);
         let merge = Merge {
             hidden: hidden.len(),

@@ -38,10 +38,7 @@ impl Session {
 
     /// Ends what is open, if anything is.
     pub(super) async fn end_transaction(&mut self, commit: bool) -> Result<(), Stop> {
-        if self.txn.is_open() {
-            self.txn.end(commit).await?;
-        }
-        Ok(())
+        self.txn.end(commit).await.map_err(Stop::from)
     }
 
     /// SAVEPOINT, ROLLBACK TO, RELEASE: on the one server that the transaction has touched. Before it has
@@ -65,6 +62,7 @@ impl Session {
         // Known under the rule's spelling from here on.
         let name = topology.rules.schema(schema).map_or(schema, |schema| schema.name.as_str());
         self.needs.schema = Some(name.into());
+        self.tell_schema();
         Ok(())
     }
 

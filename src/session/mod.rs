@@ -13,6 +13,7 @@ pub mod reply;
 pub mod set;
 pub mod show;
 pub mod topology;
+mod track;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use std::sync::atomic::Ordering;
 use crate::backend::conn::Class;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
+use crate::exec::spool::Spooled;
 use crate::metrics::Counters;
 use crate::rules::GroupId;
 use crate::session::diagnostics::Diagnostics;
@@ -64,6 +66,8 @@ pub struct Session {
     found_rows: Option<u64>,
     /// `SET TRANSACTION` without SESSION: for the next transaction only.
     next: NextTransaction,
+    /// What the next OK packet of our own tells of the session, encoded.
+    told: Vec<u8>,
     /// COM_QUERY may hold several statements.
     multi_statements: bool,
     /// The cursor that the running statement opened.
@@ -98,12 +102,17 @@ impl Needs {
     }
 }
 
-/// A cursor that a server holds for a prepared statement.
-#[derive(Clone, Copy, Debug)]
-struct OpenCursor {
-    group: GroupId,
-    /// The server's number of the statement.
-    statement: u32,
+/// The cursor of a prepared statement.
+#[derive(Debug)]
+enum OpenCursor {
+    /// A server holds it.
+    Server {
+        group: GroupId,
+        /// The server's number of the statement.
+        statement: u32,
+    },
+    /// Rows of several targets, held here.
+    Spooled(Spooled),
 }
 
 /// What `SET TRANSACTION` without SESSION said of the next transaction.
@@ -160,6 +169,7 @@ impl Session {
             row_count: -1,
             found_rows: None,
             next: NextTransaction::default(),
+            told: Vec::new(),
             multi_statements: capabilities.has(Capabilities::MULTI_STATEMENTS),
             cursor: None,
             input: Vec::new(),
@@ -207,7 +217,8 @@ impl Session {
         self.seat.entry.touch();
         loop {
             if self.seat.entry.kill.is_connection() {
-                return Err(Gone(SqlError::new(Code::Aborted, "Connection was killed")));
+                // Like a server: the client finds its connection closed.
+                return Ok(false);
             }
             if self.seat.entry.kill.is_drain() && !self.txn.is_open() {
                 return Err(Gone(SqlError::new(Code::Shutdown, "Server shutdown in progress")));
@@ -218,6 +229,8 @@ impl Session {
                 () = self.seat.entry.kill.pulled() => None,
             };
             match packet {
+                // Whoever was told that this session is killed must find that it does nothing more.
+                Some(Ok(Some(_))) if self.seat.entry.kill.is_connection() => return Ok(false),
                 Some(Ok(Some(packet))) => {
                     self.input.clear();
                     self.input.extend_from_slice(self.client.payload(&packet));
@@ -336,7 +349,13 @@ impl Session {
     }
 
     fn ok(&mut self) {
-        let packet = OkPacket { status: self.status(), ..OkPacket::default() };
+        self.ok_with(Status::default());
+    }
+
+    /// OK with further flags, and with what changed in the session.
+    fn ok_with(&mut self, add: Status) {
+        let told = std::mem::take(&mut self.told);
+        let packet = OkPacket { status: self.status().with(add), session_state: &told, ..OkPacket::default() };
         reply::ok(&mut self.client, self.capabilities, &packet);
     }
 

@@ -10,10 +10,13 @@ use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
+use crate::exec::spool::Spooled;
 use crate::plan::bind::sample;
 use crate::plan::{Plan, Route, Target};
+use crate::rules::GroupId;
 use crate::session::query::Understood;
 use crate::session::{Flow, OpenCursor, Session};
+use crate::sql::head::Head;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{Facts, literal};
 use crate::txn::{Access, Pin};
@@ -22,10 +25,13 @@ use crate::value::moment::Moment;
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::ColumnDef;
 use crate::wire::command::{Execute, com};
-use crate::wire::reply::{EofPacket, PrepareOk};
+use crate::wire::reply::{EofPacket, OkPacket, PrepareOk};
 use crate::wire::response::Kind;
 use crate::wire::statement::{Param, ParamType, decode_params};
 use crate::wire::value::Value;
+
+/// Queued bytes beyond which the client is written to.
+const FLUSH_AT: usize = 16 << 10;
 
 /// The prepared statements of a session.
 #[derive(Default)]
@@ -79,6 +85,9 @@ impl Session {
         let id = self.prepared.free_number();
         let planned = match self.understand(&sql, &topology)? {
             Understood::Plan(planned) => planned,
+            Understood::Head(head) if matches!(*head, Head::Empty) => {
+                return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
+            }
             // The session answers these itself: nothing to describe.
             Understood::Head(_) => {
                 self.put_head(id, params, 0);
@@ -248,24 +257,61 @@ impl Session {
             self.error(&unknown(id, "mysqld_stmt_fetch"));
             return Flow::Next;
         };
-        let Some(cursor) = statement.cursor else {
-            let message = format!("The statement ({id}) has no open cursor.");
-            self.error(&SqlError::new(Code::NoCursor, message));
-            return Flow::Next;
-        };
-        let topology = self.topology();
-        let wanted = self.needs.wanted(&topology, cursor.group);
-        let group = topology.group(cursor.group);
-        let mut lease = match self.txn.lease(cursor.group, group, Access::Primary, &wanted).await {
-            Ok(lease) => lease,
-            Err(error) => {
-                self.error(&error);
-                return Flow::Next;
+        let outcome = match statement.cursor.take() {
+            None => {
+                let message = format!("The statement ({id}) has no open cursor.");
+                Err(SqlError::new(Code::NoCursor, message).into())
             }
+            Some(OpenCursor::Spooled(spooled)) => self.fetch_spooled(id, spooled, rows).await,
+            Some(OpenCursor::Server { group, statement }) => self.fetch_from(id, group, statement, rows).await,
         };
+        match self.finish(outcome) {
+            Ok(()) => Flow::Next,
+            Err(flow) => flow,
+        }
+    }
+
+    /// Rows that are held here.
+    async fn fetch_spooled(&mut self, id: u32, mut spooled: Spooled, rows: u32) -> Result<(), Stop> {
+        let mut row = Vec::new();
+        let mut left = rows;
+        while left > 0 {
+            row.clear();
+            if !spooled.next(&mut row)? {
+                break;
+            }
+            left -= 1;
+            self.client.push(&row);
+            if self.client.queued() >= FLUSH_AT {
+                let wait = self.proxy.config.timeouts.write;
+                let flushed = tokio::time::timeout(wait, self.client.flush()).await;
+                flushed.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(Stop::Client)?;
+            }
+        }
+        // A server, too, tells of the last row only with a fetch that looks for one more.
+        let status = match left {
+            0 => Status::CURSOR_EXISTS,
+            _ => Status::LAST_ROW_SENT,
+        };
+        if left == 0
+            && let Some(statement) = self.prepared.statements.get_mut(&id)
+        {
+            statement.cursor = Some(OpenCursor::Spooled(spooled));
+        }
+        let end = OkPacket { status: self.status().with(status), ..OkPacket::default() };
+        let capabilities = self.capabilities;
+        self.client.push_with(|out| end.encode_end(capabilities, out));
+        Ok(())
+    }
+
+    /// Rows of a cursor that a server holds.
+    async fn fetch_from(&mut self, id: u32, group: GroupId, statement: u32, rows: u32) -> Result<(), Stop> {
+        let topology = self.topology();
+        let wanted = self.needs.wanted(&topology, group);
+        let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
         lease.send_with(|out| {
             out.push(com::STMT_FETCH);
-            out.extend_from_slice(&cursor.statement.to_le_bytes());
+            out.extend_from_slice(&statement.to_le_bytes());
             out.extend_from_slice(&rows.to_le_bytes());
         });
         let seat = self.seat.entry.clone();
@@ -273,25 +319,20 @@ impl Session {
         let style =
             Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
-        let outcome = match outcome {
+        match outcome {
             Ok(outcome) => {
-                self.txn.settle(cursor.group, lease);
+                self.txn.settle(group, lease);
                 if outcome.status.has(Status::LAST_ROW_SENT) || outcome.error.is_some() {
-                    if let Some(statement) = self.prepared.statements.get_mut(&id) {
-                        statement.cursor = None;
-                    }
                     self.unpin_cursors();
+                } else if let Some(open) = self.prepared.statements.get_mut(&id) {
+                    open.cursor = Some(OpenCursor::Server { group, statement });
                 }
                 Ok(())
             }
             Err(stop) => {
-                self.give_up(cursor.group, lease, false, &stop);
+                self.give_up(group, lease, false, &stop);
                 Err(stop)
             }
-        };
-        match self.finish(outcome) {
-            Ok(()) => Flow::Next,
-            Err(flow) => flow,
         }
     }
 
@@ -336,7 +377,8 @@ impl Session {
 
     /// Connections are kept for cursors as long as any statement has one.
     fn unpin_cursors(&mut self) {
-        if self.prepared.statements.values().all(|statement| statement.cursor.is_none()) {
+        let on_server = |statement: &Statement| matches!(statement.cursor, Some(OpenCursor::Server { .. }));
+        if !self.prepared.statements.values().any(on_server) {
             self.txn.unpin(Pin::Cursor);
         }
     }

@@ -295,7 +295,8 @@ impl Session {
             bound,
             targets,
             merge,
-            ask,
+            ask: ask.without_cursor(),
+            cursor: ask.wants_cursor().then_some(self.proxy.config.limits.cursor),
             budget: self.proxy.config.limits.merge_memory_per_query,
             capabilities: self.capabilities,
             status: self.status().with(add),
@@ -307,6 +308,7 @@ impl Session {
         self.diagnostics.clear();
         self.row_count = -1;
         self.found_rows = Some(outcome.rows);
+        self.cursor = outcome.spooled.map(OpenCursor::Spooled);
         Ok(())
     }
 
@@ -326,8 +328,14 @@ impl Session {
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
-        let part =
-            write::Write { bound, targets, answer, ask, autocommit: self.autocommit(), clock: self.one_clock(planned) };
+        let part = write::Write {
+            bound,
+            targets,
+            answer,
+            ask: ask.without_cursor(),
+            autocommit: self.autocommit(),
+            clock: self.one_clock(planned),
+        };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
@@ -413,10 +421,12 @@ impl Session {
             None
         } else if effects.temporary_table {
             Some(Pin::TemporaryTable)
+        } else if effects.table_locks {
+            Some(Pin::LockTables)
         } else if effects.user_locks {
             Some(Pin::UserLock)
         } else if outcome.status.has(Status::CURSOR_EXISTS) {
-            self.cursor = statement.map(|statement| OpenCursor { group, statement });
+            self.cursor = statement.map(|statement| OpenCursor::Server { group, statement });
             Some(Pin::Cursor)
         } else if effects.stored_function && effects.writes {
             Some(Pin::SessionState)
@@ -459,6 +469,9 @@ impl Session {
 
     /// Which member may run the statement.
     fn access(&self, planned: &Planned) -> Access {
+        if planned.effects.writes || planned.effects.stored_function {
+            return Access::Write;
+        }
         let replica = match planned.wishes.role {
             Some(Role::Primary) => false,
             Some(Role::Replica) => planned.effects.replica_ok,

@@ -14,7 +14,7 @@ use crate::session::topology::Topology;
 use crate::sql::ast::Span;
 use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
-use crate::txn::{Access, State};
+use crate::txn::Access;
 use crate::wire::column::ColumnType;
 use crate::wire::command::com;
 
@@ -26,11 +26,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("pseudo_replica_mode", "it belongs to replication"),
     ("pseudo_slave_mode", "it belongs to replication"),
     ("session_track_gtids", "the proxy itself relies on it to read a session's own writes"),
-    ("session_track_system_variables", "the proxy itself relies on it"),
-    ("session_track_state_change", "the proxy itself relies on it"),
+    ("session_track_state_change", "the proxy does not follow it"),
+    ("session_track_transaction_info", "the proxy does not follow it"),
     ("character_set_database", "it follows the default schema"),
     ("insert_id", "it holds for one statement on one connection"),
 ];
+
+/// The variable that says which variables are told when they change.
+const TRACKED: &str = "session_track_system_variables";
 
 impl Session {
     /// SET of variables.
@@ -54,7 +57,9 @@ impl Session {
                 }
             },
         };
-        self.adopt(settings).await
+        self.adopt(settings).await?;
+        self.tell_settings(items);
+        Ok(())
     }
 
     /// SET TRANSACTION.
@@ -88,7 +93,11 @@ impl Session {
                 if let Some(read_only) = read_only {
                     settings = settings.with("transaction_read_only", Some(if read_only { b"1" } else { b"0" }));
                 }
-                self.adopt(Arc::new(settings)).await
+                self.adopt(Arc::new(settings)).await?;
+                for name in ["transaction_isolation", "transaction_read_only"] {
+                    self.tell_variable(name);
+                }
+                Ok(())
             }
             Scope::Global | Scope::Persist | Scope::PersistOnly => Err(global(sql, Span::new(0, sql.len())).into()),
         }
@@ -117,7 +126,13 @@ impl Session {
         let outcome = run_and_read_back(&mut lease, &self.needs.settings, sql, items).await;
         match &outcome {
             // Its own state is now that of the new settings.
-            Ok(settings) => lease.settings = Arc::new(settings.clone()),
+            Ok(settings) => {
+                lease.settings = Arc::new(settings.clone());
+                let tracks = |item: &SetItem| matches!(&item.target, SetTarget::System { name, .. } if name == TRACKED);
+                if items.iter().any(tracks) && lease.track_writes().await.is_err() {
+                    lease.taint();
+                }
+            }
             // A SET of several variables may have got half-way.
             Err(_) => lease.taint(),
         }
@@ -129,7 +144,7 @@ impl Session {
     pub(super) async fn adopt(&mut self, settings: Arc<Settings>) -> Result<(), Stop> {
         let was_off = !self.autocommit();
         self.needs.settings = settings;
-        if was_off && self.autocommit() && matches!(self.txn.state(), State::Open(_)) {
+        if was_off && self.autocommit() && self.txn.check().is_ok() {
             // Turning autocommit on commits what is open.
             self.txn.end(true).await?;
         }
@@ -172,7 +187,7 @@ fn facts_of(settings: &Settings, before: Facts) -> Facts {
     Facts { mode, charset: TextCharset::of(&client).unwrap_or(TextCharset::Utf8), ..before }
 }
 
-fn unquoted(value: &[u8]) -> String {
+pub(super) fn unquoted(value: &[u8]) -> String {
     String::from_utf8_lossy(value).trim_matches('\'').to_owned()
 }
 
@@ -259,7 +274,9 @@ async fn run_and_read_back(
             ReadBack::System(name) => {
                 let value =
                     system_value(lease, &statement(format!("@@session.{name}").as_bytes())).await.map_err(told)?;
-                settings.with(name, Some(&value))
+                // The proxy's own wish, if the client's was made from what it found there.
+                let own = value.strip_suffix(b",last_gtid'").filter(|_| name == TRACKED);
+                settings.with(name, Some(&own.map_or(value.clone(), |own| [own, b"'"].concat())))
             }
             ReadBack::User(name) => {
                 let value = user_value(lease, name).await.map_err(told)?;

@@ -14,6 +14,7 @@ use crate::session::reply::{self, CellKind, Table};
 use crate::session::topology::Topology;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
+use crate::txn::{Access, Pin};
 use crate::wire::capabilities::Status;
 
 impl Session {
@@ -28,7 +29,7 @@ impl Session {
     ) -> Result<(), Stop> {
         match head {
             Head::Empty => {
-                return Err(SqlError { errno: 1065, state: *b"42000", message: "Query was empty".to_owned() }.into());
+                return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
             }
             Head::Begin { read_only, snapshot } => self.begin(read_only, snapshot).await?,
             Head::Commit { chain, release } => {
@@ -53,9 +54,11 @@ impl Session {
             Head::Use(schema) => self.use_schema(&schema.name)?,
             Head::Kill { query, id } => self.kill(id, query)?,
             Head::Unlock => {
-                self.end_transaction(true).await?;
-                self.txn.unpin(crate::txn::Pin::LockTables);
-                self.txn.unpin(crate::txn::Pin::UserLock);
+                // It commits only what LOCK TABLES is around.
+                if self.txn.pins().any(|(_, pin)| pin == Pin::LockTables) {
+                    self.end_transaction(true).await?;
+                    self.txn.unpin(Pin::LockTables);
+                }
             }
             Head::Explain { shardloom: true, inner, .. } => {
                 let table = self.explain(&sql[inner.start as usize..inner.end as usize], topology)?;
@@ -83,8 +86,7 @@ impl Session {
         }
         self.diagnostics.clear();
         self.row_count = 0;
-        let packet = crate::wire::reply::OkPacket { status: self.status().with(add), ..Default::default() };
-        reply::ok(&mut self.client, self.capabilities, &packet);
+        self.ok_with(add);
         Ok(())
     }
 
@@ -114,9 +116,9 @@ impl Session {
         let items = bare_select(sql).unwrap_or_default();
         let mut table = Table::default();
         let mut row = Vec::new();
-        for item in &items {
+        for (item, name) in &items {
             let Some((kind, value)) = self.own_value(&item.to_ascii_uppercase()) else { break };
-            table.columns.push((item.clone(), kind));
+            table.columns.push((name.clone(), kind));
             row.push(value);
         }
         if !items.is_empty() && row.len() == items.len() {
@@ -262,7 +264,7 @@ impl Session {
             }
         };
         let wanted = self.needs.wanted(&topology, group);
-        let mut lease = self.txn.lease(group, topology.group(group), crate::txn::Access::Primary, &wanted).await?;
+        let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
         lease.send_with(|out| {
             out.push(crate::wire::command::com::FIELD_LIST);
             out.extend_from_slice(table);
@@ -294,17 +296,28 @@ impl Session {
 /// How many of the rewritten statements EXPLAIN SHARDLOOM shows.
 const EXPLAINED: usize = 16;
 
-/// `SELECT <items>`, perhaps with the LIMIT 1 that `mysql` adds, and nothing else: the items, as they name
-/// their columns.
-fn bare_select(sql: &[u8]) -> Option<Vec<String>> {
+/// `SELECT <items>`, perhaps with the LIMIT 1 that `mysql` adds, and nothing else: the items and the names of their
+/// columns.
+fn bare_select(sql: &[u8]) -> Option<Vec<(String, String)>> {
     let text = std::str::from_utf8(sql).ok()?.trim();
     let (verb, rest) = text.split_at_checked(6)?;
     let lower = rest.to_ascii_lowercase();
     let list = lower.trim_end().strip_suffix("limit 1").map_or(rest, |head| &rest[..head.len()]);
-    let items: Vec<String> = list.split(',').map(|item| item.trim().to_owned()).collect();
     let simple =
-        |item: &String| !item.is_empty() && item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
-    (verb.eq_ignore_ascii_case("SELECT") && items.iter().all(simple)).then_some(items)
+        |item: &str| !item.is_empty() && item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
+    let item = |item: &str| {
+        let words: Vec<&str> = item.split_ascii_whitespace().collect();
+        let (item, name) = match *words.as_slice() {
+            [item] => (item, item),
+            [item, "as" | "AS" | "As", name] | [item, name] if !name.contains(['@', '.', '(', ')']) => {
+                (item, name.strip_prefix('`').and_then(|name| name.strip_suffix('`')).unwrap_or(name))
+            }
+            _ => return None,
+        };
+        (simple(item) && simple(name)).then(|| (item.to_owned(), name.to_owned()))
+    };
+    let items: Option<Vec<_>> = list.split(',').map(item).collect();
+    items.filter(|_| verb.eq_ignore_ascii_case("SELECT"))
 }
 
 /// `LIMIT [skip,] take` behind SHOW WARNINGS.

@@ -1,7 +1,7 @@
 //! The transaction of a session: the only door to a backend connection. It knows which connections the
 //! session holds and why; it does not know what the statements say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::backend::cluster::Group;
@@ -23,6 +23,8 @@ pub struct Txn {
     pinned: BTreeMap<GroupId, Pin>,
     /// The savepoints of the transaction, in order, for servers that it touches later.
     pending: Savepoints,
+    /// The groups that the open transaction may have written to. All others have nothing to commit.
+    writers: BTreeSet<GroupId>,
     /// The last write of the session to each group; `None` where the server gives writes no number.
     written: BTreeMap<GroupId, Option<Gtid>>,
 }
@@ -95,10 +97,10 @@ pub enum Pin {
     SessionState,
 }
 
-/// Whether several groups may take part in one transaction.
+/// Whether one transaction may write to several groups. It may read from as many as it likes: a snapshot of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A second group is refused.
+    /// A write to a second group is refused.
     Single,
     /// Each group commits for itself, one after the other: a failure between two commits leaves some done.
     BestEffort,
@@ -114,14 +116,16 @@ pub struct Wanted<'a> {
     pub settings: &'a Arc<Settings>,
     /// The physical name of the session's schema on this group.
     pub database: Option<&'a Arc<str>>,
-    /// Whether several groups may take part.
+    /// Whether several groups may be written to.
     pub mode: Mode,
 }
 
 /// Which member of a group a statement may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// The primary only: a write, a locking read, anything in a transaction.
+    /// The primary only, and it may be written to.
+    Write,
+    /// The primary only: a locking read, any read in a transaction.
     Primary,
     /// A replica may do, if it has applied the session's last write.
     Replica,
@@ -152,6 +156,7 @@ impl Txn {
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);
         self.state = State::Open(start);
+        self.writers.clear();
         self.pending = Savepoints::default();
     }
 
@@ -192,6 +197,9 @@ impl Txn {
         wanted: &Wanted<'_>,
     ) -> Result<Lease, SqlError> {
         self.check()?;
+        if access == Access::Write {
+            self.admit_writer(id, group, wanted.mode)?;
+        }
         if let Some(mut lease) = self.held.remove(&id) {
             if let Err(error) = adapt(&mut lease, wanted).await {
                 self.settle(id, lease);
@@ -204,9 +212,6 @@ impl Txn {
         }
         let access = if self.is_open() { Access::Primary } else { access };
         let replica = self.replica(id, group, access);
-        if matches!(self.state, State::Open(_)) && wanted.mode == Mode::Single {
-            self.refuse_second_group(group)?;
-        }
         let mut lease = free_lease(group, replica, wanted).await?;
         self.queue_begin(&mut lease);
         Ok(lease)
@@ -254,7 +259,7 @@ impl Txn {
     /// The replica to read from, if one may be read and has applied all that the session wrote.
     fn replica(&self, id: GroupId, group: &Group, access: Access) -> Option<Arc<Server>> {
         match (access, self.written.get(&id)) {
-            (Access::Primary, _) | (Access::Replica, Some(None)) => None,
+            (Access::Write | Access::Primary, _) | (Access::Replica, Some(None)) => None,
             (Access::Replica, Some(Some(gtid))) => group.replica(Some(gtid)),
             (Access::Replica, None) => group.replica(None),
         }
@@ -289,6 +294,9 @@ impl Txn {
                 self.held.insert(group, lease);
             }
             State::Auto | State::Failed(_) => drop(lease),
+        }
+        if self.state == State::Auto {
+            self.writers.clear();
         }
     }
 
@@ -348,7 +356,9 @@ impl Txn {
     /// Errors of several groups are told as the first one; with ROLLBACK a lost server is no error,
     /// because it rolls back by itself.
     pub async fn end(&mut self, commit: bool) -> Result<(), SqlError> {
+        self.pending = Savepoints::default();
         let state = std::mem::take(&mut self.state);
+        let writers = std::mem::take(&mut self.writers);
         if let State::Failed(why) = state {
             self.abandon();
             return match commit {
@@ -361,9 +371,11 @@ impl Txn {
         }
         let sql: &[u8] = if commit { b"COMMIT" } else { b"ROLLBACK" };
         let mut first_error = None;
-        let held = std::mem::take(&mut self.held);
-        let several = held.len() > 1;
-        for (group, mut lease) in held {
+        let several = writers.len() > 1;
+        // What was only read has nothing to lose: its end comes last and decides nothing.
+        let (first, last): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.held).into_iter().partition(|(group, _)| writers.contains(group));
+        for (group, mut lease) in first.into_iter().chain(last) {
             if lease.in_transaction() {
                 lease.send(com::QUERY, sql);
                 let outcome = match lease.link.flush().await {
@@ -375,7 +387,8 @@ impl Txn {
                     self.pinned.remove(&group);
                     let lost = lease.is_busy();
                     drop(lease);
-                    if commit || !lost {
+                    let matters = writers.contains(&group) || writers.is_empty();
+                    if matters && (commit || !lost) {
                         let partly = if several { "; other groups may have committed" } else { "" };
                         let mut error = error.to_client(&name);
                         error.message.push_str(partly);
@@ -407,28 +420,40 @@ impl Txn {
     }
 
     fn queue_begin(&self, lease: &mut Lease) {
-        let State::Open(start) = &self.state else { return };
-        if let Some(level) = &start.isolation {
-            lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
-        }
-        if !start.implicit {
-            lease.send_prelude(start.sql());
+        match &self.state {
+            State::Open(start) => {
+                if let Some(level) = &start.isolation {
+                    lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
+                }
+                if !start.implicit {
+                    lease.send_prelude(start.sql());
+                }
+            }
+            // With autocommit off, savepoints can come before the statement that opens the transaction; should that
+            // open none, nobody else may get a connection that knows them.
+            State::Auto if !self.pending.0.is_empty() => lease.taint(),
+            State::Auto | State::Failed(_) => return,
         }
         for (_, savepoint) in &self.pending.0 {
             lease.send_prelude(savepoint);
         }
     }
 
-    fn refuse_second_group(&self, second: &Group) -> Result<(), SqlError> {
-        match self.held.first_key_value() {
-            None => Ok(()),
-            Some((_, first)) => Err(SqlError::refuse(format!(
-                "The transaction is open on {} and this statement needs group {} too; transactions across groups are \
-                 not atomic yet: end the transaction first, or allow transaction_mode = \"best_effort\" for the user",
-                first.server().name,
-                second.name
-            ))),
+    /// Notes that the open transaction writes to this group, if it may.
+    fn admit_writer(&mut self, id: GroupId, group: &Group, mode: Mode) -> Result<(), SqlError> {
+        if let Some(first) = self.writers.iter().find(|first| **first != id)
+            && mode == Mode::Single
+        {
+            let first = self.held.get(first).map_or("another group", |lease| &lease.server().name);
+            return Err(SqlError::refuse(format!(
+                "The transaction has written to {first} and this statement writes to group {} too; transactions that \
+                 write to several groups are not atomic yet: end the transaction first, or allow transaction_mode = \
+                 \"best_effort\" for the user",
+                group.name
+            )));
         }
+        self.writers.insert(id);
+        Ok(())
     }
 }
 

@@ -182,6 +182,9 @@ impl KeyKind {
 }
 
 /// The key of a value that a column is compared with by `=`.
+///
+/// A number or moment finer than the column can hold is `Unknown`, not `Never`: MariaDB 10.11 rounds it where it looks
+/// into a secondary index, so that `u = 9.5` finds 10.
 pub fn canonical(datum: &Datum<'_>, kind: &KeyKind) -> Canon {
     if let Datum::Null = datum {
         return Canon::Never;
@@ -190,12 +193,12 @@ pub fn canonical(datum: &Datum<'_>, kind: &KeyKind) -> Canon {
         KeyKind::Int { .. } => {
             number(datum, EXACT_DOUBLE_DIGITS).map_or(Canon::Unknown, |value| match value.to_integer() {
                 Some(value) => Canon::Key(Key::Int(value)),
-                None => Canon::Never,
+                None => Canon::Unknown,
             })
         }
-        KeyKind::Decimal { precision, .. } => match number(datum, *precision) {
-            Some(value) => Canon::Key(numeric_key(value)),
-            None => Canon::Unknown,
+        KeyKind::Decimal { precision, scale, .. } => match number(datum, *precision).map(Decimal::normalized) {
+            Some(value) if value.scale() <= *scale => Canon::Key(numeric_key(value)),
+            _ => Canon::Unknown,
         },
         KeyKind::Str { collation, .. } => match text_key(datum, collation) {
             Ok(key) => Canon::Key(key),
@@ -215,7 +218,10 @@ pub fn canonical(datum: &Datum<'_>, kind: &KeyKind) -> Canon {
             Some(_) => Canon::Never,
             None => Canon::Unknown,
         },
-        KeyKind::DateTime { .. } => moment(datum).map_or(Canon::Unknown, |moment| Canon::Key(Key::Moment(moment))),
+        KeyKind::DateTime { fsp } => match moment(datum) {
+            Some(moment) if moment.fits(*fsp) => Canon::Key(Key::Moment(moment)),
+            _ => Canon::Unknown,
+        },
         KeyKind::Year => year(datum).map_or(Canon::Unknown, |year| Canon::Key(Key::Int(year))),
         KeyKind::Uuid => uuid(datum).map_or(Canon::Unknown, |bytes| Canon::Key(Key::Bytes(bytes))),
     }
@@ -257,7 +263,7 @@ fn range_bound(bound: Bound<&Datum<'_>>, end: End, kind: &KeyKind) -> Option<Bou
         }
         // Not an integer's key, because between two of a DECIMAL column there are others.
         KeyKind::Decimal { precision, .. } => Key::Decimal(number(datum, *precision)?),
-        KeyKind::Date => Key::Moment(moment(datum)?),
+        KeyKind::Date | KeyKind::DateTime { .. } => Key::Moment(moment(datum)?),
         KeyKind::Bytes { .. } if datum_is_bytes(datum) => match datum {
             Datum::Bytes(bytes) | Datum::Text(bytes) => Key::Bytes(bytes.to_vec()),
             _ => return None,
@@ -303,9 +309,7 @@ pub fn stored(datum: &Datum<'_>, kind: &KeyKind) -> Canon {
             _ => Err("the value of the sharding key is not a date of the form 'YYYY-MM-DD'"),
         },
         (_, KeyKind::DateTime { fsp }) => match moment(datum) {
-            Some(moment) if moment.is_calendar_day() && moment.micros % 10u32.pow(6 - u32::from(*fsp).min(6)) == 0 => {
-                Ok(Key::Moment(moment))
-            }
+            Some(moment) if moment.is_calendar_day() && moment.fits(*fsp) => Ok(Key::Moment(moment)),
             _ => Err(
                 "the value of the sharding key is not a time of the form 'YYYY-MM-DD hh:mm:ss' that fits its column",
             ),

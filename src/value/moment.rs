@@ -77,6 +77,11 @@ impl Moment {
         (self.hour, self.minute, self.second, self.micros) == (0, 0, 0, 0)
     }
 
+    /// Whether `fsp` digits of a second's fraction are enough for it.
+    pub fn fits(self, fsp: u8) -> bool {
+        self.micros.is_multiple_of(10u32.pow(6 - u32::from(fsp).min(6)))
+    }
+
     /// Year (-1 to 9999), month and day of the nearest day of the calendar: 30 February is the last of February,
     /// `2024-02-00` the last of January, `2024-00-00` the last of 2023. A later moment never has an earlier day.
     pub fn calendar(self) -> (i32, u8, u8) {

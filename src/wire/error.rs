@@ -59,10 +59,8 @@ impl From<WireError> for SqlError {
             WireError::Io(_) | WireError::Closed => Code::Aborted,
             WireError::OutOfOrder { .. } => Code::PacketsOutOfOrder,
             WireError::TooLarge { .. } => Code::PacketTooLarge,
-            WireError::Malformed { .. }
-            | WireError::Unexpected { .. }
-            | WireError::Compression
-            | WireError::Crypto(_) => Code::Unknown,
+            WireError::Malformed { .. } => Code::MalformedPacket,
+            WireError::Unexpected { .. } | WireError::Compression | WireError::Crypto(_) => Code::Unknown,
         };
         let message = match error {
             WireError::OutOfOrder { .. } => "Got packets out of order".to_owned(),

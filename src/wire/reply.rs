@@ -47,12 +47,11 @@ impl<'a> OkPacket<'a> {
             warnings: cursor.u16()?,
             ..OkPacket::default()
         };
-        if !capabilities.has(Capabilities::SESSION_TRACK) {
-            ok.info = cursor.rest();
-        } else if !cursor.is_empty() {
-            // Servers leave both out if there is nothing to say.
+        if !cursor.is_empty() {
+            // Servers leave both out if there is nothing to say. The manual has the info of a client without
+            // SESSION_TRACK run to the packet's end; servers send its length all the same, and clients read it.
             ok.info = cursor.lenenc_bytes()?;
-            if ok.status.has(Status::SESSION_STATE_CHANGED) {
+            if capabilities.has(Capabilities::SESSION_TRACK) && ok.status.has(Status::SESSION_STATE_CHANGED) {
                 ok.session_state = cursor.lenenc_bytes()?;
             }
         }
@@ -82,9 +81,7 @@ impl<'a> OkPacket<'a> {
         put_lenenc(out, self.last_insert_id);
         out.extend_from_slice(&status.0.to_le_bytes());
         out.extend_from_slice(&self.warnings.to_le_bytes());
-        if !capabilities.has(Capabilities::SESSION_TRACK) {
-            out.extend_from_slice(self.info);
-        } else if tracked || !self.info.is_empty() {
+        if tracked || !self.info.is_empty() {
             put_lenenc_bytes(out, self.info);
             if tracked {
                 put_lenenc_bytes(out, self.session_state);
@@ -358,7 +355,7 @@ mod tests {
         let ok = OkPacket { session_state: &changes, info: b"done", ..OkPacket::default() };
         let (mut deaf, mut told) = (Vec::new(), Vec::new());
         ok.encode(Capabilities::NONE, &mut deaf);
-        assert_eq!(deaf, b"\0\0\0\0\0\0\0done");
+        assert_eq!(deaf, b"\0\0\0\0\0\0\0\x04done");
         ok.encode(Capabilities::SESSION_TRACK, &mut told);
         assert_eq!(told, b"\0\0\0\0\x40\0\0\x04done\x07\x01\x05\x04shop");
         let status = Status::SESSION_STATE_CHANGED;

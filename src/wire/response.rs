@@ -212,12 +212,7 @@ impl Response {
 
     /// Whether the answer is complete: nothing more comes before the next command.
     pub fn is_done(&self) -> bool {
-        match self.expect {
-            Expect::Nothing => true,
-            // No packet tells of the end of these definitions, and nothing follows them.
-            Expect::ColumnsEnd | Expect::ParamsEnd { columns: 0 } => self.deprecate_eof && self.kind == Kind::Prepare,
-            _ => false,
-        }
+        self.expect == Expect::Nothing
     }
 
     /// Whether a row has begun and not ended: nothing but its rest can be said to who reads the answer.

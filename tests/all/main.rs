@@ -7,5 +7,6 @@
 mod house;
 mod mistakes;
 mod plans;
+mod routes;
 mod servers;
 mod sql;

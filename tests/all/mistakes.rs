@@ -66,15 +66,26 @@ fn mistakes_in_the_configuration() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every example in `rules/` is right.
+/// Every example in `rules/` is right, alone and as `shardloom check rules` reads them: as one rule set. Together they
+/// show every method.
 #[test]
 fn examples_are_right() {
-    for path in fixtures("rules") {
-        let sources = sources(&path);
-        if let Err(found) = RuleSet::parse(&sources) {
-            panic!("{}", render(&found, &sources, false));
-        }
+    let read = |sources: &[Source]| {
+        RuleSet::parse(sources).unwrap_or_else(|found| panic!("{}", render(&found, sources, false)))
+    };
+    let files = fixtures("rules");
+    for path in &files {
+        read(&sources(path));
     }
+    let all = read(&sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")));
+    let families = all.families();
+    for method in ["Mod", "Hash", "Range", "List", "Date", "Ring", "Hint"] {
+        let has = |level| {
+            families.iter().any(|family| format!("{:?}", family.method(level)).starts_with(&format!("Some({method}(")))
+        };
+        assert!(has(0), "no example of {method}");
+    }
+    assert!(families.iter().any(|family| family.levels() == 2), "no example of two columns");
 }
 
 /// Whatever is cut out of a rule file or doubled in it: reading and showing it ends without a panic.

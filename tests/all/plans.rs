@@ -79,6 +79,7 @@ impl Client {
         match name {
             "schema" => self.schema = (!value.is_empty()).then(|| value.to_string()),
             "mode" => self.facts.mode = SqlMode::parse(value),
+            "flavour" if value == "mysql" => {}
             "flavour" if value == "mariadb" => {
                 self.facts.flavour = Flavour::MariaDb;
                 self.facts.version = 101_119;

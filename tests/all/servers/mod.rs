@@ -1,9 +1,11 @@
 //! Everything that needs real servers; `testbed` gives them.
 
+mod averages;
 mod check;
 mod clients;
 mod collations;
 mod demo;
+mod hostile;
 mod keys;
 mod merge;
 mod proxy;

@@ -322,6 +322,16 @@ fn settled(sql: &str, answer: &Result<Answer, BackendError>) -> Result<(Vec<Stri
     }
 }
 
+/// What LIMIT leaves of the server's own answer without it. MariaDB 10.11 disagrees with itself where it has found that a
+/// DISTINCT answer has one row only: `SELECT DISTINCT c FROM ... ORDER BY c LIMIT 5, 6` still shows it.
+fn by_hand(sql: &str, one: &mut Client) -> Result<(Vec<String>, String), String> {
+    let (head, limit) = sql.rsplit_once(" LIMIT ").ok_or("no LIMIT")?;
+    let numbers: Vec<usize> = limit.split(", ").map(|number| number.parse().unwrap()).collect();
+    let (skip, take) = if let [skip, take] = numbers[..] { (skip, take) } else { (0, numbers[0]) };
+    let (rows, columns) = settled(sql, &one.query(head))?;
+    Ok((rows.into_iter().skip(skip).take(take).collect(), columns))
+}
+
 #[test]
 fn random_statements_are_answered_as_by_one_server_or_refused() {
     let from_env = |name: &str, default: u64| std::env::var(name).map_or(default, |value| value.parse().unwrap());
@@ -336,7 +346,7 @@ fn random_statements_are_answered_as_by_one_server_or_refused() {
             one.query(&sql).unwrap();
         }
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        let (mut same, mut refused, mut different) = (0, 0, Vec::new());
+        let (mut same, mut refused, mut wrong_itself, mut different) = (0, 0, 0, Vec::new());
         for _ in 0..statements {
             let sql = statement(&mut dice);
             let ours = through.query(&sql);
@@ -347,11 +357,19 @@ fn random_statements_are_answered_as_by_one_server_or_refused() {
             let theirs = one.query(&sql);
             if settled(&sql, &ours) == settled(&sql, &theirs) {
                 same += 1;
+            } else if settled(&sql, &ours) == by_hand(&sql, &mut one) {
+                wrong_itself += 1;
             } else {
-                different.push(format!("{sql}\n  proxy: {}\n  one:   {}", show(&ours), show(&theirs)));
+                let shown =
+                    |answer| format!("{} {:?}", show(answer), settled(&sql, answer).map(|(_, columns)| columns));
+                different.push(format!("{sql}\n  proxy: {}\n  one:   {}", shown(&ours), shown(&theirs)));
             }
         }
-        println!("{}: {same} the same, {refused} refused, {} different", installation.version, different.len());
+        println!(
+            "{}: {same} the same, {refused} refused, {wrong_itself} limited wrongly by the server, {} different",
+            installation.version,
+            different.len()
+        );
         assert!(different.is_empty(), "{}:\n{}", installation.version, different[..different.len().min(5)].join("\n"));
     }
 }

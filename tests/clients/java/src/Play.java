@@ -378,6 +378,7 @@ public final class Play {
                 out.println("ok " + name);
             } catch (Exception | AssertionError error) {
                 String reason = String.valueOf(error).replace('\n', ' ');
+                error.printStackTrace();
                 out.println("FAIL " + name + " " + reason.substring(0, Math.min(400, reason.length())));
                 play.connection.close();
                 play.connection = play.open(env("CLIENT_PASSWORD"));
