@@ -80,8 +80,13 @@ pub fn sample<'a>(
             let family = family(rules, &sharded.routing)?;
             let shards = 0..family.shards;
             let fits = |shard: &u32| sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
-            let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits)).unwrap_or(0);
-            bound.route = Route::One(target(family, shard));
+            let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits));
+            match (shard, &sharded.many) {
+                (Some(shard), _) => bound.route = Route::One(target(family, shard)),
+                // No server has all tables of the statement, whatever its values are.
+                (None, Many::Refuse(refusal)) => return Err(refusal.clone()),
+                (None, _) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
+            }
         }
         Plan::Describe { family, .. } => {
             bound.route = Route::One(target(found(rules, *family)?, 0));

@@ -41,7 +41,10 @@ impl Number {
             (_, Value::UInt(value)) => Number::Int { value: value.into(), unsigned: true },
             (_, Value::Float(value)) if value.is_finite() => Number::Double(value.into()),
             (_, Value::Double(value)) if value.is_finite() => Number::Double(value),
-            (Kind::Decimal, Value::Bytes(text)) => Number::Decimal(Decimal::parse(text).ok_or_else(malformed)?),
+            // A server adds up to 81 digits before it says that a DECIMAL has 65.
+            (Kind::Decimal, Value::Bytes(text)) => Number::Decimal(Decimal::parse(text).ok_or_else(|| {
+                SqlError::refuse("Numbers of more than 65 digits cannot be added up over several shards")
+            })?),
             _ => return Err(malformed()),
         }))
     }

@@ -134,13 +134,13 @@ impl Client {
     /// What ends the connection becomes an error with the number 0, which no server has.
     fn ask(&mut self, command: Command<'_>, kind: Kind) -> (Reply, u32) {
         let (link, capabilities) = (&mut self.link, self.capabilities);
-        let answer = self.runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, ask(link, capabilities, command, kind)).await
-        });
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, ask(link, capabilities, command, kind)).await });
         let message = match answer {
             Ok(Ok(answer)) => return answer,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {PATIENCE:?}"),
+            Err(_) => format!("no answer within {PATIENCE:?} to {kind:?}"),
         };
         self.broken = true;
         (Reply { error: Some(SqlError { errno: 0, state: *b"HY000", message }), ..Reply::default() }, 0)
@@ -148,7 +148,7 @@ impl Client {
 }
 
 /// How long an answer may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn ask(
     link: &mut Link,

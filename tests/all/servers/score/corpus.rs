@@ -122,7 +122,8 @@ fn told(case: usize, results: &Results) -> Vec<String> {
     }
     let mut lines = Vec::new();
     for (told, by_flavour) in places {
-        let alike = by_flavour.len() == flavours.len() && by_flavour.values().all(|p| Some(p) == by_flavour.values().next());
+        let alike =
+            by_flavour.len() == flavours.len() && by_flavour.values().all(|p| Some(p) == by_flavour.values().next());
         for (flavour, layouts) in &by_flavour {
             let mut words = Vec::new();
             if !alike {

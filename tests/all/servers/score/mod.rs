@@ -1,6 +1,6 @@
 //! The yardstick: the same statements to one server with all rows and to Shardloom, and all that they say compared.
 //!
-//! `make test` runs the corpora in every layout and some random statements; `make score` runs many of these.
+//! `make test` runs the corpora in every layout; `make score` shows the numbers.
 //! `CORPUS=joins LAYOUT=key8 cargo test --test all servers::score` runs a part, and keeps no score.
 
 mod client;

@@ -97,7 +97,8 @@ impl Score {
             let tallies: Vec<Tally> = cells[1..].iter().filter_map(|cell| Tally::parse(cell)).collect();
             if tallies.len() == LAYOUTS.len() && cells[0] != "**all**" {
                 let table = score.tables.entry(flavour).or_default();
-                table.extend(LAYOUTS.iter().zip(tallies).map(|(layout, tally)| ((cells[0].to_owned(), *layout), tally)));
+                table
+                    .extend(LAYOUTS.iter().zip(tallies).map(|(layout, tally)| ((cells[0].to_owned(), *layout), tally)));
             }
         }
         score
