@@ -13,6 +13,8 @@ pub enum Kind {
     Relay,
     /// Several targets, rows merged.
     Merge,
+    /// Rows gathered on one server, where the statement ran.
+    Gather,
     /// A write to several targets.
     Write,
     /// By the proxy itself: session settings, transaction control, SHOW SHARDLOOM.
@@ -23,13 +25,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of the counters.
-    pub const ALL: [Kind; 5] = [Kind::Relay, Kind::Merge, Kind::Write, Kind::Local, Kind::Refused];
+    pub const ALL: [Kind; 6] = [Kind::Relay, Kind::Merge, Kind::Gather, Kind::Write, Kind::Local, Kind::Refused];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Relay => "relay",
             Kind::Merge => "merge",
+            Kind::Gather => "gather",
             Kind::Write => "write",
             Kind::Local => "local",
             Kind::Refused => "refused",

@@ -103,6 +103,8 @@ pub struct Answer {
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
     /// Types of the columns.
     pub types: Vec<ColumnType>,
+    /// Flags of the columns.
+    pub flags: Vec<u16>,
     /// Rows changed, of an answer without columns.
     pub affected_rows: u64,
     /// The insert id, of an answer without columns.
@@ -261,6 +263,11 @@ impl Conn {
         self.state.tainted = true;
     }
 
+    /// What tainted the connection is gone again.
+    pub fn untaint(&mut self) {
+        self.state.tainted = false;
+    }
+
     /// Whether another session may have this connection.
     pub fn is_clean(&self) -> bool {
         self.state == State::default()
@@ -290,6 +297,7 @@ impl Conn {
             let column = ColumnDef::decode(self.link.payload(&packet))?;
             answer.columns.push(String::from_utf8_lossy(column.name).into_owned());
             answer.types.push(column.ty);
+            answer.flags.push(column.flags);
         }
         if !self.class.deprecate_eof {
             self.link.expect_packet().await?;

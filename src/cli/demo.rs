@@ -1,5 +1,6 @@
 //! `shardloom demo`: servers, a sample shop on them, and the proxy in the foreground until Ctrl-C.
 
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::cli::serve;
 use crate::config::Config;
 use crate::demo::folder::TempFolder;
 use crate::demo::install::{FLAVOURS, Installation, ServerError};
+use crate::demo::shop;
 use crate::demo::stand::{Folder, Stand};
 use crate::server::{self, Addresses, Signal};
 use crate::sql::Flavour;
@@ -28,6 +30,20 @@ pub(super) struct Demo {
     /// Orders in the shop; users, lines and products come in proportion
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     rows: u64,
+    /// Print a part of the shop instead of starting anything, to put it on other servers
+    #[arg(long, value_enum, value_name = "PART", conflicts_with_all = ["keep", "flavour"])]
+    print: Option<Part>,
+}
+
+/// What the shop is made of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Part {
+    /// The rules of its schema, to stand behind those of the groups g0 and g1
+    Rules,
+    /// CREATE TABLE statements with logical names
+    Tables,
+    /// INSERT statements
+    Rows,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -38,6 +54,12 @@ enum Servers {
 
 impl Demo {
     pub(super) fn run(self) -> Result<(), String> {
+        if let Some(part) = self.print {
+            return match print(part, self.rows) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+                _ => Ok(()),
+            };
+        }
         let stand = self.set_up().map_err(|error| error.to_string())?;
         let config = stand.write_configuration().map_err(|error| error.to_string())?;
         let config = serve::read(&config)?;
@@ -79,6 +101,16 @@ impl Demo {
             }
         }
     }
+}
+
+fn print(part: Part, orders: u64) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match part {
+        Part::Rules => out.write_all(shop::RULES.as_bytes())?,
+        Part::Tables => out.write_all(shop::TABLES.as_bytes())?,
+        Part::Rows => shop::inserts(orders).try_for_each(|insert| writeln!(out, "{insert};"))?,
+    }
+    out.flush()
 }
 
 /// The proxy until it is told to stop, or until loading fails.

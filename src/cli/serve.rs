@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use notify::Watcher;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing_subscriber::filter::LevelFilter;
@@ -47,8 +48,17 @@ pub(super) fn read(path: &Path) -> Result<Config, String> {
     Ok(config)
 }
 
+/// Each client is an open file, and shells often allow 1,024 where the system would allow far more.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
+}
+
 /// Serves in the foreground until SIGTERM or SIGINT; SIGHUP and changed rule files reload the rules.
 pub(super) fn run(config: Config) -> Result<(), String> {
+    raise_open_files();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {

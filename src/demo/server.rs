@@ -343,6 +343,8 @@ impl Server {
         ] {
             arguments.push(format!("--{option}={}", self.folder.join(file).display()));
         }
+        // Not the common one: a MariaDB server that starts deletes the temporary tables that it finds there.
+        arguments.push(format!("--tmpdir={}", self.folder.display()));
         if self.settings.read_only {
             arguments.push("--read-only=ON".to_owned());
             if self.installation.flavour == Flavour::MySql {

@@ -152,6 +152,10 @@ impl<'a> Patience<'a> {
     /// Writes to the client, which may be slow, but not for ever, and not behind a KILL CONNECTION.
     pub async fn write(&self, write: impl Future<Output = std::io::Result<()>>) -> Result<(), Stop> {
         let mut write = pin!(write);
+        // Nearly always the socket takes all of it at once: no clock is read then.
+        if let Poll::Ready(written) = poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await {
+            return written.map_err(Stop::Client);
+        }
         loop {
             tokio::select! {
                 biased;
@@ -219,6 +223,12 @@ impl<'a> Patience<'a> {
         }
     }
 
+    /// The error of a statement that was told to end, though the server may have been done before it heard of that.
+    pub fn ended(&self) -> Option<SqlError> {
+        let error = || SqlError::new(Code::Interrupted, "Query execution was interrupted");
+        (self.stage != Stage::Waiting).then(|| self.explain(error()))
+    }
+
     /// The error to tell for one that a server sent: 1317 becomes 3024 if the time limit was its cause.
     pub fn explain(&self, error: SqlError) -> SqlError {
         match (self.stage, error.errno, self.limit) {
@@ -253,5 +263,73 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::task::{Context, Wake};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_pull_is_seen_once_whether_it_comes_before_the_wait_or_in_it() {
+        let kill = Kill::default();
+        let (one, two) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let poll = |wait: std::pin::Pin<&mut dyn Future<Output = ()>>, count: &Arc<Count>| {
+            wait.poll(&mut Context::from_waker(&count.clone().into())).is_ready()
+        };
+
+        kill.query();
+        assert!(poll(pin!(kill.pulled()), &one), "it came before the wait");
+        assert!(!poll(pin!(kill.pulled()), &one), "it was seen");
+        assert!(kill.is_query() && !kill.is_connection(), "what was wanted stays until somebody takes it");
+
+        let mut wait = pin!(kill.pulled());
+        assert!(!poll(wait.as_mut(), &one));
+        kill.wake();
+        assert_eq!(one.0.load(Ordering::SeqCst), 1);
+        assert!(poll(wait.as_mut(), &one));
+
+        // A wait that was given up, and one in another task: the last one is woken.
+        assert!(!poll(pin!(kill.pulled()), &one));
+        let mut wait = pin!(kill.pulled());
+        assert!(!poll(wait.as_mut(), &two));
+        kill.connection();
+        assert_eq!((one.0.load(Ordering::SeqCst), two.0.load(Ordering::SeqCst)), (1, 1));
+        assert!(poll(wait.as_mut(), &two) && kill.is_connection());
+    }
+
+    /// Both sides race for each pull; were one lost, the waiting side would wait for ever.
+    #[tokio::test]
+    async fn no_pull_is_lost() {
+        const ROUNDS: usize = 20_000;
+        let kill = Arc::new(Kill::default());
+        let (seen, acknowledged) = std::sync::mpsc::channel();
+        let puller = kill.clone();
+        let thread = std::thread::spawn(move || {
+            for _ in 0..ROUNDS {
+                puller.wake();
+                acknowledged.recv().unwrap();
+            }
+        });
+        let all = async {
+            for _ in 0..ROUNDS {
+                kill.pulled().await;
+                seen.send(()).unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+        thread.join().unwrap();
     }
 }

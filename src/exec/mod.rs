@@ -3,10 +3,13 @@
 //! ```text
 //! relay     one target answers; its bytes go on as they are
 //! scatter   many targets answer; `merge` makes one answer of their rows
+//! gather    rows of many targets are copied to one server, where the statement runs; then relay
 //! write     many targets do their part; one OK tells the sum
 //! ```
 
 pub mod ask;
+pub mod catalogue;
+pub mod gather;
 pub mod infile;
 pub mod interrupt;
 pub mod merge;

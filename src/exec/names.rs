@@ -25,7 +25,8 @@ impl<'a> Naming<'a> {
         let Naming::Of(bound, target) = self else { return None };
         let (schema, table) = bound.logical(target, column.schema, column.org_table)?;
         let alias = if column.table == column.org_table { table.as_bytes() } else { column.table };
-        Some(ColumnDef { schema: schema.as_bytes(), table: alias, org_table: table.as_bytes(), ..*column })
+        let schema = if column.schema.is_empty() { column.schema } else { schema.as_bytes() };
+        Some(ColumnDef { schema, table: alias, org_table: table.as_bytes(), ..*column })
     }
 
     /// A message with the client's names.

@@ -32,6 +32,8 @@ pub struct Style<'a> {
     pub add: Status,
     /// The client's names.
     pub naming: Naming<'a>,
+    /// The definitions of the columns, where the server's are not those of the client's statement; else empty.
+    pub definitions: &'a [Box<[u8]>],
     /// The number that the client knows a statement by that is being prepared.
     pub statement: Option<u32>,
 }
@@ -61,6 +63,8 @@ pub async fn relay(
         sound: 0,
         passed: 0,
         row_left: 0,
+        columns: 0,
+        binary: kind == Kind::Execute,
         outcome: Outcome::default(),
     };
     loop {
@@ -102,6 +106,10 @@ struct Relay {
     passed: usize,
     /// Bytes of the frame that was begun, for shifting the numbers of row frames.
     row_left: usize,
+    /// Columns whose definitions were replaced.
+    columns: usize,
+    /// Rows come in the binary protocol.
+    binary: bool,
     outcome: Outcome,
 }
 
@@ -130,6 +138,13 @@ impl Relay {
                 if self.shift != 0 {
                     self.shift_rows(&mut lease.link.buffered_mut()[range]);
                 }
+                return Ok(Step::Again);
+            }
+            Event::ColumnDef { payload } if !style.definitions.is_empty() => {
+                let sent = &lease.link.buffered()[payload];
+                let packet = defined(style.definitions, self.columns, sent, self.binary)?;
+                self.columns += 1;
+                self.replace(client, lease, from, |out| out.extend_from_slice(&packet));
                 return Ok(Step::Again);
             }
             Event::ColumnDef { payload } | Event::ParamDef { payload } => {
@@ -290,6 +305,22 @@ impl Relay {
             self.row_left = HEADER + frame_len(*head);
         }
     }
+}
+
+/// The definition of column `number` from `definitions`; with the type in which the server sends its cells, where the
+/// bytes of a cell depend on it.
+fn defined(definitions: &[Box<[u8]>], number: usize, sent: &[u8], binary: bool) -> Result<Vec<u8>, WireError> {
+    let sent = ColumnDef::decode(sent)?;
+    let Some(packet) = definitions.get(number) else {
+        return Err(WireError::Malformed { packet: "definition of a column that the statement does not have" });
+    };
+    let column = ColumnDef::decode(packet)?;
+    if !binary || column.ty.is_sent_like(sent.ty) {
+        return Ok(packet.to_vec());
+    }
+    let mut out = Vec::new();
+    ColumnDef { ty: sent.ty, ..column }.encode(&mut out);
+    Ok(out)
 }
 
 /// An OK packet of up to this length has no info and no session state: the same bytes whatever is tracked.

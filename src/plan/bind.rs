@@ -4,10 +4,11 @@
 use std::ops::Bound as Edge;
 
 use crate::error::{Code, SqlError};
+use crate::plan::gather::{Gather, Source};
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
 use crate::plan::route::{By, Condition, KeyColumn, Routing};
 use crate::plan::slot::Slot;
-use crate::plan::{Answer, Bound, LimitSlots, Many, Plan, Planned, Route, Sharded, Target, Window};
+use crate::plan::{Answer, Bound, Gathered, LimitSlots, Many, Place, Plan, Planned, Route, Target, Window};
 use crate::rules::shards::Shards;
 use crate::rules::{Family, FamilyId, GroupId, RuleSet};
 use crate::sql::Facts;
@@ -34,7 +35,9 @@ pub fn bind<'a>(
         route: Route::Any,
         answer: Answer::Relay,
         window: None,
+        gathered: None,
         rows: Vec::new(),
+        relations: Vec::new(),
         planned,
         rules,
         sql,
@@ -49,10 +52,17 @@ pub fn bind<'a>(
             bound.route = everywhere(rules);
             bound.answer = Answer::Same;
         }
-        Plan::Sharded(sharded) => Placing { sharded, values, rules }.place(&mut bound)?,
+        Plan::Sharded(sharded) => {
+            Placing { routing: &sharded.routing, many: &sharded.many, values, rules }.place(&mut bound)?;
+        }
+        Plan::Gather(gather) => Gathering { gather, planned, values, rules }.gather(&mut bound)?,
         Plan::Describe { family, .. } => {
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
+        }
+        Plan::Catalogue(catalogue) => {
+            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
+            bound.answer = Answer::Catalogue(catalogue);
         }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
@@ -69,9 +79,11 @@ pub fn sample<'a>(
     sql: &'a [u8],
     scan: &'a Scan,
 ) -> Result<Bound<'a>, SqlError> {
-    let (rows, args) = (Vec::new(), &[] as &[Datum<'_>]);
+    let (rows, relations, args) = (Vec::new(), Vec::new(), &[] as &[Datum<'_>]);
+    let values = Values { sql, scan, args, facts: planned.facts };
     let (answer, window) = (Answer::Relay, None);
-    let mut bound = Bound { route: Route::Any, answer, window, rows, planned, rules, sql, scan, args };
+    let mut bound =
+        Bound { route: Route::Any, answer, window, gathered: None, rows, relations, planned, rules, sql, scan, args };
     match &planned.plan {
         Plan::Relay { group: None, .. } => {}
         Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
@@ -81,16 +93,22 @@ pub fn sample<'a>(
             let shards = 0..family.shards;
             let fits = |shard: &u32| sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
             let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits));
-            match (shard, &sharded.many) {
-                (Some(shard), _) => bound.route = Route::One(target(family, shard)),
+            match (&sharded.many, shard) {
+                (_, Some(shard)) => bound.route = Route::One(target(family, shard)),
                 // No server has all tables of the statement, whatever its values are.
-                (None, Many::Refuse(refusal)) => return Err(refusal.clone()),
-                (None, _) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
+                (Many::Gather(gather), None) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
+                (Many::Refuse(refusal), None) => return Err(refusal.clone()),
+                (_, None) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
             }
         }
+        Plan::Gather(gather) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
         Plan::Describe { family, .. } => {
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
+        }
+        Plan::Catalogue(catalogue) => {
+            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
+            bound.answer = Answer::Catalogue(catalogue);
         }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
@@ -173,7 +191,8 @@ fn negated<'a>(datum: &Datum<'a>) -> Option<Datum<'a>> {
 
 /// The placing of one statement over sharded tables.
 struct Placing<'p, 'a> {
-    sharded: &'p Sharded,
+    routing: &'p Routing,
+    many: &'p Many,
     values: Values<'a>,
     rules: &'p RuleSet,
 }
@@ -183,7 +202,7 @@ impl<'p, 'a> Placing<'p, 'a> {
     where
         'p: 'a,
     {
-        let routing = &self.sharded.routing;
+        let routing = self.routing;
         let family = family(self.rules, routing)?;
         self.values.check_numbered(&routing.numbered)?;
         let shards = match (&routing.by, routing.shard) {
@@ -195,7 +214,8 @@ impl<'p, 'a> Placing<'p, 'a> {
             (By::Conditions(conditions), None) => match self.conditions(family, conditions)? {
                 Found::Shards(shards) => shards,
                 Found::Apart => {
-                    return match &self.sharded.many {
+                    return match self.many {
+                        Many::Gather(gather) => self.gathering(gather, bound).gather(bound),
                         Many::Refuse(refusal) => Err(refusal.clone()),
                         _ => Err(SqlError::refuse("the statement needs rows of several shards at once")),
                     };
@@ -206,6 +226,12 @@ impl<'p, 'a> Placing<'p, 'a> {
                 bound.rows.iter().copied().collect()
             }
         };
+        if let Many::Gather(gather) = self.many
+            && self.routing.shard.is_none()
+            && (shards.single().is_none() || self.check_group(family, &shards).is_err())
+        {
+            return self.gathering(gather, bound).gather(bound);
+        }
         bound.route = match shards.single() {
             Some(shard) => Route::One(target(family, shard)),
             None => {
@@ -222,18 +248,25 @@ impl<'p, 'a> Placing<'p, 'a> {
     where
         'p: 'a,
     {
-        match &self.sharded.many {
+        match self.many {
             Many::Merge { merge, limit, .. } => {
                 bound.answer = Answer::Merge(merge);
                 bound.window = limit.map(|limit| self.window(limit)).transpose()?;
                 self.check_numbers(merge)
             }
-            Many::Sum | Many::Rows(_) => {
+            Many::Gather(_) | Many::Sum | Many::Rows(_) => {
                 bound.answer = Answer::Sum;
                 Ok(())
             }
             Many::Refuse(refusal) => Err(refusal.clone()),
         }
+    }
+
+    fn gathering(&self, gather: &'p Gather, bound: &Bound<'a>) -> Gathering<'p, 'a>
+    where
+        'p: 'a,
+    {
+        Gathering { gather, planned: bound.planned, values: self.values, rules: bound.rules }
     }
 
     fn window(&self, limit: LimitSlots) -> Result<Window, SqlError> {
@@ -263,7 +296,7 @@ impl<'p, 'a> Placing<'p, 'a> {
 
     /// A shard for a statement of which no row of a sharded table matters.
     fn anywhere(&self, family: &Family) -> u32 {
-        let fits = |shard: &u32| self.sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
+        let fits = |shard: &u32| self.routing.group.is_none_or(|group| family.home(*shard) == group);
         (0..family.shards).find(fits).unwrap_or(0)
     }
 
@@ -320,7 +353,7 @@ impl<'p, 'a> Placing<'p, 'a> {
     }
 
     fn key(&self, key: u8) -> &KeyColumn {
-        &self.sharded.routing.keys[usize::from(key)]
+        &self.routing.keys[usize::from(key)]
     }
 
     fn equal(&self, family: &Family, key: u8, value: Slot) -> Result<Shards, SqlError> {
@@ -359,7 +392,7 @@ impl<'p, 'a> Placing<'p, 'a> {
 
     /// The shard of each row of an INSERT.
     fn rows(&self, family: &Family, slots: &[Slot]) -> Result<Vec<u32>, SqlError> {
-        let keys = &self.sharded.routing.keys;
+        let keys = &self.routing.keys;
         if keys.is_empty() {
             let why = format!("{} has no column: say where the rows go by `/*+ shardloom(shard=0) */`", family.name);
             return Err(SqlError::refuse(why));
@@ -368,11 +401,11 @@ impl<'p, 'a> Placing<'p, 'a> {
     }
 
     fn row(&self, family: &Family, row: &[Slot]) -> Result<u32, SqlError> {
-        let columns = self.sharded.routing.keys.iter();
+        let columns = self.routing.keys.iter();
         let keys: Result<Vec<Key>, SqlError> = columns.zip(row).map(|(key, slot)| self.stored(key, *slot)).collect();
         let keys = keys?;
         family.shard(&keys).ok_or_else(|| {
-            let labels: Vec<&str> = self.sharded.routing.keys.iter().map(|key| &*key.label).collect();
+            let labels: Vec<&str> = self.routing.keys.iter().map(|key| &*key.label).collect();
             let values: Vec<String> = keys.iter().map(shown).collect();
             SqlError::refuse(format!("no shard of {} has {} = {}", family.name, labels.join(", "), values.join(", ")))
         })
@@ -397,7 +430,7 @@ impl<'p, 'a> Placing<'p, 'a> {
 
     /// That the shards are where the single tables are.
     fn check_group(&self, family: &Family, shards: &Shards) -> Result<(), SqlError> {
-        let Some(group) = self.sharded.routing.group else { return Ok(()) };
+        let Some(group) = self.routing.group else { return Ok(()) };
         if shards.iter().all(|shard| family.home(shard) == group) {
             return Ok(());
         }
@@ -408,7 +441,7 @@ impl<'p, 'a> Placing<'p, 'a> {
 
     /// That an UPDATE of key columns leaves all rows where they are.
     fn check_assigned(&self, family: &Family, shards: &Shards) -> Result<(), SqlError> {
-        for (key, value) in &self.sharded.routing.assigned {
+        for (key, value) in &self.routing.assigned {
             let key = self.key(*key);
             let stored = self.stored(key, *value)?;
             let goes = family.route_set(usize::from(key.level), &stored);
@@ -448,6 +481,90 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The binding of a gather.
+struct Gathering<'p, 'a> {
+    gather: &'p Gather,
+    planned: &'a Planned,
+    values: Values<'a>,
+    rules: &'a RuleSet,
+}
+
+impl<'p: 'a, 'a> Gathering<'p, 'a> {
+    /// Says where the rows of each source are, and where they go.
+    fn gather(&self, bound: &mut Bound<'a>) -> Result<(), SqlError> {
+        self.place(bound)?;
+        let Some(gathered) = &mut bound.gathered else { return Ok(()) };
+        for (source, pulls) in self.gather.sources.iter().zip(&mut gathered.pulls) {
+            *pulls = match (&source.routing, self.place_of(source)) {
+                (Some(routing), _) => self.shards(routing)?,
+                (None, Some(Place::Single(group))) => vec![Target { group, shard: None }],
+                (None, _) => vec![Target { group: gathered.group, shard: None }],
+            };
+        }
+        Ok(())
+    }
+
+    /// Chooses the group that has most of the tables, and where each of them is defined.
+    fn place(&self, bound: &mut Bound<'a>) -> Result<(), SqlError> {
+        let groups = (0..self.rules.groups().len()).map(|group| GroupId(group as u16));
+        let has = |group: GroupId| self.gather.sources.iter().filter(|source| self.on(source, group).is_some()).count();
+        let group = groups.rev().max_by_key(|group| has(*group)).unwrap_or(GroupId(0));
+        let like: Vec<Target> =
+            self.gather.sources.iter().map(|source| self.on(source, group).unwrap_or(self.somewhere(source))).collect();
+        bound.answer = Answer::Gather(self.gather);
+        let first = self.gather.sources.iter().zip(&like).find(|(_, target)| target.group == group);
+        let schema = first.and_then(|(source, target)| bound.name(source.table, *target));
+        let Some(schema) = schema.map(|name| name.physical_schema) else {
+            return Err(SqlError::refuse("no group has a schema for the rows that the statement needs together"));
+        };
+        bound.route = Route::Any;
+        bound.gathered = Some(Gathered { group, schema, pulls: vec![Vec::new(); like.len()], like });
+        Ok(())
+    }
+
+    fn place_of(&self, source: &Source) -> Option<Place> {
+        self.planned.tables.get(usize::from(source.table)).map(|table| table.place)
+    }
+
+    /// The table of a source on a group, if it has one.
+    fn on(&self, source: &Source, group: GroupId) -> Option<Target> {
+        let shard = match self.place_of(source)? {
+            Place::Sharded(id) => {
+                let family = self.rules.family(id)?;
+                Some((0..family.shards).find(|shard| family.home(*shard) == group)?)
+            }
+            Place::Broadcast => None,
+            Place::Single(home) if home == group => None,
+            Place::Single(_) | Place::System => return None,
+        };
+        Some(Target { group, shard })
+    }
+
+    /// The table of a source on the first group that has it.
+    fn somewhere(&self, source: &Source) -> Target {
+        match self.place_of(source) {
+            Some(Place::Sharded(id)) => {
+                let home = self.rules.family(id).map_or(GroupId(0), |family| family.home(0));
+                Target { group: home, shard: Some(0) }
+            }
+            Some(Place::Single(group)) => Target { group, shard: None },
+            _ => Target { group: GroupId(0), shard: None },
+        }
+    }
+
+    /// The targets that hold rows of a source that matter.
+    fn shards(&self, routing: &Routing) -> Result<Vec<Target>, SqlError> {
+        let family = family(self.rules, routing)?;
+        let placing = Placing { routing, many: &Many::Sum, values: self.values, rules: self.rules };
+        let By::Conditions(conditions) = &routing.by else { return Ok(targets(family, &Shards::all(family.shards))) };
+        let mut shards = Shards::all(family.shards);
+        for condition in conditions {
+            shards = shards.intersect(&placing.shards(family, condition)?);
+        }
+        Ok(targets(family, &shards))
     }
 }
 

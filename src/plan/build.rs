@@ -1,11 +1,16 @@
 //! From a statement to its plan: reads its tree, asks what its conditions say, and chooses between relay, merge,
 //! write and refusal. Made once for a text; values come later.
 
-use crate::error::SqlError;
+use crate::error::{Code, SqlError};
+use crate::plan::catalogue::is_system_schema;
+use crate::plan::catalogue::list::ListKind;
+use crate::plan::catalogue::reading::{self, Listed};
+use crate::plan::catalogue::relation::{Found, find};
 use crate::plan::locality::{Locality, routing, single_group};
 use crate::plan::read::merge;
 use crate::plan::resolve::{Model, QueryId, several};
 use crate::plan::route::By;
+use crate::plan::sources::gather;
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
 use crate::plan::write::{Writing, is_single_table, read_delete, read_insert, read_update};
@@ -57,7 +62,11 @@ impl<'a> Build<'a> {
             Statement::Update(update) => (self.update(&mut model, update), Vec::new()),
             Statement::Delete(delete) => (self.delete(&mut model, delete), Vec::new()),
         };
-        let plan = plan.unwrap_or_else(Plan::Refuse);
+        let mut plan = plan.unwrap_or_else(Plan::Refuse);
+        if let (Some(read), false) = (model.relations.first(), matches!(plan, Plan::Catalogue(_) | Plan::Refuse(_))) {
+            let why = "information_schema beside a sharded table or in a write:";
+            plan = Plan::Refuse(SqlError::refuse_at(why, self.sql, read.span.start as usize));
+        }
         let mut effects = model.effects;
         self.mention(&mut effects);
         effects.replica_ok = matches!(statement, Statement::Query(_)) && reads_only(&effects);
@@ -98,17 +107,28 @@ impl<'a> Build<'a> {
 
     fn query(self, model: &mut Model<'a>, query: &'a Query) -> (Result<Plan, SqlError>, Vec<u32>) {
         let mut pins = Vec::new();
-        let plan = model.query(query, None).and_then(|id| self.select(model, id, &mut pins));
+        let plan = model.query(query, None).and_then(|id| self.select(model, query, id, &mut pins));
         (plan, pins)
     }
 
-    fn select(self, model: &Model<'a>, query: QueryId, pins: &mut Vec<u32>) -> Result<Plan, SqlError> {
+    fn select(self, model: &Model<'a>, tree: &'a Query, query: QueryId, pins: &mut Vec<u32>) -> Result<Plan, SqlError> {
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
         let composer = Composer::new(self.scan, model.edits.clone());
         let text = composer.plain()?;
-        let Some(routing) = routing(model, &ties, &locality)? else {
-            let group = single_group(model, &locality)?;
+        let gather = || {
+            let world = (self.rules, self.catalog);
+            gather((self.sql, self.scan), self.session, world, tree, &model.tables).map(Box::new)
+        };
+        let routing = match routing(model, &ties, &locality) {
+            Ok(routing) => routing,
+            Err(_) => return gather().map(Plan::Gather),
+        };
+        let Some(routing) = routing else {
+            let Ok(group) = single_group(model, &locality) else { return gather().map(Plan::Gather) };
+            if !model.relations.is_empty() {
+                return Ok(Plan::Catalogue(Box::new(reading::query(model, self.scan, group)?)));
+            }
             // Locks on a broadcast table keep others out only if all take them on the same copy.
             let home = model
                 .tables
@@ -122,7 +142,7 @@ impl<'a> Build<'a> {
                 pins.extend(merging.pins);
                 Many::Merge { merge: Box::new(merging.merge), text: merging.text, limit: merging.limit }
             }
-            Err(refusal) => Many::Refuse(refusal),
+            Err(_) => gather().map_or_else(Many::Refuse, Many::Gather),
         };
         Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
     }
@@ -252,13 +272,91 @@ impl<'a> Build<'a> {
     }
 
     fn show(self, show: &Show) -> Planned {
+        if let Some(kind) = ListKind::of(show) {
+            let plan = if kind.is_of_table() { self.list_of_table(show, kind) } else { self.list(show, kind) };
+            if let Some(planned) = plan {
+                return planned;
+            }
+        }
         match show.kind {
             ShowKind::Columns | ShowKind::Index | ShowKind::CreateTable => self.describe(show.table.as_ref()),
+            ShowKind::Engine
+            | ShowKind::BinaryLogs
+            | ShowKind::BinaryLogStatus
+            | ShowKind::LogEvents
+            | ShowKind::ReplicaStatus
+            | ShowKind::Replicas => {
+                let why = "this is about one server, and there are many behind the proxy: ask the server itself:";
+                self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
+            }
             _ => {
                 let tables: Vec<ObjectName> = show.table.iter().cloned().collect();
                 self.forward(&tables, None)
             }
         }
+    }
+
+    /// SHOW of what is in a schema, or of schemas; none if the schema is a server's own.
+    fn list(self, show: &Show, kind: ListKind) -> Option<Planned> {
+        let of_all = matches!(kind, ListKind::Databases | ListKind::ProcedureStatus | ListKind::FunctionStatus)
+            || (kind == ListKind::OpenTables && show.schema.is_none());
+        let name = show.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
+        let schema = match name.filter(|_| !of_all) {
+            None if of_all => None,
+            None => return Some(self.planned(Plan::Refuse(SqlError::new(Code::NoSchema, "No database selected")))),
+            Some(name) => match self.rules.schema(name) {
+                Some(schema) => Some(schema),
+                None if is_system_schema(name) => return None,
+                None => {
+                    let unknown = SqlError::new(Code::UnknownSchema, format!("Unknown database '{name}'"));
+                    return Some(self.planned(Plan::Refuse(unknown)));
+                }
+            },
+        };
+        let home = Model::new(self.sql, self.session, self.rules, self.catalog).home();
+        let group = schema.map_or(home, |schema| schema.home);
+        let listed = Listed {
+            kind,
+            full: show.full || is_guarded(show.arguments.of(self.sql)),
+            schema: schema.map(|schema| schema.name.clone()),
+            table: None,
+            physical: schema.map_or_else(String::new, |schema| schema.physical(group).to_owned()),
+            group,
+            shard: None,
+        };
+        Some(self.listed(show, listed))
+    }
+
+    /// SHOW of a sharded table; none if it is no sharded one.
+    fn list_of_table(self, show: &Show, kind: ListKind) -> Option<Planned> {
+        let name = show.table.as_ref()?;
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let index = model.table(name).ok()?;
+        let table = &model.tables[usize::from(index)];
+        let (group, shard) = match table.place {
+            Place::Sharded(family) if kind != ListKind::CreateView => (self.rules.family(family)?.home(0), Some(0)),
+            Place::Single(group) if kind == ListKind::CreateView && model.is_schema_renamed(&table.schema) => {
+                (group, None)
+            }
+            _ => return None,
+        };
+        let (schema, table) = (table.schema.to_string(), table.name.to_string());
+        self.rename_described(&mut model, index, name);
+        let listed = Listed {
+            kind,
+            full: show.full,
+            schema: Some(schema),
+            table: Some((table, model.edits)),
+            physical: String::new(),
+            group,
+            shard,
+        };
+        Some(Planned { tables: model.tables.into(), ..self.listed(show, listed) })
+    }
+
+    fn listed(self, show: &Show, listed: Listed) -> Planned {
+        let plan = reading::show(show, listed, self.scan);
+        self.planned(plan.map_or_else(Plan::Refuse, |catalogue| Plan::Catalogue(Box::new(catalogue))))
     }
 
     /// DESCRIBE and its like: a sharded table is described by its first shard, under its logical name.
@@ -271,15 +369,7 @@ impl<'a> Build<'a> {
         };
         let place = model.tables[usize::from(index)].place;
         let home = model.home();
-        // `FROM t FROM s`: the schema stands behind the table.
-        match &name.schema {
-            Some(schema) if schema.span.start > name.name.span.start => {
-                let bare = ObjectName { schema: None, name: name.name.clone(), span: name.name.span };
-                model.rename(index, &bare, false);
-                model.rename_schema(index, Some(schema));
-            }
-            _ => model.rename(index, name, false),
-        }
+        self.rename_described(&mut model, index, name);
         let text = Composer::new(self.scan, model.edits).plain();
         let plan = text.map(|text| match place {
             Place::Sharded(family) => Plan::Describe { family, text },
@@ -288,6 +378,18 @@ impl<'a> Build<'a> {
             Place::System => Plan::Relay { group: Some(home), text },
         });
         Planned { tables: model.tables.into(), ..self.planned(plan.unwrap_or_else(Plan::Refuse)) }
+    }
+
+    /// Notes the edits of a table's name; in `FROM t FROM s` the schema stands behind the table.
+    fn rename_described(self, model: &mut Model<'a>, index: u16, name: &ObjectName) {
+        match &name.schema {
+            Some(schema) if schema.span.start > name.name.span.start => {
+                let bare = ObjectName { schema: None, name: name.name.clone(), span: name.name.span };
+                model.rename(index, &bare, false);
+                model.rename_schema(index, Some(schema));
+            }
+            _ => model.rename(index, name, false),
+        }
     }
 
     /// EXPLAIN of a statement: that of one target, the first if there are several.
@@ -305,6 +407,13 @@ impl<'a> Build<'a> {
         let mut group: Option<GroupId> = None;
         for name in names {
             let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
+            if schema.is_some_and(|schema| schema.eq_ignore_ascii_case("information_schema"))
+                && !matches!(find(&name.name.name, self.session.facts.flavour), Found::OfAll)
+            {
+                let why = "information_schema is read by SELECT only:";
+                let refusal = SqlError::refuse_at(why, self.sql, name.span.start as usize);
+                return self.planned(Plan::Refuse(refusal));
+            }
             // Without a schema, or with one that no rule knows, it is no table of ours: perhaps no table at all.
             let Some(schema) = schema.filter(|schema| self.rules.schema(schema).is_some()) else { continue };
             match self.rules.schema(schema).map(|found| found.table(&name.name.name)) {
@@ -378,7 +487,8 @@ impl<'a> Build<'a> {
                 }
             },
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
-            Plan::Relay { .. } | Plan::Everywhere { .. } => {
+            Plan::Gather(_) => Err(SqlError::refuse("the hint shard= is not for tables that no shard has together")),
+            Plan::Catalogue(_) | Plan::Relay { .. } | Plan::Everywhere { .. } => {
                 Err(SqlError::refuse("the hint shard= is for statements over sharded tables"))
             }
         }
@@ -391,7 +501,11 @@ impl<'a> Build<'a> {
         match &mut planned.plan {
             Plan::Relay { group, .. } => *group = Some(wanted),
             Plan::Refuse(_) => {}
-            Plan::Sharded(_) | Plan::Everywhere { .. } | Plan::Describe { .. } => {
+            Plan::Catalogue(_)
+            | Plan::Sharded(_)
+            | Plan::Gather(_)
+            | Plan::Everywhere { .. }
+            | Plan::Describe { .. } => {
                 let why =
                     "the hint group= is for statements without sharded tables, and not for writes of broadcast ones";
                 return Err(SqlError::refuse(why));
@@ -399,6 +513,11 @@ impl<'a> Build<'a> {
         }
         Ok(())
     }
+}
+
+/// `IF NOT EXISTS` at the start of what follows SHOW CREATE DATABASE.
+fn is_guarded(arguments: &[u8]) -> bool {
+    arguments.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"IF "))
 }
 
 /// Whether a query leaves nothing behind, so that a replica can answer it.

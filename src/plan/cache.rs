@@ -1,13 +1,14 @@
 //! The plan cache: plans by the text between a statement's literals and by all that changes its meaning, within a bound
 //! on memory. It makes no plans.
 
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use twox_hash::XxHash3_128;
 
+use crate::plan::gather::{Gather, Pulled, Source};
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::{Part, Text};
@@ -16,7 +17,7 @@ use crate::sql::scan::Scan;
 use crate::sql::splice::Edit;
 
 /// What a plan is found by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanKey {
     /// [`Scan::key`].
     pub text: u128,
@@ -30,10 +31,39 @@ pub struct PlanKey {
 }
 
 /// An entry's key: the text, and for plans that hang on values the hash of these.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct EntryKey {
     key: PlanKey,
     pinned: u128,
+}
+
+/// The text's number is a seeded hash already: nothing is gained by hashing it again.
+impl Hash for EntryKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let PlanKey { text, session, rules, catalog } = self.key;
+        let versions = rules.rotate_left(32) ^ catalog.rotate_left(48);
+        state.write_u64(text as u64 ^ session ^ versions ^ self.pinned as u64);
+    }
+}
+
+/// Takes a number for its hash.
+#[derive(Clone, Copy, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What is found under a key.
@@ -51,8 +81,7 @@ struct Bytes;
 
 /// Plans in memory, bounded in bytes.
 pub struct PlanCache {
-    /// The hasher is one that allocates nothing: a streaming xxh3 does.
-    entries: Cache<EntryKey, Entry, Bytes, BuildHasherDefault<DefaultHasher>>,
+    entries: Cache<EntryKey, Entry, Bytes, BuildHasherDefault<Itself>>,
     bytes_max: u64,
 }
 
@@ -130,11 +159,19 @@ fn size(planned: &Planned) -> usize {
         Plan::Sharded(sharded) => {
             let many = match &sharded.many {
                 Many::Merge { merge, text, .. } => merge_size(merge) + text_size(text),
+                Many::Gather(gather) => gather_size(gather),
                 Many::Rows(text) => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Sum => 0,
             };
             size_of_val(&**sharded) + routing_size(&sharded.routing) + text_size(&sharded.text) + many
+        }
+        Plan::Gather(gather) => gather_size(gather),
+        Plan::Catalogue(catalogue) => {
+            size_of_val(&**catalogue)
+                + size_of_val(&*catalogue.relations)
+                + text_size(&catalogue.text)
+                + text_size(&catalogue.original)
         }
         Plan::Refuse(refusal) => refusal.message.len(),
     };
@@ -165,6 +202,14 @@ fn condition_size(condition: &Condition) -> usize {
     size_of::<Condition>() + inner
 }
 
+fn gather_size(gather: &Gather) -> usize {
+    let source = |source: &Source| {
+        let columns: usize = source.columns.iter().map(|column| size_of::<Pulled>() + column.name.len()).sum();
+        size_of::<Source>() + columns + source.routing.as_ref().map_or(0, routing_size)
+    };
+    text_size(&gather.text) + gather.sources.iter().map(source).sum::<usize>()
+}
+
 fn text_size(text: &Text) -> usize {
     text.edits.iter().map(|edit| size_of::<Edit<Part>>() + part_size(&edit.with)).sum()
 }
@@ -174,7 +219,7 @@ fn part_size(part: &Part) -> usize {
         Part::Fixed(text) => text.len(),
         Part::Rows(rows) => size_of_val(&**rows),
         Part::All(parts) => parts.iter().map(|part| size_of::<Part>() + part_size(part)).sum(),
-        Part::Table(_) | Part::Schema(_) | Part::Copy(..) | Part::Quoted(..) | Part::Take => 0,
+        Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Copy(..) | Part::Quoted(..) | Part::Take => 0,
     }
 }
 

@@ -218,7 +218,7 @@ fn roots(model: &Model<'_>, ties: &Ties<'_, '_>) -> Vec<Root> {
 }
 
 /// Everything that a reference follows, directly or not.
-fn reached(from: RefId, sharded: &[RefId], ties: &Ties<'_, '_>) -> HashSet<RefId> {
+pub(super) fn reached(from: RefId, sharded: &[RefId], ties: &Ties<'_, '_>) -> HashSet<RefId> {
     let mut found = HashSet::new();
     let mut todo = vec![from];
     while let Some(next) = todo.pop() {

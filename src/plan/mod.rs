@@ -10,8 +10,10 @@
 pub mod bind;
 pub mod build;
 pub mod cache;
+pub mod catalogue;
 mod fold;
 mod functions;
+pub mod gather;
 mod keys;
 mod locality;
 pub mod merge;
@@ -23,6 +25,7 @@ pub mod route;
 mod same;
 mod select;
 pub mod slot;
+mod sources;
 pub mod text;
 mod ties;
 mod types;
@@ -31,6 +34,8 @@ mod write;
 use std::sync::Arc;
 
 use crate::error::SqlError;
+use crate::plan::catalogue::Catalogue;
+use crate::plan::gather::Gather;
 use crate::plan::merge::Merge;
 use crate::plan::route::Routing;
 use crate::plan::slot::Slot;
@@ -78,14 +83,17 @@ pub enum Answer<'a> {
     Relay,
     /// Rows of all targets are merged; then `Bound::window` applies.
     Merge(&'a Merge),
+    /// The rows that the statement can need are copied to one server ([`Bound::gathered`]), where it then runs.
+    Gather(&'a Gather),
     /// Each target did its part of a write: affected rows, matched, changed, duplicates and warnings add up.
     /// The insert id is that of the target whose rows stand first in the statement (`Bound::first`).
     Sum,
     /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
     Same,
-    /// As `Relay`, but cells of the rows hold names of tables and schemas, in backquotes or alone, which have to be put
-    /// back to logical ones: DESCRIBE, SHOW CREATE TABLE and the like of a sharded table.
+    /// As `Relay`, of a sharded table: DESCRIBE, SHOW COLUMNS.
     Describe,
+    /// The rows of relations are asked for first, then one target answers with them in the text.
+    Catalogue(&'a Catalogue),
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -227,13 +235,17 @@ pub enum Plan {
     },
     /// A statement over sharded tables, whose values say how many targets it needs.
     Sharded(Box<Sharded>),
-    /// A description of a sharded table (DESCRIBE, SHOW CREATE TABLE): its first shard gives it.
+    /// A SELECT over tables that no server has together: their rows are gathered on one.
+    Gather(Box<Gather>),
+    /// A description of a sharded table (DESCRIBE, SHOW COLUMNS): its first shard gives it.
     Describe {
         /// The family of the table.
         family: FamilyId,
         /// What is spliced into the text.
         text: Text,
     },
+    /// A statement about schemas and tables themselves.
+    Catalogue(Box<Catalogue>),
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.
@@ -269,6 +281,8 @@ pub enum Many {
         /// OFFSET and LIMIT.
         limit: Option<LimitSlots>,
     },
+    /// A SELECT whose rows are gathered on one server.
+    Gather(Box<Gather>),
     /// A write whose parts add up, the same text on each target.
     Sum,
     /// INSERT or REPLACE of several rows: each target gets its own by this text.
@@ -295,11 +309,28 @@ pub struct Bound<'a> {
     pub answer: Answer<'a>,
     /// Which of the merged rows the client gets; none: all.
     pub window: Option<Window>,
+    /// For a gather: where its rows are, and where they go.
+    pub gathered: Option<Gathered<'a>>,
     /// For an INSERT split by shard: the shard of each row in the statement's order.
     rows: Vec<u32>,
+    /// For a statement about the catalogue: what its relations are replaced by.
+    relations: Vec<String>,
     planned: &'a Planned,
     rules: &'a RuleSet,
     sql: &'a [u8],
     scan: &'a Scan,
     args: &'a [Datum<'a>],
+}
+
+/// A gather bound to the values of one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gathered<'a> {
+    /// The group where the statement runs.
+    pub group: GroupId,
+    /// The physical schema there that the copies are created in.
+    pub schema: &'a str,
+    /// For each source the targets that hold rows of it that matter; none if no row does.
+    pub pulls: Vec<Vec<Target>>,
+    /// For each source a target that has a table of its definition: on the group itself, if there is one.
+    pub like: Vec<Target>,
 }

@@ -4,10 +4,11 @@
 use std::fmt::Write;
 
 use crate::error::SqlError;
+use crate::plan::gather::Gather;
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::slot::Slot;
-use crate::plan::{Answer, Bound, Effects, Many, Params, Plan, Planned, Role, Route, Target, Wishes};
+use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Plan, Planned, Role, Route, Target, Wishes};
 use crate::rules::RuleSet;
 use crate::sql::scan::Scan;
 
@@ -27,6 +28,9 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
     out.routing();
     if let Answer::Merge(merge) = bound.answer {
         out.merge(merge);
+    }
+    if let (Answer::Gather(gather), Some(gathered)) = (bound.answer, &bound.gathered) {
+        out.gather(gather, gathered);
     }
     out.effects();
     out.targets(statements);
@@ -55,11 +59,17 @@ impl Out<'_, '_> {
 
     fn headline(&mut self) {
         let (about, text) = match (&self.bound.answer, &self.bound.route) {
+            (Answer::Gather(_), _) => {
+                ("gather", "rows are copied to one group, where the statement runs over the copies")
+            }
             (Answer::Relay, Route::Any) => ("relay", "any group answers, its packets are passed on"),
             (Answer::Relay, _) => ("relay", "one target answers, its packets are passed on"),
             (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
             (Answer::Sum, _) => ("write", "each target does its part, the counts add up"),
             (Answer::Same, _) => ("write", "every group does the same to its copy"),
+            (Answer::Catalogue(_), _) => {
+                ("tables", "every group tells of its tables, and one answers with the logical names of all")
+            }
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
         self.push(about, text);
@@ -73,6 +83,26 @@ impl Out<'_, '_> {
             if let (Route::One(_), Many::Refuse(why)) = (&self.bound.route, &sharded.many) {
                 let text = format!("on several shards it is refused: {}", why.message);
                 self.push("else", text);
+            }
+            if let (Route::One(_), Many::Gather(_)) = (&self.bound.route, &sharded.many) {
+                self.push("else", "on several shards it is gathered");
+            }
+        }
+    }
+
+    fn gather(&mut self, gather: &Gather, gathered: &Gathered<'_>) {
+        let group = self.bound.rules.group(gathered.group).map_or("?", |group| group.name.as_str());
+        self.push("on", group);
+        for (source, pulls) in gather.sources.iter().zip(&gathered.pulls) {
+            let shown = Shown { sql: self.bound.sql, scan: self.bound.scan };
+            let why = source.routing.as_ref().map(|routing| shown.routing(routing, self.bound.rules));
+            let places: Vec<String> = pulls.iter().map(|target| self.target(*target)).collect();
+            let (places, why) = (places.join(", "), why.map_or(String::new(), |why| format!("  -- {why}")));
+            self.push("source", format!("{} as {}: {places}{why}", source.label, source.copy));
+            if let Some(target) = pulls.first() {
+                let mut text = Vec::new();
+                self.bound.render_pull(source, *target, &mut text);
+                self.push("pull", String::from_utf8_lossy(&text).into_owned());
             }
         }
     }

@@ -2,6 +2,7 @@
 //! It decides nothing.
 
 use crate::plan::bind::Values;
+use crate::plan::gather::Source;
 use crate::plan::slot::Slot;
 use crate::plan::text::{Part, Text, quote};
 use crate::plan::{Answer, Bound, Many, Params, Place, Plan, Target};
@@ -55,26 +56,63 @@ impl<'a> Bound<'a> {
 
     /// The physical and logical names of all tables of the statement on a target.
     pub fn names(&self, target: Target) -> impl Iterator<Item = Name<'a>> + use<'a, '_> {
-        self.planned.tables.iter().filter_map(move |table| {
-            let (physical_schema, physical) = match (&table.place, target.shard) {
-                (Place::Sharded(_), Some(shard)) => {
-                    let PhysicalName { schema, table } = table.physical.get(shard as usize)?;
-                    (schema.as_str(), table.as_str())
-                }
-                (Place::Sharded(_), None) | (Place::System, _) => return None,
-                (Place::Broadcast | Place::Single(_), _) => {
-                    (self.rules.schema(&table.schema)?.physical(target.group), &*table.name)
-                }
-            };
-            Some(Name { physical_schema, physical, schema: &table.schema, table: &table.name })
+        let shared = self.planned.tables.iter().filter(|_| self.gathered.is_none());
+        let shared = shared.enumerate().filter_map(move |(number, _)| self.name(number as u16, target));
+        shared.chain(self.copies())
+    }
+
+    /// The copies of a gather, and the tables that they are to the client.
+    fn copies(&self) -> impl Iterator<Item = Name<'a>> + use<'a, '_> {
+        let sources = match self.answer {
+            Answer::Gather(gather) => &*gather.sources,
+            _ => &[],
+        };
+        let copied = self.gathered.as_ref().map(|gathered| gathered.schema);
+        sources.iter().filter_map(move |source| {
+            let table = self.planned.tables.get(usize::from(source.table))?;
+            let (schema, name) = (&table.schema, &table.name);
+            Some(Name { physical_schema: copied?, physical: &source.copy, schema, table: name })
         })
+    }
+
+    /// The name of a table of the plan on a target.
+    pub fn name(&self, table: u16, target: Target) -> Option<Name<'a>> {
+        let table = self.planned.tables.get(usize::from(table))?;
+        let (physical_schema, physical) = match (&table.place, target.shard) {
+            (Place::Sharded(_), shard) => {
+                let PhysicalName { schema, table } = table.physical.get(shard? as usize)?;
+                (schema.as_str(), table.as_str())
+            }
+            (Place::System, _) => return None,
+            (Place::Broadcast | Place::Single(_), _) => {
+                (self.rules.schema(&table.schema)?.physical(target.group), &*table.name)
+            }
+        };
+        Some(Name { physical_schema, physical, schema: &table.schema, table: &table.name })
+    }
+
+    /// Appends the statement that reads a source of a gather from one of its targets.
+    pub fn render_pull(&self, source: &Source, target: Target, out: &mut Vec<u8>) {
+        for (index, column) in source.columns.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"SELECT " } else { b"," });
+            column.form.put_expression(&column.name, out);
+        }
+        let Some(name) = self.name(source.table, target) else { return };
+        out.extend_from_slice(b" FROM ");
+        put_name(name.physical_schema, name.physical, out);
+    }
+
+    /// Appends the name of the copy of a source.
+    pub fn put_copy(&self, source: &Source, out: &mut Vec<u8>) {
+        put_name(self.gathered.as_ref().map_or("", |gathered| gathered.schema), &source.copy, out);
     }
 
     /// The logical schema and table behind physical ones on a target, for column definitions; none if they stay.
     pub fn logical(&self, target: Target, schema: &[u8], table: &[u8]) -> Option<(&'a str, &'a str)> {
-        let found = self
-            .names(target)
-            .find(|name| name.physical_schema.as_bytes() == schema && name.physical.as_bytes() == table);
+        let found = self.names(target).find(|name| {
+            // MariaDB tells a column of a derived table without its schema.
+            (schema.is_empty() || name.physical_schema.as_bytes() == schema) && name.physical.as_bytes() == table
+        });
         found
             .filter(|name| (name.schema, name.table) != (name.physical_schema, name.physical))
             .map(|name| (name.schema, name.table))
@@ -88,14 +126,24 @@ impl<'a> Bound<'a> {
         Some(Target { group: family.home(shard), shard: Some(shard) })
     }
 
+    /// Gives what the relations of a statement about the catalogue are replaced by; until then `render` writes the text
+    /// that defines the statement's columns.
+    pub fn fill(&mut self, relations: Vec<String>) {
+        self.relations = relations;
+    }
+
     fn text(&self) -> Option<&'a Text> {
         match &self.planned.plan {
             Plan::Relay { text, .. } | Plan::Everywhere { text, .. } | Plan::Describe { text, .. } => Some(text),
+            Plan::Catalogue(catalogue) if self.relations.is_empty() => Some(&catalogue.original),
+            Plan::Catalogue(catalogue) => Some(&catalogue.text),
             Plan::Sharded(sharded) => match (&sharded.many, self.answer) {
+                (_, Answer::Gather(gather)) => Some(&gather.text),
                 (Many::Merge { text, .. }, Answer::Merge(_)) => Some(text),
                 (Many::Rows(text), Answer::Sum) => Some(text),
                 _ => Some(&sharded.text),
             },
+            Plan::Gather(gather) => Some(&gather.text),
             Plan::Refuse(_) => None,
         }
     }
@@ -105,6 +153,10 @@ impl<'a> Bound<'a> {
         match part {
             Part::Table(table) => self.write_table(*table, target, out),
             Part::Schema(table) => self.write_schema(*table, target, out),
+            Part::Relation(relation) => {
+                let text = self.relations.get(usize::from(*relation)).map_or("", String::as_str);
+                out.extend_from_slice(text.as_bytes());
+            }
             Part::Fixed(text) => out.extend_from_slice(text.as_bytes()),
             Part::Copy(from, to) => out.extend_from_slice(self.piece(*from, *to)),
             Part::Quoted(from, to) => quote(column_name(self.piece(*from, *to)), out),
@@ -123,15 +175,19 @@ impl<'a> Bound<'a> {
     }
 
     fn write_table(&self, table: u16, target: Target, out: &mut Vec<u8>) {
+        if let Answer::Gather(gather) = self.answer {
+            return gather.sources.get(usize::from(table)).into_iter().for_each(|source| self.put_copy(source, out));
+        }
         let Some(table) = self.planned.tables.get(usize::from(table)) else { return };
         if let Some(name) = target.shard.and_then(|shard| table.physical.get(shard as usize)) {
-            quote(name.schema.as_bytes(), out);
-            out.push(b'.');
-            quote(name.table.as_bytes(), out);
+            put_name(&name.schema, &name.table, out);
         }
     }
 
     fn write_schema(&self, table: u16, target: Target, out: &mut Vec<u8>) {
+        if let Some(gathered) = &self.gathered {
+            return quote(gathered.schema.as_bytes(), out);
+        }
         let Some(table) = self.planned.tables.get(usize::from(table)) else { return };
         let sharded = target.shard.and_then(|shard| table.physical.get(shard as usize));
         let name = match (sharded, self.rules.schema(&table.schema)) {
@@ -182,7 +238,7 @@ impl<'a> Bound<'a> {
             }
         };
         match part {
-            Part::Table(_) | Part::Schema(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
+            Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
             Part::Copy(from, to) => piece(*from, *to, found),
             Part::Rows(rows) => {
                 let owned = rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row));
@@ -191,6 +247,13 @@ impl<'a> Bound<'a> {
             Part::All(parts) => parts.iter().for_each(|part| self.part_params(part, target, found)),
         }
     }
+}
+
+/// Appends `` `schema`.`table` ``.
+pub fn put_name(schema: &str, table: &str, out: &mut Vec<u8>) {
+    quote(schema.as_bytes(), out);
+    out.push(b'.');
+    quote(table.as_bytes(), out);
 }
 
 /// Adds the parameters that stand in `from..to`.

@@ -7,6 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
+use crate::plan::catalogue::is_system_schema;
+use crate::plan::catalogue::relation::{Found, Relation, find};
 use crate::plan::functions::{Nature, nature};
 use crate::plan::text::Rewrite;
 use crate::plan::{Effects, Place, Session, Table};
@@ -49,6 +51,8 @@ pub(super) struct Model<'a> {
     pub(super) tables: Vec<Table>,
     /// What must be rewritten for a target, by span; in no order.
     pub(super) edits: Vec<(Span, Rewrite)>,
+    /// The relations of information_schema that tell of tables, where they are read; in the order of the text.
+    pub(super) relations: Vec<ReadRelation>,
     /// What the statement does to its session.
     pub(super) effects: Effects,
     /// Things that must not run on several targets, with their places.
@@ -57,6 +61,8 @@ pub(super) struct Model<'a> {
     pub(super) pins: Vec<u32>,
     /// Where aliases stand that are written like strings, and so are literals to the lexer.
     pub(super) quoted_aliases: Vec<u32>,
+    /// Each reference to a table counts as a table of its own, whose name is rewritten wherever it is: for a gather.
+    apart: bool,
     query_ids: HashMap<*const Query, QueryId>,
     ref_ids: HashMap<*const TableRef, RefId>,
     visible_ctes: Vec<(&'a str, Option<QueryId>)>,
@@ -161,9 +167,17 @@ pub(super) struct Obstacle {
     pub(super) at: u32,
 }
 
-/// Schemas that belong to the server itself.
-pub(super) fn is_system_schema(name: &str) -> bool {
-    ["information_schema", "mysql", "performance_schema", "sys"].iter().any(|system| name.eq_ignore_ascii_case(system))
+/// A relation of information_schema where it is read.
+#[derive(Clone, Copy)]
+pub(super) struct ReadRelation {
+    /// Which.
+    pub(super) relation: &'static Relation,
+    /// Its name in the text.
+    pub(super) span: Span,
+    /// What names it, where it has no alias.
+    pub(super) label: Option<Span>,
+    /// The reference; none where it stands alone.
+    pub(super) id: Option<RefId>,
 }
 
 impl<'a> Model<'a> {
@@ -179,14 +193,21 @@ impl<'a> Model<'a> {
             queries: Vec::new(),
             tables: Vec::new(),
             edits: Vec::new(),
+            relations: Vec::new(),
             effects: Effects::default(),
             obstacles: Vec::new(),
             pins: Vec::new(),
             quoted_aliases: Vec::new(),
+            apart: false,
             query_ids: HashMap::new(),
             ref_ids: HashMap::new(),
             visible_ctes: Vec::new(),
         }
+    }
+
+    /// The same for a gather: every reference gets a number in `tables` of its own.
+    pub(super) fn apart(sql: &'a [u8], session: Session<'a>, rules: &'a RuleSet, catalog: &'a Catalog) -> Model<'a> {
+        Model { apart: true, ..Model::new(sql, session, rules, catalog) }
     }
 
     /// The reference that a table tree's leaf was read into.
@@ -284,6 +305,10 @@ impl<'a> Model<'a> {
                 let source = self.source(name)?;
                 if let Source::Table(table, _) = source {
                     self.rename(table, name, false);
+                    if self.relation(table, name)?.is_some() {
+                        let why = "TABLE of a relation of information_schema: write SELECT * FROM";
+                        return Err(SqlError::refuse_at(why, self.sql, name.span.start as usize));
+                    }
                 }
                 self.push_ref(Ref {
                     block,
@@ -352,7 +377,7 @@ impl<'a> Model<'a> {
             TableRef::Table { name, alias, partitions, span } => {
                 let source = self.source(name)?;
                 if let Source::Table(table, _) = source {
-                    if *partitions && matches!(self.tables[usize::from(table)].place, Place::Sharded(_)) {
+                    if *partitions && self.is_rewritten(table) {
                         let why = "PARTITION (...) of a sharded table is not supported";
                         return Err(SqlError::refuse_at(why, self.sql, span.start as usize));
                     }
@@ -365,6 +390,12 @@ impl<'a> Model<'a> {
                 };
                 let plain = !aliased && alias.is_none();
                 let id = self.push_ref(Ref { block, source, label: &label.name, schema, plain, span: name.span });
+                if let Source::Table(table, _) = source
+                    && let Some(relation) = self.relation(table, name)?
+                {
+                    let label = alias.is_none().then_some(name.name.span);
+                    self.relations.push(ReadRelation { relation, span: name.span, label, id: Some(id) });
+                }
                 self.ref_ids.insert(std::ptr::from_ref(tree), id);
             }
             TableRef::Derived { query, lateral, alias, span } => {
@@ -402,6 +433,26 @@ impl<'a> Model<'a> {
             }
             TableRef::Nested(trees) => trees.iter().try_for_each(|tree| self.conditions(tree, block)),
             TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => Ok(()),
+        }
+    }
+
+    /// The relation of information_schema that a table is, if it tells of schemas and tables.
+    ///
+    /// # Errors
+    /// 1235 for one that tells of a single server what clients must not see.
+    fn relation(&self, table: u16, name: &ObjectName) -> Result<Option<&'static Relation>, SqlError> {
+        let table = &self.tables[usize::from(table)];
+        if table.place != Place::System || !table.schema.eq_ignore_ascii_case("information_schema") {
+            return Ok(None);
+        }
+        match find(&table.name, self.session.facts.flavour) {
+            Found::Names(relation) => Ok(Some(relation)),
+            Found::OfAll => Ok(None),
+            Found::Refused => {
+                let why =
+                    "this relation of information_schema is about one server, and there are many behind the proxy:";
+                Err(SqlError::refuse_at(why, self.sql, name.span.start as usize))
+            }
         }
     }
 
@@ -456,7 +507,7 @@ impl<'a> Model<'a> {
             None => return Err(SqlError::new(Code::UnknownSchema, format!("Unknown database '{schema}'"))),
         };
         let known = self.tables.iter().position(|table| *table.schema == *schema && *table.name == **logical);
-        let index = known.unwrap_or_else(|| {
+        let index = known.filter(|_| !self.apart).unwrap_or_else(|| {
             self.tables.push(Table { schema: schema.into(), name: logical.as_str().into(), place, physical });
             self.tables.len() - 1
         });
@@ -491,11 +542,18 @@ impl<'a> Model<'a> {
     /// Notes the edits that put physical names in place of a table's name.
     pub(super) fn rename(&mut self, table: u16, name: &ObjectName, with_alias: bool) {
         match self.tables[usize::from(table)].place {
+            _ if self.apart && with_alias => self.edits.push((name.span, Rewrite::TableAs(table, name.name.span))),
+            _ if self.apart => self.edits.push((name.span, Rewrite::Table(table))),
             Place::Sharded(_) if with_alias => self.edits.push((name.span, Rewrite::TableAs(table, name.name.span))),
             Place::Sharded(_) => self.edits.push((name.span, Rewrite::Table(table))),
             Place::Broadcast | Place::Single(_) => self.rename_schema(table, name.schema.as_ref()),
             Place::System => {}
         }
+    }
+
+    /// Whether the whole name of a table is rewritten, not only that of its schema.
+    fn is_rewritten(&self, table: u16) -> bool {
+        self.apart || matches!(self.tables[usize::from(table)].place, Place::Sharded(_))
     }
 
     /// Notes the edit that puts the physical name in place of a schema's, where they differ on some group.
@@ -812,9 +870,15 @@ impl<'a> Model<'a> {
         let Some(found) = self.labelled(schema.map(|schema| schema.name.as_str()), &table.name, block) else { return };
         let Source::Table(number, _) = self.refs[found.0].source else { return };
         match (self.tables[usize::from(number)].place, schema) {
+            (_, Some(schema)) if self.apart => self.edits.push((schema.span, Rewrite::Schema(number))),
             (Place::Sharded(_), _) if self.refs[found.0].plain => self.edits.push((span, Rewrite::Table(number))),
             (Place::Sharded(_), Some(schema)) => self.edits.push((schema.span, Rewrite::Schema(number))),
             (Place::Broadcast | Place::Single(_), Some(schema)) => self.rename_schema(number, Some(schema)),
+            // The derived table that takes its place has no schema, and one way to write its name.
+            (Place::System, _) if self.relations.iter().any(|read| read.id == Some(found)) => {
+                let label = self.refs[found.0].label.replace('`', "``");
+                self.edits.push((span, Rewrite::Fixed(format!("`{label}`"))));
+            }
             (Place::Sharded(_) | Place::Broadcast | Place::Single(_) | Place::System, _) => {}
         }
     }

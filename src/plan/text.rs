@@ -22,6 +22,8 @@ pub enum Part {
     Table(u16),
     /// The physical name of the schema of a table: `` `schema` ``.
     Schema(u16),
+    /// The rows of a relation of the catalogue, which are asked for before the statement runs.
+    Relation(u16),
     /// These very bytes.
     Fixed(Box<str>),
     /// A piece of the client's text.
@@ -47,6 +49,8 @@ pub enum Rewrite {
     Schema(u16),
     /// `` AS `...` `` with the text of this span: the name that the column had before it was edited.
     NameOf(Span),
+    /// The rows of a relation of the catalogue, under the name that stands in this span if there is one.
+    Relation(u16, Option<Span>),
     /// These bytes.
     Fixed(String),
 }
@@ -141,6 +145,11 @@ impl<'a> Composer<'a> {
                 Part::All([Part::Table(*table), Part::Fixed(" AS ".into()), Part::Copy(from, to)].into())
             }
             Rewrite::Schema(table) => Part::Schema(*table),
+            Rewrite::Relation(relation, None) => Part::Relation(*relation),
+            Rewrite::Relation(relation, Some(name)) => {
+                let (from, to) = self.anchors(*name)?;
+                Part::All([Part::Relation(*relation), Part::Fixed(" AS ".into()), Part::Copy(from, to)].into())
+            }
             Rewrite::NameOf(span) => {
                 let (from, to) = self.anchors(*span)?;
                 Part::All([Part::Fixed(" AS ".into()), Part::Quoted(from, to)].into())
@@ -158,11 +167,10 @@ impl<'a> Composer<'a> {
 /// Writes a name in backquotes.
 pub fn quote(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'`');
-    for byte in name {
-        if *byte == b'`' {
-            out.push(b'`');
-        }
-        out.push(*byte);
+    if name.contains(&b'`') {
+        out.extend(name.iter().flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b'`' { 2 } else { 1 })));
+    } else {
+        out.extend_from_slice(name);
     }
     out.push(b'`');
 }

@@ -92,16 +92,19 @@ impl Shards {
 
     /// The shard, if there is exactly one.
     pub fn single(&self) -> Option<u32> {
-        if self.len() == 1 { self.iter().next() } else { None }
+        let mut shards = self.iter();
+        let first = shards.next()?;
+        shards.next().is_none().then_some(first)
     }
 
     /// The shards in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
-        let last = match &self.0 {
-            Bits::Few(_) => FEW,
-            Bits::Many(_) => MAX_SHARDS,
+        let (few, many) = match &self.0 {
+            Bits::Few(bits) => ([*bits as u64, (*bits >> 64) as u64], &[][..]),
+            Bits::Many(words) => ([words[0], words[1]], &words[2..]),
         };
-        (0..last).filter(|shard| self.contains(*shard))
+        let words = few.into_iter().chain(many.iter().copied());
+        words.zip(0..).flat_map(|(word, number)| Ones(word).map(move |bit| number * 64 + bit))
     }
 
     fn combine(&self, other: &Shards, few: impl Fn(u128, u128) -> u128, many: impl Fn(u64, u64) -> u64) -> Shards {
@@ -128,6 +131,20 @@ impl Shards {
                 words
             }
         }
+    }
+}
+
+/// The numbers of the bits that are set, in ascending order.
+struct Ones(u64);
+
+impl Iterator for Ones {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let bit = self.0.trailing_zeros();
+        // The lowest one is taken away.
+        self.0 &= self.0.wrapping_sub(1);
+        (bit < u64::BITS).then_some(bit)
     }
 }
 

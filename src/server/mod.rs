@@ -167,7 +167,11 @@ fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
 fn proxy(config: Arc<Config>, workers: usize, topology: Topology) -> Result<Proxy, StartError> {
     let version = topology.server_info().map_or_else(
         || format!("8.0.36-shardloom-{}", env!("CARGO_PKG_VERSION")),
-        |info| format!("{}-shardloom-{}", info.version, env!("CARGO_PKG_VERSION")),
+        |info| {
+            // As these servers do: clients that know only MySQL take them for a version without what MariaDB lacks.
+            let before = if info.mariadb && info.number < 110_000 { "5.5.5-" } else { "" };
+            format!("{before}{}-shardloom-{}", info.version, env!("CARGO_PKG_VERSION"))
+        },
     );
     let mut users = Vec::new();
     for user in &config.users {

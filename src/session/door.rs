@@ -70,6 +70,18 @@ impl Door {
 }
 
 impl Guest {
+    /// What the user may do, as SHOW GRANTS tells it.
+    pub fn grants(&self) -> Vec<String> {
+        let user = format!("`{}`@`%`", self.name.replace('`', "``"));
+        let on = |schema: &String| format!("GRANT ALL PRIVILEGES ON `{}`.* TO {user}", schema.replace('`', "``"));
+        match &self.schemas {
+            Schemas::All => vec![format!("GRANT ALL PRIVILEGES ON *.* TO {user}")],
+            Schemas::Listed(names) => {
+                std::iter::once(format!("GRANT USAGE ON *.* TO {user}")).chain(names.iter().map(on)).collect()
+            }
+        }
+    }
+
     /// Whether the user may use a schema.
     pub fn may_use(&self, schema: &str) -> bool {
         match &self.schemas {

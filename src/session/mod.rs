@@ -1,6 +1,7 @@
 //! One client's connection from login to goodbye: reads a command, has it answered, reads the next.
 //! It knows what belongs to the session; what a statement means is for `query` and the rooms below.
 
+pub mod catalogue;
 pub mod diagnostics;
 pub mod door;
 pub mod greet;
@@ -28,6 +29,7 @@ use crate::session::diagnostics::Diagnostics;
 use crate::session::door::Guest;
 use crate::session::prepared::Prepared;
 use crate::session::proxy::Proxy;
+use crate::session::query::Meaning;
 use crate::session::registry::Seat;
 use crate::session::topology::Topology;
 use crate::sql::Facts;
@@ -55,6 +57,8 @@ pub struct Session {
     host: String,
     needs: Needs,
     facts: Facts,
+    /// What schema and facts come to in the plan cache.
+    meaning: Meaning,
     txn: Txn,
     prepared: Prepared,
     diagnostics: Diagnostics,
@@ -162,6 +166,7 @@ impl Session {
             host,
             needs,
             facts,
+            meaning: Meaning::default(),
             txn: Txn::default(),
             prepared: Prepared::default(),
             diagnostics: Diagnostics::default(),
@@ -215,6 +220,8 @@ impl Session {
     async fn next_command(&mut self) -> Result<bool, Gone> {
         self.client.start_command();
         self.seat.entry.touch();
+        // Bytes of a packet that has begun and does not end.
+        let mut begun = None;
         loop {
             if self.seat.entry.kill.is_connection() {
                 // Like a server: the client finds its connection closed.
@@ -227,6 +234,14 @@ impl Session {
                 biased;
                 packet = self.client.read_packet() => Some(packet),
                 () = self.seat.entry.kill.pulled() => None,
+                () = tokio::time::sleep(self.proxy.config.timeouts.read), if begun.is_some() => {
+                    let have = Some(self.client.buffered().len());
+                    if begun == have {
+                        return Err(Gone(SqlError::new(Code::ReadTimeout, "Got timeout reading communication packets")));
+                    }
+                    begun = have;
+                    continue;
+                }
             };
             match packet {
                 // Whoever was told that this session is killed must find that it does nothing more.
@@ -244,6 +259,9 @@ impl Session {
                             Code::IdleTimeout,
                             "The client was disconnected by the server because of inactivity.",
                         )));
+                    }
+                    registry::Idle::Awhile if !self.client.buffered().is_empty() => {
+                        begun = Some(self.client.buffered().len());
                     }
                     registry::Idle::Awhile => self.client.rest(),
                     registry::Idle::No => {}

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
+use crate::exec::gather;
 use crate::exec::interrupt::Stop;
 use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
 use crate::exec::spool::Spooled;
 use crate::plan::bind::sample;
-use crate::plan::{Plan, Route, Target};
+use crate::plan::gather::Gather;
+use crate::plan::{Answer, Bound, Plan, Route, Target};
 use crate::rules::GroupId;
 use crate::session::query::Understood;
 use crate::session::{Flow, OpenCursor, Session};
@@ -98,6 +100,7 @@ impl Session {
         if let Plan::Refuse(refusal) = &planned.plan {
             return Err(refusal.clone().into());
         }
+        self.may_touch(&planned)?;
         let scan = std::mem::take(&mut self.scan);
         let described = self.describe(id, &topology, &planned, &sql, &scan).await;
         self.scan = scan;
@@ -118,6 +121,9 @@ impl Session {
         scan: &Scan,
     ) -> Result<bool, Stop> {
         let bound = sample(planned, &topology.rules, sql, scan)?;
+        if let Answer::Gather(gather) = bound.answer {
+            return self.describe_gather(id, topology, planned, &bound, gather).await;
+        }
         let target = match &bound.route {
             Route::One(target) => *target,
             Route::Many(targets) => targets[0],
@@ -137,7 +143,13 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         lease.send(com::STMT_PREPARE, &text);
-        let style = Style { capabilities: self.capabilities, add: Status::default(), naming, statement: Some(id) };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming,
+            definitions: &[],
+            statement: Some(id),
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {
@@ -157,6 +169,41 @@ impl Session {
                 Err(stop)
             }
         }
+    }
+
+    /// The same over empty copies of the tables, where no server has them all.
+    async fn describe_gather(
+        &mut self,
+        id: u32,
+        topology: &crate::session::topology::Topology,
+        planned: &crate::plan::Planned,
+        bound: &Bound<'_>,
+        gather: &Gather,
+    ) -> Result<bool, Stop> {
+        let Some(gathering) = self.gathering(planned, bound, gather)? else { return Ok(false) };
+        let seat = self.seat.entry.clone();
+        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
+        let needs = &self.needs;
+        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let mut lease = gather::describe(&mut self.client, &self.txn, &gathering, &place, &mut patience).await?;
+        let target = Target { group: gathering.gathered.group, shard: None };
+        let mut text = Vec::new();
+        bound.render(target, &mut text);
+        let naming = Naming::Of(bound, target);
+        lease.send(com::STMT_PREPARE, &text);
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming,
+            statement: Some(id),
+            definitions: &[],
+        };
+        let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await?;
+        if let Some(prepared) = outcome.prepared {
+            lease.close_statement(prepared.id);
+        }
+        gather::clear(&mut lease, &gathering).await;
+        Ok(outcome.error.is_none())
     }
 
     /// COM_STMT_EXECUTE.
@@ -317,8 +364,13 @@ impl Session {
         });
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
-        let style =
-            Style { capabilities: self.capabilities, add: Status::default(), naming: Naming::Same, statement: None };
+        let style = Style {
+            capabilities: self.capabilities,
+            add: Status::default(),
+            naming: Naming::Same,
+            definitions: &[],
+            statement: None,
+        };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {

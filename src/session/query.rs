@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{self, Ask};
+use crate::exec::gather::{self, Gathering};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
@@ -18,6 +19,7 @@ use crate::exec::write;
 use crate::metrics::Kind;
 use crate::plan::bind::bind;
 use crate::plan::cache::PlanKey;
+use crate::plan::gather::Gather;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
 use crate::session::registry::Entry;
@@ -25,7 +27,7 @@ use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
 use crate::sql::scan::scan;
-use crate::sql::{self};
+use crate::sql::{self, Facts};
 use crate::txn::{Access, Pin, State};
 use crate::value::Datum;
 use crate::wire::capabilities::Status;
@@ -125,13 +127,10 @@ impl Session {
 
     /// The plan of a statement that was just scanned, from the cache or made now.
     pub(super) fn understand(&mut self, sql: &[u8], topology: &Topology) -> Result<Understood, SqlError> {
+        let number = self.meaning.number(self.needs.schema.as_ref(), self.facts, self.proxy.seed);
         let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
-        let key = PlanKey {
-            text: self.scan.key,
-            session: session_number(&session, self.proxy.seed),
-            rules: topology.rules.version,
-            catalog: topology.version,
-        };
+        let key =
+            PlanKey { text: self.scan.key, session: number, rules: topology.rules.version, catalog: topology.version };
         if let Some(planned) = self.proxy.plans.find(key, sql, &self.scan) {
             self.counters().plan_hits.fetch_add(1, Ordering::Relaxed);
             return Ok(Understood::Plan(planned));
@@ -175,6 +174,7 @@ impl Session {
         args: &[Datum<'_>],
         add: Status,
     ) -> Result<(), Stop> {
+        self.may_touch(planned)?;
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;
@@ -184,6 +184,11 @@ impl Session {
         }
         let bound = bind(planned, &topology.rules, sql, scan, args)?;
         match (&bound.route, bound.answer) {
+            (_, Answer::Gather(gather)) => Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await,
+            (Route::One(target), Answer::Catalogue(catalogue)) => {
+                let target = *target;
+                Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await
+            }
             (Route::One(target), _) => self.run_one(topology, planned, &bound, *target, ask, add).await,
             (Route::Any, _) => {
                 let target = Target { group: self.any_group(topology), shard: None };
@@ -196,6 +201,24 @@ impl Session {
                 Box::pin(self.run_write(topology, planned, &bound, targets, answer, ask, add)).await
             }
         }
+    }
+
+    /// That all schemas in a plan are among the user's. Two of the servers' own are open to everyone.
+    pub(super) fn may_touch(&self, planned: &Planned) -> Result<(), SqlError> {
+        let open = |schema: &str| {
+            let open = ["information_schema", "performance_schema"];
+            open.iter().any(|open| open.eq_ignore_ascii_case(schema)) || self.guest.may_use(schema)
+        };
+        match planned.tables.iter().find(|table| !open(&table.schema)) {
+            None => Ok(()),
+            Some(table) => Err(self.denied(&table.schema)),
+        }
+    }
+
+    /// Error 1044 for a schema that is not among the user's.
+    pub(super) fn denied(&self, schema: &str) -> SqlError {
+        let message = format!("Access denied for user '{}'@'{}' to database '{schema}'", self.login.user, self.host);
+        SqlError::new(Code::SchemaDenied, message)
     }
 
     /// One target: its answer is passed on as it is.
@@ -253,6 +276,7 @@ impl Session {
             capabilities: self.capabilities,
             add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)),
             naming,
+            definitions: &[],
             statement: None,
         };
         let seat = self.seat.entry.clone();
@@ -313,6 +337,64 @@ impl Session {
         Ok(())
     }
 
+    /// Rows of several targets on one server, which answers the statement over them.
+    async fn run_gather(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        gather: &Gather,
+        ask: Ask<'_>,
+        add: Status,
+    ) -> Result<(), Stop> {
+        let Some(gathering) = self.gathering(planned, bound, gather)? else { return Ok(()) };
+        let seat = self.seat.entry.clone();
+        let mut patience = self.patience(&seat, self.time_limit(planned));
+        let needs = &self.needs;
+        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let mut lease = gather::run(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
+        if planned.effects.last_insert_id && self.last_insert_id != 0 {
+            lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
+        }
+        let target = Target { group: gathering.gathered.group, shard: None };
+        let mut text = Vec::new();
+        let params = bound.render(target, &mut text);
+        let naming = Naming::Of(bound, target);
+        let open = matches!(self.txn.state(), State::Open(_));
+        let add = add.when(Status::IN_TRANS, open || add.has(Status::IN_TRANS));
+        let style = Style { capabilities: self.capabilities, add, naming, statement: None, definitions: &[] };
+        // A cursor would need the copies for as long as it is open: all rows are sent at once, as a server may do.
+        let ask = ask.without_cursor();
+        ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
+        let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
+        self.remember(&mut lease, planned, &outcome, naming).await;
+        if let Some(statement) = lease.prepared.forget(&text) {
+            lease.close_statement(statement);
+        }
+        // The client need not wait for the copies to go.
+        self.client.flush().await.map_err(Stop::Client)?;
+        gather::clear(&mut lease, &gathering).await;
+        Ok(())
+    }
+
+    /// What is to be gathered for a statement; none if nothing is.
+    pub(super) fn gathering<'g>(
+        &self,
+        planned: &Planned,
+        bound: &'g Bound<'g>,
+        gather: &'g Gather,
+    ) -> Result<Option<Gathering<'g>>, SqlError> {
+        let Some(gathered) = &bound.gathered else { return Ok(None) };
+        if self.txn.pins().any(|(_, pin)| pin == Pin::TemporaryTable) {
+            let why = "a statement that needs rows of several shards together, in a session with temporary tables, \
+                       which may stand for any table: drop them first";
+            return Err(SqlError::refuse(why));
+        }
+        let shared = self.txn.is_open() || self.txn.pins().next().is_some() || !self.autocommit();
+        let limit = self.proxy.config.limits.gather;
+        Ok(Some(Gathering { bound, gather, gathered, limit, access: self.access(planned), shared }))
+    }
+
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     /// Several targets that each do their part of a write.
     async fn run_write(
@@ -356,7 +438,13 @@ impl Session {
     }
 
     /// After a relayed statement, while its connection is still here: what pooled connections forget.
-    async fn remember(&mut self, lease: &mut Lease, planned: &Planned, outcome: &Outcome, naming: Naming<'_>) {
+    pub(super) async fn remember(
+        &mut self,
+        lease: &mut Lease,
+        planned: &Planned,
+        outcome: &Outcome,
+        naming: Naming<'_>,
+    ) {
         self.diagnostics.clear();
         self.found_rows = outcome.has_rows.then_some(outcome.rows);
         self.row_count = if outcome.has_rows || outcome.error.is_some() { -1 } else { outcome.affected_rows as i64 };
@@ -497,7 +585,7 @@ impl Session {
         Some(format!("SET timestamp={}.{:06}", now.as_secs(), now.subsec_micros()))
     }
 
-    fn time_limit(&self, planned: &Planned) -> Option<Duration> {
+    pub(super) fn time_limit(&self, planned: &Planned) -> Option<Duration> {
         planned.wishes.timeout_ms.map(Duration::from_millis).or(self.proxy.config.timeouts.query)
     }
 }
@@ -528,6 +616,7 @@ fn is_planned(head: &Head) -> bool {
                     | ShowKind::WarningCount
                     | ShowKind::ErrorCount
                     | ShowKind::Processlist
+                    | ShowKind::Grants
                     | ShowKind::Shardloom,
                 ..
             })
@@ -540,20 +629,36 @@ fn is_planned(head: &Head) -> bool {
     )
 }
 
-/// A number that stands for all that a session adds to a statement's meaning.
-fn session_number(session: &plan::Session<'_>, seed: u64) -> u64 {
-    // Not a streaming xxh3, which allocates; the seed is a secret, so nobody can look for equal numbers.
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u64(seed);
-    session.schema.hash(&mut hasher);
-    session.facts.hash(&mut hasher);
-    hasher.finish()
+/// A number that stands for all that a session adds to a statement's meaning, and what it was computed of.
+#[derive(Default)]
+pub(super) struct Meaning {
+    of: Option<(Option<Arc<str>>, Facts)>,
+    number: u64,
+}
+
+impl Meaning {
+    /// The number for statements that are read with this schema and these facts: mostly those of the last one.
+    fn number(&mut self, schema: Option<&Arc<str>>, facts: Facts, seed: u64) -> u64 {
+        let known = self.of.as_ref().is_some_and(|(known, known_facts)| {
+            // The schema is held here, so an equal address is an equal name.
+            known.as_ref().map(Arc::as_ptr) == schema.map(Arc::as_ptr) && *known_facts == facts
+        });
+        if !known {
+            // The seed is a secret, so nobody can look for equal numbers.
+            let mut hasher = DefaultHasher::new();
+            (seed, schema, facts).hash(&mut hasher);
+            self.number = hasher.finish();
+            self.of = Some((schema.cloned(), facts));
+        }
+        self.number
+    }
 }
 
 fn kind_of(planned: &Planned) -> Kind {
     match &planned.plan {
         Plan::Relay { .. } => Kind::Relay,
-        Plan::Sharded(_) | Plan::Describe { .. } => Kind::Relay,
+        Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
+        Plan::Gather(_) => Kind::Gather,
         Plan::Everywhere { .. } => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }

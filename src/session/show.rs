@@ -1,13 +1,16 @@
 //! SHOW SHARDLOOM, SHOW WARNINGS, SHOW PROCESSLIST, EXPLAIN SHARDLOOM and the functions that ask for the
 //! session's own state: what the session answers in rows of its own making.
 
+use std::sync::Arc;
+
 use crate::backend::server::{HealthState, Lag};
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::plan::bind::bind;
 use crate::plan::print::{explain, explain_refusal};
-use crate::plan::{self, Effects};
+use crate::plan::text::quote;
+use crate::plan::{self, Effects, Route, Target};
 use crate::rules::Placement;
 use crate::session::Session;
 use crate::session::reply::{self, CellKind, Table};
@@ -28,6 +31,8 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         match head {
+            // A comment is a statement that does nothing.
+            Head::Empty if sql.iter().any(|byte| !byte.is_ascii_whitespace() && *byte != b';') => {}
             Head::Empty => {
                 return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
             }
@@ -165,6 +170,7 @@ impl Session {
             }
             ShowKind::WarningCount => Ok(self.diagnostics.count(false)),
             ShowKind::ErrorCount => Ok(self.diagnostics.count(true)),
+            ShowKind::Grants => self.grants(show.arguments.of(sql)),
             ShowKind::Processlist => Ok(self.process_list()),
             ShowKind::Shardloom => {
                 let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
@@ -179,6 +185,18 @@ impl Session {
             }
             _ => Err(refused("this SHOW")),
         }
+    }
+
+    /// SHOW GRANTS of the user itself: those of the proxy, as the servers know its account only.
+    fn grants(&self, arguments: &[u8]) -> Result<Table, Stop> {
+        let arguments = String::from_utf8_lossy(arguments).to_ascii_uppercase();
+        let own = ["", "FOR CURRENT_USER", "FOR CURRENT_USER()", "FOR CURRENT_USER ()"];
+        if !own.contains(&arguments.trim()) {
+            return Err(refused("SHOW GRANTS FOR another user: users are those of the proxy's configuration"));
+        }
+        let mut table = Table::of(&[&format!("Grants for {}@%", self.login.user)]);
+        table.rows = self.guest.grants().into_iter().map(|grant| vec![Some(grant)]).collect();
+        Ok(table)
     }
 
     fn process_list(&self) -> Table {
@@ -254,20 +272,31 @@ impl Session {
             return Err(SqlError::new(Code::NoSchema, "No database selected").into());
         };
         let name = String::from_utf8_lossy(table).into_owned();
-        let placement = topology.rules.schema(&schema).map(|schema| schema.table(&name));
-        let group = match placement {
-            Some(Placement::Single(group)) => group,
-            None => topology.home(Some(&schema)),
-            Some(Placement::Broadcast) => self.any_group(&topology),
-            Some(Placement::Sharded(_)) => {
-                return Err(refused("COM_FIELD_LIST of a sharded table; use SHOW COLUMNS (mysql: start with -A)"));
-            }
+        // The same table and the same names as of a SHOW COLUMNS.
+        let mut sql = b"SHOW COLUMNS FROM ".to_vec();
+        quote(name.as_bytes(), &mut sql);
+        let mut scanned = Scan::default();
+        scan(&sql, self.facts, self.proxy.seed, &mut scanned)?;
+        let head = crate::sql::head::head(&sql, self.facts)?;
+        let session = plan::Session { schema: Some(&schema), facts: self.facts };
+        let planned = plan::build::plan(&sql, &scanned, &head, session, &topology.rules, &topology.catalog);
+        let bound = bind(&planned, &topology.rules, &sql, &scanned, &[])?;
+        let target = match &bound.route {
+            Route::One(target) => *target,
+            Route::Many(_) | Route::Any => Target { group: self.any_group(&topology), shard: None },
         };
-        let wanted = self.needs.wanted(&topology, group);
-        let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
+        let group = target.group;
+        let physical = bound.names(target).next();
+        let (database, table) = match physical {
+            Some(name) => (Arc::from(name.physical_schema), name.physical),
+            None => (Arc::from(schema.as_ref()), name.as_str()),
+        };
+        // The command names no schema: it is the connection's.
+        let wanted = crate::txn::Wanted { database: Some(&database), ..self.needs.wanted(&topology, group) };
+        let mut lease = self.txn.side_lease(group, topology.group(group), Access::Primary, &wanted).await?;
         lease.send_with(|out| {
             out.push(crate::wire::command::com::FIELD_LIST);
-            out.extend_from_slice(table);
+            out.extend_from_slice(table.as_bytes());
             out.push(0);
             out.extend_from_slice(wildcard);
         });
@@ -276,20 +305,12 @@ impl Session {
         let style = crate::exec::relay::Style {
             capabilities: self.capabilities,
             add: Status::default(),
-            naming: crate::exec::names::Naming::Same,
+            naming: crate::exec::names::Naming::Of(&bound, target),
+            definitions: &[],
             statement: None,
         };
         let kind = crate::wire::response::Kind::FieldList;
-        match crate::exec::relay::relay(&mut self.client, &mut lease, kind, &mut patience, &style).await {
-            Ok(_) => {
-                self.txn.settle(group, lease);
-                Ok(())
-            }
-            Err(stop) => {
-                self.give_up(group, lease, false, &stop);
-                Err(stop)
-            }
-        }
+        crate::exec::relay::relay(&mut self.client, &mut lease, kind, &mut patience, &style).await.map(|_| ())
     }
 }
 

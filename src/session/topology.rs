@@ -97,7 +97,8 @@ impl Topology {
     /// The physical name of a logical schema on a group; the same `Arc` each time, so that comparing is cheap.
     pub fn database(&self, group: GroupId, schema: &str) -> Option<&Arc<str>> {
         let names = &self.databases[usize::from(group.0)];
-        names.iter().find(|(name, _)| name.eq_ignore_ascii_case(schema)).map(|(_, physical)| physical)
+        let same = names.iter().find(|(name, _)| **name == *schema);
+        same.or_else(|| names.iter().find(|(name, _)| name.eq_ignore_ascii_case(schema))).map(|(_, physical)| physical)
     }
 
     /// The group that answers for a schema where no table says otherwise; the first one without a schema.

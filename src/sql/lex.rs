@@ -160,6 +160,17 @@ const IN_WORD: [bool; 256] = {
     table
 };
 
+/// Whether a word of this first byte and length may be the prefix of a literal: most words are told apart by that.
+#[inline]
+fn may_prefix(first: u8, length: usize) -> bool {
+    match first | 0x20 {
+        b'n' | b'x' | b'b' => length == 1,
+        b'd' => length == 4,
+        b't' => matches!(length, 4 | 9),
+        _ => first == b'_',
+    }
+}
+
 /// Yields the tokens of a text, to its very end: what stands behind a `;` too. After an error it ends.
 #[derive(Clone)]
 pub struct Lexer<'a> {
@@ -317,6 +328,7 @@ impl<'a> Lexer<'a> {
     fn word(&mut self, start: usize) -> Result<TokenKind, SqlError> {
         let end = self.word_end(start)?;
         if start != self.name_at
+            && may_prefix(self.sql[start], end - start)
             && let Some(kind) = self.prefixed_literal(start, end)?
         {
             return Ok(kind);
@@ -336,7 +348,6 @@ impl<'a> Lexer<'a> {
     }
 
     /// `N'..'`, `x'..'`, `b'..'`, `_charset'..'`, `DATE'..'`: literals that begin like a word.
-    #[inline]
     fn prefixed_literal(&mut self, start: usize, end: usize) -> Result<Option<TokenKind>, SqlError> {
         let first = self.sql[start] | 0x20;
         if end - start == 1 && self.byte(end) == b'\'' {

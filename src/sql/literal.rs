@@ -38,6 +38,9 @@ pub fn text(text: Cow<'_, [u8]>, charset: TextCharset) -> Option<Datum<'_>> {
 }
 
 fn number(text: &[u8], negative: bool) -> Option<Datum<'static>> {
+    if let Some(value) = short_integer(text) {
+        return Some(Datum::Int(if negative { -value } else { value }));
+    }
     let value = Decimal::parse(text)?;
     let value = if negative { value.negate() } else { value };
     // A number with a point is a DECIMAL even if nothing stands behind it.
@@ -47,6 +50,14 @@ fn number(text: &[u8], negative: bool) -> Option<Datum<'static>> {
         Some((_, Ok(value))) => Datum::UInt(value),
         _ => Datum::Decimal(value),
     })
+}
+
+/// The value of up to 18 digits, which is what nearly all numbers in statements are.
+fn short_integer(text: &[u8]) -> Option<i64> {
+    if !(1..=18).contains(&text.len()) {
+        return None;
+    }
+    text.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
 /// The content of a quoted string; of several, with white space between them, one behind the other.

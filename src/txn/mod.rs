@@ -493,7 +493,10 @@ async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted
 
 /// Brings a connection to the session's schema and settings, in rounds of its own: were they sent
 /// together with the statement, a failed SET would let the statement run under other settings.
-async fn adapt(lease: &mut Lease, wanted: &Wanted<'_>) -> Result<(), SqlError> {
+///
+/// # Errors
+/// The server's, or that it was lost.
+pub async fn adapt(lease: &mut Lease, wanted: &Wanted<'_>) -> Result<(), SqlError> {
     if Arc::ptr_eq(&lease.settings, wanted.settings) && lease.database.as_ref() == wanted.database {
         return Ok(());
     }

@@ -116,7 +116,11 @@ impl Key {
         let mut out = Vec::new();
         match self {
             Key::Null => {}
-            Key::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
+            Key::Int(value) => {
+                // The digits are the same, but 128 bits are slow to divide.
+                let text = i64::try_from(*value).map_or_else(|_| value.to_string(), |short| short.to_string());
+                return Cow::Owned(text.into_bytes());
+            }
             Key::Decimal(value) => value.write(&mut out),
             Key::Moment(moment) => moment.write(&mut out),
             Key::Bytes(bytes) | Key::Padded(bytes) | Key::Folded(bytes) => return Cow::Borrowed(bytes),
@@ -188,6 +192,11 @@ impl KeyKind {
 pub fn canonical(datum: &Datum<'_>, kind: &KeyKind) -> Canon {
     if let Datum::Null = datum {
         return Canon::Never;
+    }
+    match (datum, kind) {
+        (Datum::Int(value), KeyKind::Int { .. }) => return Canon::Key(Key::Int((*value).into())),
+        (Datum::UInt(value), KeyKind::Int { .. }) => return Canon::Key(Key::Int((*value).into())),
+        _ => {}
     }
     match kind {
         KeyKind::Int { .. } => {

@@ -58,6 +58,26 @@ impl ColumnType {
     }
 }
 
+impl ColumnType {
+    /// Whether cells of both types have the same form in the binary protocol.
+    pub fn is_sent_like(self, other: ColumnType) -> bool {
+        let form = |ty: ColumnType| match ty {
+            ColumnType::LONG | ColumnType::INT24 => 4,
+            ColumnType::SHORT | ColumnType::YEAR => 2,
+            ColumnType::DATE | ColumnType::DATETIME | ColumnType::TIMESTAMP => 7,
+            ColumnType::TINY
+            | ColumnType::LONGLONG
+            | ColumnType::FLOAT
+            | ColumnType::DOUBLE
+            | ColumnType::TIME
+            | ColumnType::NULL => 16 + ty.0,
+            // All others are bytes behind their length.
+            _ => 0,
+        };
+        form(self) == form(other)
+    }
+}
+
 macro_rules! column_flags {
     ($($(#[$doc:meta])* $flag:ident = $value:expr;)*) => {
         /// Bits of [`ColumnDef::flags`]

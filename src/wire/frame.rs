@@ -31,14 +31,17 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    /// Looks at the beginning of `bytes`, whose first frame must have number `sequence`.
-    pub(crate) fn first(bytes: &[u8], sequence: u8, limit: usize) -> Result<Found, WireError> {
-        let (mut at, mut len, mut frames, mut expected) = (0, 0, 0, sequence);
+    /// Looks at the beginning of `bytes`, whose first frame must have number `sequence`. Without a `sequence` all
+    /// numbers will do: under compression clients number frames as they like.
+    pub(crate) fn first(bytes: &[u8], sequence: Option<u8>, limit: usize) -> Result<Found, WireError> {
+        let (mut at, mut len, mut frames) = (0, 0, 0);
         loop {
             let Some(&head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEADER>) else {
                 return Ok(Found::Need(at + HEADER));
             };
-            if head[3] != expected {
+            if let Some(expected) = sequence.map(|first| first.wrapping_add(frames as u8))
+                && head[3] != expected
+            {
                 return Err(WireError::OutOfOrder { expected, got: head[3] });
             }
             let frame = frame_len(head);
@@ -51,7 +54,6 @@ impl Found {
                 return Ok(Found::Need(at));
             }
             frames += 1;
-            expected = expected.wrapping_add(1);
             if frame < MAX_FRAME {
                 return Ok(Found::Packet { len, frames });
             }

@@ -3,12 +3,10 @@
 
 use std::future::pending;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::wire::compress::Compression;
@@ -230,11 +228,8 @@ impl Link {
     pub async fn read_packet(&mut self) -> Result<Option<Packet>, WireError> {
         self.held = self.start;
         loop {
-            if let (Some(_), Some(&number)) = (&self.compression, self.buffered().get(3)) {
-                // Under compression clients number frames as they like, and expect answers numbered like packets.
-                self.sequence = number;
-            }
-            match Found::first(self.buffered(), self.sequence, self.max_packet)? {
+            let number = self.compression.is_none().then_some(self.sequence);
+            match Found::first(self.buffered(), number, self.max_packet)? {
                 Found::Packet { len, frames } => return Ok(Some(self.take_packet(len, frames))),
                 Found::Need(total) => {
                     let have = self.inbound.len() - self.start;
@@ -261,7 +256,7 @@ impl Link {
     pub(crate) async fn peek_packet_exactly(&mut self) -> Result<Packet, WireError> {
         self.held = self.start;
         loop {
-            match Found::first(self.buffered(), self.sequence, self.max_packet)? {
+            match Found::first(self.buffered(), Some(self.sequence), self.max_packet)? {
                 Found::Packet { len, .. } => return Ok(Packet { at: self.base + (self.start + HEADER) as u64, len }),
                 Found::Need(total) => {
                     let have = self.inbound.len() - self.start;
@@ -284,6 +279,7 @@ impl Link {
         }
         self.sequence = match &self.compression {
             None => self.sequence.wrapping_add((frames % 256) as u8),
+            // Answers are expected to be numbered like compressed packets.
             Some(compression) => compression.sequence(),
         };
         self.held = payload;
@@ -323,10 +319,7 @@ impl Link {
     /// A connection that is not quiet is of no further use: a byte that came is thrown away here. Costs no
     /// system call as long as nothing came.
     pub fn is_quiet(&mut self) -> bool {
-        let mut byte = [0];
-        let mut read = ReadBuf::new(&mut byte);
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.buffered().is_empty() && Pin::new(&mut self.stream).poll_read(&mut nobody, &mut read).is_pending()
+        self.buffered().is_empty() && self.stream.is_quiet()
     }
 
     // Writing.

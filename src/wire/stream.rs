@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -59,6 +59,21 @@ impl Stream {
     /// Whether nobody else can read along: TLS or a unix socket. Passwords may then pass in clear.
     pub fn is_private(&self) -> bool {
         matches!(self, Stream::Tls(_) | Stream::Plain(Plain::Unix(_)))
+    }
+
+    /// Whether nothing has come from the peer, neither bytes nor its end; a byte that came is lost. Costs no system
+    /// call as long as the event loop has heard nothing.
+    pub fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let nothing = |read: io::Result<usize>| read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        match self {
+            Stream::Plain(Plain::Tcp(socket)) => nothing(socket.try_read(&mut byte)),
+            Stream::Plain(Plain::Unix(socket)) => nothing(socket.try_read(&mut byte)),
+            other => {
+                let mut nobody = Context::from_waker(Waker::noop());
+                Pin::new(other).poll_read(&mut nobody, &mut ReadBuf::new(&mut byte)).is_pending()
+            }
+        }
     }
 
     /// Whether the bytes are encrypted.

@@ -46,7 +46,9 @@ pub enum ShowKind {
     /// CREATE PROCEDURE, FUNCTION, TRIGGER, EVENT, PACKAGE, LIBRARY.
     CreateRoutine,
     CreateUser,
-    /// PROCEDURE STATUS, FUNCTION STATUS, PACKAGE STATUS, LIBRARY STATUS and their CODE.
+    ProcedureStatus,
+    FunctionStatus,
+    /// PACKAGE STATUS, LIBRARY STATUS, PROCEDURE CODE and the like.
     Routines,
     Variables,
     Status,
@@ -126,6 +128,8 @@ const KINDS: &[(&[&str], ShowKind, Rest)] = &[
     (&["CREATE", "PACKAGE"], ShowKind::CreateRoutine, Rest::Any),
     (&["CREATE", "LIBRARY"], ShowKind::CreateRoutine, Rest::Any),
     (&["CREATE", "USER"], ShowKind::CreateUser, Rest::Any),
+    (&["PROCEDURE", "STATUS"], ShowKind::ProcedureStatus, Rest::Filter),
+    (&["FUNCTION", "STATUS"], ShowKind::FunctionStatus, Rest::Filter),
     (&["PROCEDURE"], ShowKind::Routines, Rest::Any),
     (&["FUNCTION"], ShowKind::Routines, Rest::Any),
     (&["PACKAGE"], ShowKind::Routines, Rest::Any),

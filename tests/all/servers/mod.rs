@@ -1,10 +1,12 @@
 //! Everything that needs real servers; `testbed` gives them.
 
 mod averages;
+mod catalogue;
 mod check;
 mod clients;
 mod collations;
 mod demo;
+mod gather;
 mod hostile;
 mod keys;
 mod merge;

@@ -115,7 +115,7 @@ pub(crate) fn write_rules(folder: &Path, cluster: &Cluster, rules: &str) {
 
 /// A client that waits for every answer.
 pub(crate) struct Client {
-    runtime: tokio::runtime::Runtime,
+    pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) conn: Conn,
 }
 

@@ -1,0 +1,237 @@
+//! The round trips of a statement about the catalogue: how a server defines its columns, and what servers tell of their
+//! tables. It does not know which statement it is.
+
+use crate::backend::conn::{Answer, BackendError};
+use crate::backend::lease::Lease;
+use crate::error::SqlError;
+use crate::exec::ask::{Ask, send};
+use crate::exec::interrupt::{Patience, Stop};
+use crate::exec::names::Naming;
+use crate::exec::relay::lost;
+use crate::plan::Params;
+use crate::plan::catalogue::ask::{About, Question};
+use crate::plan::catalogue::inline::{Column, Shape};
+use crate::plan::catalogue::list::ListKind;
+use crate::plan::catalogue::rows::Row;
+use crate::wire::column::flags::UNSIGNED;
+use crate::wire::column::{ColumnDef, ColumnType};
+use crate::wire::command::com;
+use crate::wire::error::WireError;
+use crate::wire::reply::{ERR, ErrPacket};
+use crate::wire::response::{Event, Kind, Response};
+
+/// The definitions of the columns of a statement that changes nothing, as packets, with the client's names: it is run
+/// and its rows are dropped, since some flags depend on how a server runs it.
+///
+/// # Errors
+/// The server's refusal of the statement; a lost connection.
+pub async fn definitions(
+    lease: &mut Lease,
+    ask: Ask<'_>,
+    text: &[u8],
+    params: &Params,
+    patience: &mut Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<Vec<Box<[u8]>>, Stop> {
+    let ask = match ask {
+        Ask::Query => Ask::Query,
+        // A cursor would stay open.
+        Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
+    };
+    send(lease, ask, text, params, patience, naming).await?;
+    match read_columns(lease, ask.kind(), naming).await {
+        Ok(Ok(definitions)) => Ok(definitions),
+        Ok(Err(error)) => Err(Stop::Error(naming.error(patience.explain(error)))),
+        Err(error) => Err(lost(lease, patience, error)),
+    }
+}
+
+async fn read_columns(
+    lease: &mut Lease,
+    kind: Kind,
+    naming: Naming<'_>,
+) -> Result<Result<Vec<Box<[u8]>>, SqlError>, BackendError> {
+    lease.link.flush().await?;
+    lease.finish_preludes().await?;
+    let mut response = Response::new(kind, lease.capabilities);
+    let mut definitions = Vec::new();
+    response.set_sequence(lease.expect_answer());
+    loop {
+        let packet = lease.link.expect_packet().await?;
+        let payload = lease.link.payload(&packet);
+        match response.packet(payload)? {
+            Event::ColumnDef { .. } => definitions.push(logical(payload, naming)?),
+            Event::End(end) | Event::Ok(end) => lease.answered(end.status),
+            Event::Err { .. } => {
+                let error = ErrPacket::decode(payload)?.to_sql_error();
+                lease.failed();
+                return Ok(Err(error));
+            }
+            _ => {}
+        }
+        if response.is_done() {
+            return Ok(Ok(definitions));
+        }
+    }
+}
+
+/// A definition with the client's names.
+fn logical(packet: &[u8], naming: Naming<'_>) -> Result<Box<[u8]>, WireError> {
+    let column = ColumnDef::decode(packet)?;
+    let mut out = Vec::new();
+    naming.logical(&column).unwrap_or(column).encode(&mut out);
+    Ok(out.into())
+}
+
+/// The same of a statement that may change something: it is prepared only.
+///
+/// # Errors
+/// As [`definitions`].
+pub async fn prepared_definitions(
+    lease: &mut Lease,
+    text: &[u8],
+    patience: &Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<Vec<Box<[u8]>>, Stop> {
+    lease.send(com::STMT_PREPARE, text);
+    match read_definitions(lease, naming).await {
+        Ok(Ok((statement, definitions))) => {
+            lease.close_statement(statement);
+            Ok(definitions)
+        }
+        Ok(Err(error)) => Err(Stop::Error(naming.error(error))),
+        Err(error) => Err(lost(lease, patience, error)),
+    }
+}
+
+type Definitions = (u32, Vec<Box<[u8]>>);
+
+async fn read_definitions(
+    lease: &mut Lease,
+    naming: Naming<'_>,
+) -> Result<Result<Definitions, SqlError>, BackendError> {
+    lease.link.flush().await?;
+    lease.finish_preludes().await?;
+    let mut response = Response::new(Kind::Prepare, lease.capabilities);
+    let (mut statement, mut definitions) = (None, Vec::new());
+    lease.expect_answer();
+    loop {
+        let packet = lease.link.expect_packet().await?;
+        let payload = lease.link.payload(&packet);
+        if statement.is_none() && payload.first() == Some(&ERR) {
+            let error = ErrPacket::decode(payload)?.to_sql_error();
+            lease.failed();
+            return Ok(Err(error));
+        }
+        match response.packet(payload)? {
+            Event::PrepareOk(ok) => statement = Some(ok.statement),
+            Event::ColumnDef { .. } => {
+                definitions.push(logical(payload, naming)?);
+            }
+            _ => {}
+        }
+        if response.is_done() {
+            lease.failed();
+            return Ok(Ok((statement.unwrap_or_default(), definitions)));
+        }
+    }
+}
+
+/// Definitions in which the name of a column is another one.
+///
+/// # Errors
+/// [`WireError`] of a packet that is no definition.
+pub fn renamed(definitions: Vec<Box<[u8]>>, from: &str, to: &str) -> Result<Vec<Box<[u8]>>, SqlError> {
+    let one = |packet: Box<[u8]>| {
+        let column = ColumnDef::decode(&packet)?;
+        let Some(rest) = column.name.strip_prefix(from.as_bytes()) else { return Ok(packet.clone()) };
+        let name = [to.as_bytes(), rest].concat();
+        let mut out = Vec::new();
+        ColumnDef { name: &name, ..column }.encode(&mut out);
+        Ok(out.into())
+    };
+    definitions.into_iter().map(one).collect()
+}
+
+/// What a server tells of its tables.
+pub struct Told {
+    /// The columns, the two in front that say whose a row is among them.
+    pub columns: Vec<Column>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// Asks a question, and reads its answer as if it were `SELECT schema, table, ...`.
+///
+/// # Errors
+/// The server's refusal; a lost connection; 1235 for an answer of more than `budget` bytes, which is made smaller by
+/// what the answer took.
+pub async fn ask(
+    lease: &mut Lease,
+    question: &Question,
+    patience: &Patience<'_>,
+    budget: &mut usize,
+) -> Result<Told, Stop> {
+    let answer = match lease.query(&question.sql).await {
+        Ok(answer) => answer,
+        Err(BackendError::Server(error)) => return Err(Stop::Error(patience.explain(error))),
+        Err(error) => return Err(lost(lease, patience, error)),
+    };
+    let size: usize = answer.rows.iter().flatten().map(|cell| 8 + 2 * cell.as_ref().map_or(0, Vec::len)).sum();
+    *budget = budget.checked_sub(size).ok_or_else(|| {
+        let why = "what the servers tell of their tables is more than limits.merge_memory_per_query: ask for one schema \
+                   or table";
+        Stop::Error(SqlError::refuse(why))
+    })?;
+    Ok(told(answer, &question.about))
+}
+
+fn told(answer: Answer, about: &About) -> Told {
+    let shapes = answer.types.iter().zip(&answer.flags).map(|(ty, flags)| shape(*ty, *flags));
+    let mut columns: Vec<Column> =
+        answer.columns.into_iter().zip(shapes).map(|(name, shape)| Column { name, shape }).collect();
+    let mut rows = answer.rows;
+    if *about == About::Told {
+        return Told { columns, rows };
+    }
+    if let (About::Schema(_, ListKind::FIRST), Some(first)) = (about, columns.first_mut()) {
+        ListKind::FIRST.clone_into(&mut first.name);
+    }
+    let at = match about {
+        About::Schema(_, table) => columns.iter().position(|column| column.name == *table),
+        _ => None,
+    };
+    for row in &mut rows {
+        let (schema, table) = match about {
+            About::Schemas | About::Told => (row.first().cloned().flatten(), None),
+            About::Schema(schema, _) => (Some(schema.clone().into_bytes()), at.and_then(|at| row[at].clone())),
+            About::Table(schema, table) => (Some(schema.clone().into_bytes()), Some(table.clone().into_bytes())),
+        };
+        row.splice(0..0, [schema, table]);
+    }
+    let front = ["schema", "table"].map(|name| Column { name: name.to_owned(), shape: Shape::Text });
+    columns.splice(0..0, front);
+    Told { columns, rows }
+}
+
+/// How cells of a column are written.
+fn shape(ty: ColumnType, flags: u16) -> Shape {
+    match ty {
+        ColumnType::TINY
+        | ColumnType::SHORT
+        | ColumnType::INT24
+        | ColumnType::LONG
+        | ColumnType::LONGLONG
+        | ColumnType::YEAR => {
+            if flags & UNSIGNED != 0 {
+                Shape::Unsigned
+            } else {
+                Shape::Signed
+            }
+        }
+        ColumnType::DECIMAL | ColumnType::NEWDECIMAL | ColumnType::FLOAT | ColumnType::DOUBLE => Shape::Number,
+        ColumnType::DATETIME | ColumnType::TIMESTAMP => Shape::Moment,
+        ColumnType::JSON => Shape::Json,
+        _ => Shape::Text,
+    }
+}

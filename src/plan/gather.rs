@@ -1,0 +1,151 @@
+//! A gather as data: which rows of which tables are copied to one server, and the client's statement over the copies.
+//! It knows no connection; how a value travels is said here, because it follows from the column's type alone.
+
+use crate::plan::route::Routing;
+use crate::plan::text::{Text, quote};
+
+/// What the copies are called; their numbers stand behind it.
+pub const COPY: &str = "_shardloom_gather_";
+
+/// A SELECT that needs rows of several targets together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gather {
+    /// The tables to be copied, one for each reference: MySQL opens a temporary table only once in a statement (1137).
+    pub sources: Box<[Source]>,
+    /// The client's statement, in which `Part::Table(n)` and `Part::Schema(n)` mean the copy of source `n`.
+    pub text: Text,
+}
+
+/// A table reference, and what is copied of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Number of its table among the plan's.
+    pub table: u16,
+    /// What the statement calls it.
+    pub label: Box<str>,
+    /// The name of its copy.
+    pub copy: Box<str>,
+    /// Which shards hold the rows that matter; none if the table is not sharded.
+    pub routing: Option<Routing>,
+    /// What is copied of each row.
+    pub columns: Box<[Pulled]>,
+}
+
+/// A column that is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Its name.
+    pub name: Box<str>,
+    /// How its values travel.
+    pub form: Form,
+}
+
+/// How a value travels from one server to another, so that it arrives as it was under any sql_mode, time zone and
+/// character set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its digits: whole numbers, decimals, years.
+    Number,
+    /// As the number that stands for it: BIT, ENUM and SET, of which even the wrong value (0) arrives.
+    Code,
+    /// Its text, which is ASCII: dates, times, doubles, UUIDs.
+    Plain,
+    /// FLOAT, as the double that it is: its own text has six digits only.
+    Single,
+    /// Seconds since 1970: a TIMESTAMP's text is told twice when clocks go back.
+    Epoch,
+    /// Its bytes: texts in the column's own character set, and binary strings.
+    Bytes,
+    /// JSON of MySQL, as text, where reading the text again gives the same.
+    Json,
+}
+
+impl Form {
+    /// Appends the expression that a source server gives for the column.
+    pub fn put_expression(self, column: &str, out: &mut Vec<u8>) {
+        let mut put = |before: &[u8], after: &[u8]| {
+            out.extend_from_slice(before);
+            quote(column.as_bytes(), out);
+            out.extend_from_slice(after);
+        };
+        match self {
+            Form::Number | Form::Plain => put(b"", b""),
+            Form::Code => put(b"CAST(", b" AS UNSIGNED)"),
+            Form::Single => put(b"", b"+0e0"),
+            Form::Epoch => put(b"UNIX_TIMESTAMP(", b")"),
+            Form::Bytes => put(b"CAST(", b" AS BINARY)"),
+            Form::Json => {
+                // Dates and decimals in a JSON value are more than their text tells: such a value shows as one byte 0.
+                put(b"IF(", b"=CAST(CAST(");
+                put(b"", b" AS CHAR CHARACTER SET utf8mb4) AS JSON) AND CAST(CAST(CAST(");
+                put(b"", b" AS CHAR CHARACTER SET utf8mb4) AS JSON) AS CHAR CHARACTER SET utf8mb4)=CAST(");
+                put(b"", b" AS CHAR CHARACTER SET utf8mb4),CAST(CAST(");
+                put(b"", b" AS CHAR CHARACTER SET utf8mb4) AS BINARY),IF(");
+                put(b"", b" IS NULL,NULL,x'00'))");
+            }
+        }
+    }
+
+    /// Appends the literal that stores a cell of the source's answer, in the text protocol; `None` is NULL.
+    ///
+    /// `false` if the value does not arrive as it was.
+    pub fn put_literal(self, cell: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
+        let Some(cell) = cell else {
+            out.extend_from_slice(b"NULL");
+            return true;
+        };
+        match self {
+            Form::Number | Form::Code => out.extend_from_slice(cell),
+            Form::Plain | Form::Single => {
+                out.push(b'\'');
+                out.extend_from_slice(cell);
+                out.push(b'\'');
+            }
+            // The zero timestamp is no instant.
+            Form::Epoch if cell.iter().all(|byte| matches!(byte, b'0' | b'.')) => out.push(b'0'),
+            Form::Epoch => {
+                out.extend_from_slice(b"FROM_UNIXTIME(");
+                out.extend_from_slice(cell);
+                out.push(b')');
+            }
+            Form::Bytes => put_hex(b"x'", cell, out),
+            Form::Json if cell == [0] => return false,
+            Form::Json => put_hex(b"_utf8mb4 x'", cell, out),
+        }
+        true
+    }
+}
+
+fn put_hex(before: &[u8], cell: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(before);
+    out.extend(cell.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
+    out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(form: Form, cell: &[u8]) -> String {
+        let mut out = Vec::new();
+        assert!(form.put_literal(Some(cell), &mut out));
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn values_travel_as_literals_that_no_setting_changes() {
+        assert_eq!(literal(Form::Number, b"-12.50"), "-12.50");
+        assert_eq!(literal(Form::Plain, b"0000-00-00"), "'0000-00-00'");
+        assert_eq!(literal(Form::Plain, b"-0"), "'-0'");
+        assert_eq!(literal(Form::Epoch, b"0.000000"), "0");
+        assert_eq!(literal(Form::Epoch, b"1700000000.5"), "FROM_UNIXTIME(1700000000.5)");
+        assert_eq!(literal(Form::Bytes, b"a'\\\x00"), "x'61275C00'");
+        assert_eq!(literal(Form::Json, b"{}"), "_utf8mb4 x'7B7D'");
+    }
+
+    #[test]
+    fn a_json_value_that_is_more_than_its_text_does_not_travel() {
+        assert!(!Form::Json.put_literal(Some(&[0]), &mut Vec::new()));
+    }
+}
