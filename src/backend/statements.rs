@@ -63,6 +63,11 @@ impl Statements {
         let oldest = self.by_text.iter().min_by_key(|(_, entry)| entry.used).map(|(text, _)| text.clone())?;
         self.by_text.remove(&oldest).map(|old| old.prepared.id)
     }
+
+    /// Forgets a statement that the server no longer accepts; returns its id.
+    pub fn forget(&mut self, text: &[u8]) -> Option<u32> {
+        self.by_text.remove(text).map(|old| old.prepared.id)
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +92,7 @@ mod tests {
         let (mut statements, here) = (Statements::default(), Setting::default());
         assert_eq!(statements.remember(b"SELECT 1", here.clone(), Prepared { id: 1, params: 0 }), None);
         assert_eq!(statements.remember(b"SELECT 1", here, Prepared { id: 2, params: 0 }), Some(1));
+        assert_eq!(statements.forget(b"SELECT 1"), Some(2));
     }
 
     #[test]

@@ -157,10 +157,10 @@ impl<'a> Pair<'a> {
             Verdict::Differs(differs) => differs,
             _ => BTreeSet::new(),
         };
-        if warned(proxy) || warned(one) {
-            if let Verdict::Wrong(_) = self.text("SHOW WARNINGS", Rows::Any).0 {
-                differs.insert("warnings");
-            }
+        if (warned(proxy) || warned(one))
+            && let Verdict::Wrong(_) = self.text("SHOW WARNINGS", Rows::Any).0
+        {
+            differs.insert("warnings");
         }
         if !is_read(sql) || touches_session(sql) {
             if let Verdict::Wrong(what) = self.text(session_probe(self.world.installation.flavour), Rows::Any).0 {
