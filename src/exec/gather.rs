@@ -16,7 +16,7 @@ use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::logical;
 use crate::exec::relay::lost;
 use crate::exec::scatter::Place;
-use crate::plan::gather::{Gather, Source};
+use crate::plan::gather::{Extent, Gather, Source};
 use crate::plan::render::put_name;
 use crate::plan::{Bound, Gathered, Target};
 use crate::rules::GroupId;
@@ -48,23 +48,26 @@ pub struct Gathering<'a> {
     pub access: Access,
     /// The session holds connections, or will by this statement: they are the ones to read from.
     pub shared: bool,
+    /// How much of the sources is copied.
+    pub extent: Extent,
 }
 
-/// Gathers the rows, and gives the connection that has them, in the session's settings.
+/// Gathers the rows, and gives the connection that has them, in the session's settings; none if not all that is
+/// needed can be told beforehand, and the sources have to be copied whole.
 ///
-/// It is tainted: [`clear`] takes the copies off again.
+/// The connection is tainted: [`clear`] takes the copies off again.
 pub async fn run(
     client: &mut Link,
     txn: &mut Txn,
     gathering: &Gathering<'_>,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
-) -> Result<Lease, Stop> {
+) -> Result<Option<Lease>, Stop> {
     let definitions = definitions(txn, gathering, place).await?;
     let (mut home, mut lanes) = lease(txn, gathering, place).await?;
     let outcome = fill(client, &mut home, &mut lanes, gathering, &definitions, patience).await;
     let drained = match (&outcome, gathering.shared) {
-        (Err(Stop::Error(_)), true) => drain(client, &mut lanes, patience).await,
+        (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => drain(client, &mut lanes, patience).await,
         _ => Ok(()),
     };
     for lane in lanes {
@@ -72,9 +75,20 @@ pub async fn run(
             txn.settle(lane.group, lane.lease);
         }
     }
-    outcome?;
+    let filled = outcome?;
     drained?;
-    ready(home, gathering, place).await
+    match filled {
+        Filled::Unsure => Ok(None),
+        Filled::Done => ready(home, gathering, place).await.map(Some),
+    }
+}
+
+/// How copying ended.
+enum Filled {
+    /// All rows are there.
+    Done,
+    /// A filter gave a warning, or a copy refused what it got.
+    Unsure,
 }
 
 /// The copies without any rows, for what only describes the statement.
@@ -196,7 +210,7 @@ async fn fill(
     gathering: &Gathering<'_>,
     definitions: &[Option<String>],
     patience: &mut Patience<'_>,
-) -> Result<(), Stop> {
+) -> Result<Filled, Stop> {
     for lane in lanes.iter_mut() {
         send_next(lane, gathering, patience).await?;
     }
@@ -210,18 +224,22 @@ async fn fill(
             let payload = lane.lease.link.payload(&packet);
             match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
                 Event::Rows { .. } => {
-                    if batch.source != *source {
-                        batch.send(client, home, patience).await?;
-                        batch.source = *source;
+                    let other = batch.source != *source;
+                    if other && !batch.send(client, home, patience).await? {
+                        return Ok(Filled::Unsure);
                     }
+                    batch.source = *source;
                     batch.add(payload)?;
-                    if batch.is_full() {
-                        batch.send(client, home, patience).await?;
+                    if batch.is_full() && !batch.send(client, home, patience).await? {
+                        return Ok(Filled::Unsure);
                     }
                 }
                 Event::End(end) => {
                     lane.lease.answered(end.status);
                     lane.running = None;
+                    if end.warnings > 0 && gathering.extent == Extent::Needed {
+                        return Ok(Filled::Unsure);
+                    }
                     send_next(lane, gathering, patience).await?;
                 }
                 Event::Err { .. } => {
@@ -236,14 +254,14 @@ async fn fill(
             }
         }
     }
-    batch.send(client, home, patience).await
+    Ok(if batch.send(client, home, patience).await? { Filled::Done } else { Filled::Unsure })
 }
 
 /// Sends the next statement of a lane, if it has one.
 async fn send_next(lane: &mut Lane, gathering: &Gathering<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
     let Some((source, target)) = lane.waiting.pop_front() else { return Ok(()) };
     let mut text = Vec::new();
-    gathering.bound.render_pull(&gathering.gather.sources[source], target, &mut text);
+    gathering.bound.render_pull(&gathering.gather.sources[source], target, gathering.extent, &mut text);
     lane.lease.send(com::QUERY, &text);
     lane.lease.link.flush().await.map_err(|error| patience.lost(&lane.lease, error))?;
     lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
@@ -461,7 +479,7 @@ impl Batch<'_> {
         text.extend_from_slice(if self.rows == 0 { b"(" } else { b",(" });
         let mut cursor = Cursor::new("text row", row);
         let mut first = true;
-        for column in &self.source().columns {
+        for column in self.source().pulled(self.gathering.extent) {
             if !std::mem::take(&mut first) {
                 text.push(b',');
             }
@@ -480,7 +498,7 @@ impl Batch<'_> {
         text.extend_from_slice(b"INSERT INTO ");
         self.gathering.bound.put_copy(self.source(), text);
         text.push(b'(');
-        for (index, column) in self.source().columns.iter().enumerate() {
+        for (index, column) in self.source().pulled(self.gathering.extent).enumerate() {
             if index > 0 {
                 text.push(b',');
             }
@@ -489,16 +507,19 @@ impl Batch<'_> {
         text.extend_from_slice(b") VALUES ");
     }
 
-    /// Stores the rows that are held.
-    async fn send(&mut self, client: &mut Link, home: &mut Lease, patience: &mut Patience<'_>) -> Result<(), Stop> {
+    /// Stores the rows that are held; `false` if the copy refuses them, which may be for want of a column.
+    async fn send(&mut self, client: &mut Link, home: &mut Lease, patience: &mut Patience<'_>) -> Result<bool, Stop> {
         if self.rows == 0 {
-            return Ok(());
+            return Ok(true);
         }
-        let stored = on_home(client, home, &self.text, patience).await?;
-        stored.map_err(|error| self.refused(&error))?;
+        match on_home(client, home, &self.text, patience).await? {
+            Ok(_) => {}
+            Err(_) if self.gathering.extent == Extent::Needed => return Ok(false),
+            Err(error) => return Err(self.refused(&error).into()),
+        }
         self.text.clear();
         self.rows = 0;
-        Ok(())
+        Ok(true)
     }
 
     fn table(&self) -> String {

@@ -3,6 +3,7 @@
 
 use crate::plan::route::Routing;
 use crate::plan::text::{Text, quote};
+use crate::sql::splice::Anchor;
 
 /// What the copies are called; their numbers stand behind it.
 pub const COPY: &str = "_shardloom_gather_";
@@ -29,6 +30,18 @@ pub struct Source {
     pub routing: Option<Routing>,
     /// What is copied of each row.
     pub columns: Box<[Pulled]>,
+    /// Conditions that every row meets which matters, as pieces of the client's text: they name no other table.
+    pub filter: Box<[(Anchor, Anchor)]>,
+}
+
+/// How much of the sources is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The rows that meet the filters, and of them the columns that the statement can need.
+    Needed,
+    /// All rows of the targets, whole: where a filter gave a warning, of which one server may give more or fewer, and
+    /// where a copy does not take rows without some of their columns.
+    Whole,
 }
 
 /// A column that is copied.
@@ -38,6 +51,15 @@ pub struct Pulled {
     pub name: Box<str>,
     /// How its values travel.
     pub form: Form,
+    /// The statement may name it, or it is part of a unique key.
+    pub needed: bool,
+}
+
+impl Source {
+    /// The columns that are copied.
+    pub fn pulled(&self, extent: Extent) -> impl Iterator<Item = &Pulled> {
+        self.columns.iter().filter(move |column| column.needed || extent == Extent::Whole)
+    }
 }
 
 /// How a value travels from one server to another, so that it arrives as it was under any sql_mode, time zone and

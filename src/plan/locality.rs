@@ -39,6 +39,8 @@ impl<'t, 'm, 'a> Locality<'t, 'm, 'a> {
             let Source::Table(table, _) = found.source else { continue };
             match model.tables[usize::from(table)].place {
                 Place::Single(group) => singles.insert(group, Some(RefId(id))),
+                // Its rows are written into the statement, wherever that runs.
+                Place::System if model.relations.iter().any(|read| read.id == Some(RefId(id))) => None,
                 Place::System => singles.insert(model.home(), Some(RefId(id))),
                 Place::Sharded(_) | Place::Broadcast => None,
             };

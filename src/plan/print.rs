@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::error::SqlError;
-use crate::plan::gather::Gather;
+use crate::plan::gather::{Extent, Gather};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::slot::Slot;
@@ -101,7 +101,7 @@ impl Out<'_, '_> {
             self.push("source", format!("{} as {}: {places}{why}", source.label, source.copy));
             if let Some(target) = pulls.first() {
                 let mut text = Vec::new();
-                self.bound.render_pull(source, *target, &mut text);
+                self.bound.render_pull(source, *target, Extent::Needed, &mut text);
                 self.push("pull", String::from_utf8_lossy(&text).into_owned());
             }
         }

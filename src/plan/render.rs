@@ -2,7 +2,7 @@
 //! It decides nothing.
 
 use crate::plan::bind::Values;
-use crate::plan::gather::Source;
+use crate::plan::gather::{Extent, Source};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Part, Text, quote};
 use crate::plan::{Answer, Bound, Many, Params, Place, Plan, Target};
@@ -92,14 +92,50 @@ impl<'a> Bound<'a> {
     }
 
     /// Appends the statement that reads a source of a gather from one of its targets.
-    pub fn render_pull(&self, source: &Source, target: Target, out: &mut Vec<u8>) {
-        for (index, column) in source.columns.iter().enumerate() {
+    pub fn render_pull(&self, source: &Source, target: Target, extent: Extent, out: &mut Vec<u8>) {
+        for (index, column) in source.pulled(extent).enumerate() {
             out.extend_from_slice(if index == 0 { b"SELECT " } else { b"," });
             column.form.put_expression(&column.name, out);
         }
         let Some(name) = self.name(source.table, target) else { return };
         out.extend_from_slice(b" FROM ");
         put_name(name.physical_schema, name.physical, out);
+        out.extend_from_slice(b" AS ");
+        quote(source.label.as_bytes(), out);
+        if extent == Extent::Whole {
+            return;
+        }
+        let mut before: &[u8] = b" WHERE (";
+        for (from, to) in &source.filter {
+            let start = out.len();
+            out.extend_from_slice(before);
+            if self.put_filter(*from, *to, out) {
+                out.push(b')');
+                before = b" AND (";
+            } else {
+                out.truncate(start);
+            }
+        }
+    }
+
+    /// Appends a piece of the client's text with its parameters as literals; `false` if one of them is no whole number.
+    fn put_filter(&self, from: Anchor, to: Anchor, out: &mut Vec<u8>) -> bool {
+        let (Some(start), Some(end)) = (from.resolve(self.scan), to.resolve(self.scan)) else { return false };
+        let mut copied = start;
+        let mut inside = Vec::new();
+        within(self.scan, start, end, &mut inside);
+        for param in inside {
+            let Some(at) = self.scan.params.get(usize::from(param)).copied() else { return false };
+            out.extend_from_slice(Span { start: copied, end: at }.of(self.sql));
+            match self.args.get(usize::from(param)) {
+                Some(Datum::Int(value)) => out.extend_from_slice(value.to_string().as_bytes()),
+                Some(Datum::UInt(value)) => out.extend_from_slice(value.to_string().as_bytes()),
+                _ => return false,
+            }
+            copied = at + 1;
+        }
+        out.extend_from_slice(Span { start: copied, end }.of(self.sql));
+        true
     }
 
     /// Appends the name of the copy of a source.

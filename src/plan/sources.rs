@@ -2,17 +2,19 @@
 //! hold rows of it that matter. It refuses what would not be the same over copies; the rest is the server's own work.
 
 use crate::error::SqlError;
+use crate::plan::functions::{Nature, nature};
 use crate::plan::gather::{COPY, Form, Gather, Pulled, Source};
 use crate::plan::locality::reached;
-use crate::plan::resolve::{Model, RefId, Source as Meaning};
+use crate::plan::resolve::{Model, RefId, Source as Meaning, columns_of, parts, strip};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
 use crate::plan::{Place, Session, Table};
 use crate::rules::RuleSet;
 use crate::rules::catalog::{Catalog, ColumnType, TableInfo};
-use crate::sql::ast::Query;
+use crate::sql::ast::{BinaryOp, Expr, JoinKind, Query, SelectItem, Span, TableRef};
 use crate::sql::scan::Scan;
+use crate::sql::splice::Anchor;
 use crate::sql::{Flavour, TextCharset};
 
 /// Plans the gather of a query; `tables` are those of the plan.
@@ -44,6 +46,7 @@ pub(super) fn gather(
             copy: format!("{COPY}{number}").into(),
             routing: routing(&ties, RefId(id), &sharded),
             columns: columns(&model, RefId(id), table, info)?,
+            filter: anchors(scan, filters(&model, &ties, RefId(id)))?,
         });
     }
     let text = Composer::new(scan, std::mem::take(&mut model.edits)).plain()?;
@@ -117,6 +120,8 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
         return refuse("has the name of a copy");
     }
     let zoned = info.columns.iter().any(|column| matches!(column.ty, ColumnType::Timestamp(_)));
+    let whole = is_whole(model, id, info);
+    let text = model.sql.to_ascii_lowercase();
     let mut columns = Vec::with_capacity(info.columns.len());
     for column in &info.columns {
         if !column.name.is_ascii() && model.session.facts.charset != TextCharset::Utf8 {
@@ -131,12 +136,148 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
         let Some(form) = form(&column.ty) else {
             return refuse(&format!("has a column {} of type {}", column.name, column.ty));
         };
-        columns.push(Pulled { name: column.name.as_str().into(), form });
+        let needed = whole || named(&column.name, &text) || is_unique(info, &column.name);
+        columns.push(Pulled { name: column.name.as_str().into(), form, needed });
+    }
+    // Rows count even where nothing of them is named.
+    if !columns.iter().any(|column| column.needed) {
+        columns.iter_mut().take(1).for_each(|column| column.needed = true);
     }
     if columns.is_empty() {
         return refuse("has no columns of its own");
     }
     Ok(columns.into())
+}
+
+/// Whether every column is needed: the statement has a star for it, or the copy may want columns that nobody names.
+fn is_whole(model: &Model<'_>, id: RefId, info: &TableInfo) -> bool {
+    let block = &model.blocks[model.refs[id.0].block.0];
+    let starred =
+        block.select.is_none_or(|select| select.items.iter().any(|item| !matches!(item, SelectItem::Expr { .. })));
+    let computed = info.columns.iter().any(|column| column.generated);
+    // A unique key over an expression shows no column.
+    starred
+        || computed
+        || info.unique().flatten().any(String::is_empty)
+        || block.trees.iter().any(|tree| is_natural(tree))
+}
+
+fn is_natural(tree: &TableRef) -> bool {
+    match tree {
+        TableRef::Join { left, right, natural, .. } => *natural || is_natural(left) || is_natural(right),
+        TableRef::Nested(trees) => trees.iter().any(is_natural),
+        TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => false,
+    }
+}
+
+/// Whether a name can stand in the statement: more than enough is better than too little.
+fn named(name: &str, text: &[u8]) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let name = name.to_ascii_lowercase();
+    !plain || text.windows(name.len()).any(|part| part == name.as_bytes())
+}
+
+/// Whether a column is part of a unique key: rows without it would seem to be the same.
+fn is_unique(info: &TableInfo, name: &str) -> bool {
+    info.unique().flatten().any(|column| column.eq_ignore_ascii_case(name))
+}
+
+fn anchors(scan: &Scan, spans: Vec<Span>) -> Result<Box<[(Anchor, Anchor)]>, SqlError> {
+    let composer = Composer::new(scan, Vec::new());
+    spans.into_iter().map(|span| composer.anchors(span)).collect()
+}
+
+/// The conditions that every row of a reference meets which matters, and that its table can judge alone.
+fn filters(model: &Model<'_>, ties: &Ties<'_, '_>, id: RefId) -> Vec<Span> {
+    let block = &model.blocks[model.refs[id.0].block.0];
+    let mut found = Vec::new();
+    let Meaning::Table(_, Some(info)) = model.refs[id.0].source else { return found };
+    let filtering = Filtering { model, id, info };
+    // Behind an outer join a row that is left out is not gone: NULLs stand in its place.
+    let kept = !ties.null_side.contains(&id);
+    if let (Some(filter), true) = (block.filter, kept && block.select.is_some()) {
+        filtering.conjuncts(filter, &mut found);
+    }
+    block.trees.iter().for_each(|tree| filtering.tree(tree, kept, &mut found));
+    found
+}
+
+/// Finds what one table can judge of the conditions around a reference.
+struct Filtering<'m, 'a> {
+    model: &'m Model<'a>,
+    id: RefId,
+    info: &'a TableInfo,
+}
+
+impl Filtering<'_, '_> {
+    fn tree(&self, tree: &TableRef, kept: bool, found: &mut Vec<Span>) {
+        match tree {
+            TableRef::Join { left, right, kind, on, .. } => {
+                let is_this = |side: &TableRef| self.model.ref_of(side) == Some(self.id);
+                let applies = match kind {
+                    JoinKind::Inner | JoinKind::Straight => kept,
+                    // Its rows that do not meet ON find no partner, whether they are there or not.
+                    JoinKind::Left => is_this(right),
+                    JoinKind::Right => is_this(left),
+                };
+                if let (Some(on), true) = (on, applies) {
+                    self.conjuncts(on, found);
+                }
+                self.tree(left, kept, found);
+                self.tree(right, kept, found);
+            }
+            TableRef::Nested(trees) => trees.iter().for_each(|tree| self.tree(tree, kept, found)),
+            TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => {}
+        }
+    }
+
+    fn conjuncts(&self, condition: &Expr, found: &mut Vec<Span>) {
+        match strip(condition) {
+            Expr::Binary { op: BinaryOp::And, left, right, .. } => {
+                self.conjuncts(left, found);
+                self.conjuncts(right, found);
+            }
+            other => {
+                let mut columns = Vec::new();
+                columns_of(other, &mut columns);
+                if !columns.is_empty() && self.judges(other) {
+                    found.push(other.span());
+                }
+            }
+        }
+    }
+
+    /// Whether the value follows from a row of the table alone, whenever and wherever it is computed.
+    fn judges(&self, expr: &Expr) -> bool {
+        let known = match expr {
+            Expr::Column { schema, name, .. } => {
+                let block = self.model.refs[self.id.0].block;
+                let of = self.model.column(block, expr).map(|column| column.of);
+                return schema.is_none() && of == Some(self.id) && self.info.column(&name.name).is_some();
+            }
+            Expr::Literal { .. } | Expr::Param { .. } | Expr::Keyword(..) => true,
+            Expr::Unary { .. } | Expr::Paren(..) | Expr::Tuple(..) | Expr::Is { .. } => true,
+            Expr::Between { .. } | Expr::InList { .. } => true,
+            Expr::Binary { op, .. } => *op != BinaryOp::Other,
+            Expr::Function(function) => nature(&function.name) == Nature::Pure && !function.over,
+            Expr::Other { parts, .. } => match parts.as_slice() {
+                [text, pattern] => self.is_like(text, pattern),
+                _ => false,
+            },
+            Expr::Variable { .. }
+            | Expr::InSubquery { .. }
+            | Expr::Cast { .. }
+            | Expr::Subquery(..)
+            | Expr::Exists(..) => false,
+        };
+        known && parts(expr).into_iter().all(|part| self.judges(part))
+    }
+
+    fn is_like(&self, text: &Expr, pattern: &Expr) -> bool {
+        let between = Span { start: text.span().end, end: pattern.span().start };
+        let word = between.of(self.model.sql).trim_ascii().to_ascii_uppercase();
+        word == b"LIKE" || word == b"NOT LIKE"
+    }
 }
 
 /// How values of a type travel; none if they do not.

@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod diagnostics;
 pub mod door;
+pub mod explain;
 pub mod greet;
 pub mod local;
 pub mod prepared;

@@ -19,7 +19,7 @@ use crate::exec::write;
 use crate::metrics::Kind;
 use crate::plan::bind::bind;
 use crate::plan::cache::PlanKey;
-use crate::plan::gather::Gather;
+use crate::plan::gather::{Extent, Gather};
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
 use crate::session::registry::Entry;
@@ -136,7 +136,7 @@ impl Session {
             return Ok(Understood::Plan(planned));
         }
         let head = head::head(sql, self.facts)?;
-        if !is_planned(&head) {
+        if !is_planned(&head) || self.explains_sharded(sql, &head, topology) {
             return Ok(Understood::Head(Box::new(head)));
         }
         self.counters().plan_misses.fetch_add(1, Ordering::Relaxed);
@@ -243,7 +243,7 @@ impl Session {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
-    async fn relay_to(
+    pub(super) async fn relay_to(
         &mut self,
         topology: &Topology,
         planned: &Planned,
@@ -346,12 +346,17 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
-        let Some(gathering) = self.gathering(planned, bound, gather)? else { return Ok(()) };
+        let Some(mut gathering) = self.gathering(planned, bound, gather)? else { return Ok(()) };
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
         let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
         let mut lease = gather::run(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
+        if lease.is_none() {
+            gathering.extent = Extent::Whole;
+            lease = gather::run(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
+        }
+        let Some(mut lease) = lease else { return Err(SqlError::new(Code::Unknown, "nothing was gathered").into()) };
         if planned.effects.last_insert_id && self.last_insert_id != 0 {
             lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
         }
@@ -391,7 +396,15 @@ impl Session {
         }
         let shared = self.txn.is_open() || self.txn.pins().next().is_some() || !self.autocommit();
         let limit = self.proxy.config.limits.gather;
-        Ok(Some(Gathering { bound, gather, gathered, limit, access: self.access(planned), shared }))
+        Ok(Some(Gathering {
+            bound,
+            gather,
+            gathered,
+            limit,
+            access: self.access(planned),
+            shared,
+            extent: Extent::Needed,
+        }))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]

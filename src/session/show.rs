@@ -69,6 +69,10 @@ impl Session {
                 let table = self.explain(&sql[inner.start as usize..inner.end as usize], topology)?;
                 return self.answer(&table, ask, add);
             }
+            Head::Explain { analyze: true, .. } => {
+                return Err(refused("EXPLAIN ANALYZE over sharded tables: it would run on one shard only"));
+            }
+            Head::Explain { inner, .. } => return self.explain_part(sql, inner, topology, ask, add).await,
             Head::Show(show) => {
                 let table = self.show(&show, sql, topology)?;
                 return self.answer(&table, ask, add);

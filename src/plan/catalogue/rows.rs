@@ -282,3 +282,116 @@ fn number(cell: Option<&[u8]>) -> Option<u64> {
 fn text(cell: Option<&Option<Vec<u8>>>) -> Option<&str> {
     std::str::from_utf8(cell?.as_deref()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::diagnostic::Source;
+    use crate::plan::catalogue::list::ListKind;
+    use crate::plan::catalogue::relation::{Found, find};
+    use crate::rules::RuleSet;
+    use crate::sql::Flavour;
+
+    const RULES: &str = r#"
+        [group.g0]
+        primary = "127.0.0.1:1"
+        [group.g1]
+        primary = "127.0.0.1:2"
+        [schema.shop]
+        home = "g0"
+        database = "{schema}_{group}"
+        [schema.shop.family.by_user]
+        column = "user_id"
+        method = { hash = 2 }
+        groups = ["g0", "g1"]
+        table = "{table}_{shard}"
+        [schema.shop.table]
+        orders = { family = "by_user" }
+        users = { family = "by_user", column = "id" }
+        currencies = { broadcast = true }
+        log = { group = "g1" }
+    "#;
+
+    /// Cells by `|`, NULL as it is written.
+    fn rows(text: &[&str]) -> Vec<Row> {
+        let cell = |cell: &str| (cell != "NULL").then(|| cell.as_bytes().to_vec());
+        text.iter().map(|row| row.split('|').map(cell).collect()).collect()
+    }
+
+    fn told(relation: &Relation, columns: &str, groups: &[&[&str]]) -> Vec<String> {
+        let rules = RuleSet::parse(&[Source { name: "rules".into(), text: RULES.into() }]).unwrap();
+        let inventory = Inventory::new(&rules, |_| true);
+        let columns: Vec<String> = columns.split('|').map(str::to_owned).collect();
+        let answer =
+            |(group, text): (u16, &&[&str])| Answer { group: GroupId(group), columns: &columns, rows: rows(text) };
+        let cell = |cell: &Option<Vec<u8>>| cell.as_deref().map_or("NULL".into(), String::from_utf8_lossy).into_owned();
+        let found = logical(relation, &inventory, (0..).zip(groups).map(answer).collect());
+        found.iter().map(|row| row.iter().map(cell).collect::<Vec<_>>().join("|")).collect()
+    }
+
+    fn relation(name: &str) -> &'static Relation {
+        match find(name, Flavour::MySql) {
+            Found::Names(relation) => Some(relation),
+            Found::OfAll | Found::Refused => None,
+        }
+        .unwrap()
+    }
+
+    #[test]
+    fn tables_are_those_of_the_rules_and_shards_are_one() {
+        let found = told(
+            relation("TABLES"),
+            "s|t|TABLE_SCHEMA|TABLE_NAME|TABLE_ROWS|AVG_ROW_LENGTH|DATA_LENGTH|UPDATE_TIME",
+            &[
+                &[
+                    "shop_g0|settings|shop_g0|settings|3|10|30|NULL",
+                    "shop_g0|orders_0|shop_g0|orders_0|10|100|1000|2026-01-02",
+                    "shop_g0|currencies|shop_g0|currencies|5|1|5|NULL",
+                    "shop_g0|log|shop_g0|log|5|1|5|NULL",
+                    "shop_g0|orders|shop_g0|orders|9|9|9|NULL",
+                    "other|orders_0|other|orders_0|9|9|9|NULL",
+                ],
+                &[
+                    "shop_g1|orders_1|shop_g1|orders_1|30|300|9000|2026-01-01",
+                    "shop_g1|currencies|shop_g1|currencies|5|1|5|NULL",
+                    "shop_g1|log|shop_g1|log|7|1|7|NULL",
+                    "shop_g1|settings|shop_g1|settings|9|9|9|NULL",
+                ],
+            ],
+        );
+        let expected = [
+            "shop|currencies|5|1|5|NULL",
+            "shop|log|7|1|7|NULL",
+            "shop|orders|40|250|10000|2026-01-02",
+            "shop|settings|3|10|30|NULL",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn constraints_name_logical_tables() {
+        let found = told(
+            relation("REFERENTIAL_CONSTRAINTS"),
+            "s|t|CONSTRAINT_SCHEMA|CONSTRAINT_NAME|UNIQUE_CONSTRAINT_SCHEMA|TABLE_NAME|REFERENCED_TABLE_NAME",
+            &[&[
+                "shop_g0|orders_0|shop_g0|orders_0_ibfk_1|shop_g0|orders_0|users_0",
+                "shop_g0|settings|shop_g0|orders_0_ibfk_9|shop_g0|settings|currencies",
+            ]],
+        );
+        assert_eq!(found, ["shop|orders_ibfk_1|shop|orders|users", "shop|orders_0_ibfk_9|shop|settings|currencies"]);
+    }
+
+    #[test]
+    fn create_table_is_the_logical_one() {
+        let create = "CREATE TABLE `orders_0` (\n  `a` int COMMENT 'CONSTRAINT `orders_0`',\n  \
+                      CONSTRAINT `orders_0_ibfk_1` FOREIGN KEY (`a`) REFERENCES `users_0` (`id`)\n) \
+                      ENGINE=InnoDB AUTO_INCREMENT=7 COMMENT=' AUTO_INCREMENT=8'";
+        let row = format!("shop_g0|orders_0|orders_0|{create}");
+        let found = told(ListKind::CreateTable.relation(), "s|t|Table|Create Table", &[&[&row]]);
+        let expected = "orders|CREATE TABLE `orders` (\n  `a` int COMMENT 'CONSTRAINT `orders_0`',\n  \
+                        CONSTRAINT `orders_ibfk_1` FOREIGN KEY (`a`) REFERENCES `users` (`id`)\n) \
+                        ENGINE=InnoDB COMMENT=' AUTO_INCREMENT=8'";
+        assert_eq!(found, [expected]);
+    }
+}

@@ -261,6 +261,46 @@ fn physical_names_and_foreign_schemas_are_not_seen() {
     }
 }
 
+#[test]
+fn explain_shows_one_shard_under_the_logical_name() {
+    for installation in installations() {
+        let both = Both::start(&installation);
+        let (mut proxy, mut plain) = both.clients();
+        for sql in [
+            "EXPLAIN SELECT * FROM users WHERE id = 7",
+            "EXPLAIN SELECT name FROM users ORDER BY name LIMIT 3",
+            "DESC SELECT o.id FROM shop.orders AS o JOIN users u ON u.id = o.user_id WHERE o.user_id = 3",
+        ] {
+            let (answer, plain) = (proxy.run(sql), plain.run(sql));
+            assert_eq!(answer.columns, plain.columns, "{sql}");
+            let shown = show(&Ok(answer));
+            assert!(["users", "o", "u"].iter().any(|name| shown.contains(name)), "{sql}: {shown}");
+            for name in ["users_0", "orders_0", "shop_g"] {
+                assert!(!shown.contains(name), "{sql}: {shown}");
+            }
+        }
+        for sql in ["EXPLAIN UPDATE users SET name = 'x' WHERE id = 1", "EXPLAIN ANALYZE SELECT * FROM users"] {
+            let answer = proxy.show(sql);
+            assert!(answer.starts_with("error 1235") || answer.starts_with("error 1064"), "{sql}: {answer}");
+        }
+        assert!(proxy.show("SHOW WARNINGS").lines().all(|line| !line.contains("users_0")));
+    }
+}
+
+/// The columns of sharded and other tables for old clients.
+#[test]
+fn fields_are_listed_for_old_clients() {
+    for installation in installations() {
+        let both = Both::start(&installation);
+        let (mut proxy, mut plain) = both.clients();
+        for table in ["users", "orders", "currencies", "audit_log", "settings", "codes"] {
+            let fields = proxy.fields(table);
+            assert!(!fields.is_empty(), "{table}");
+            assert_eq!(fields, plain.fields(table), "{table}");
+        }
+    }
+}
+
 /// Numbers of all shards, of which each has rows.
 #[test]
 fn numbers_are_those_of_all_shards() {

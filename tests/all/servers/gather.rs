@@ -169,6 +169,11 @@ const KEY_FLAGS: u16 = flags::PRI_KEY | flags::UNIQUE_KEY | flags::MULTIPLE_KEY 
 const PART_KEY: u16 = 0x4000;
 
 fn definition(column: &ColumnDef<'_>) -> String {
+    // Of a computed value MySQL tells by these whether it stood in a table of its own on the way.
+    let computed = column.org_table.is_empty();
+    let org_name = if computed { b"" } else { column.org_name };
+    let own = if computed { flags::BINARY } else { 0 };
+    let decimals = if computed && column.ty.is_string() { 0 } else { column.decimals };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!(
         "{}.{}({}).{}({}) {:?} length {} charset {} flags {:#x} decimals {}",
@@ -176,12 +181,12 @@ fn definition(column: &ColumnDef<'_>) -> String {
         text(column.table),
         text(column.org_table),
         text(column.name),
-        text(column.org_name),
+        text(org_name),
         column.ty,
         column.length,
         column.charset,
-        column.flags & !KEY_FLAGS,
-        column.decimals
+        column.flags & !KEY_FLAGS & !own,
+        decimals
     )
 }
 
@@ -270,4 +275,83 @@ fn difference(many: &Seen, one: &Seen) -> String {
         text += &format!("  many: {:?}\n  one:  {:?}\n", String::from_utf8_lossy(a), String::from_utf8_lossy(b));
     }
     text
+}
+
+/// A statement that takes minutes over its copies.
+const HEAVY: &str = "SELECT COUNT(*) FROM items a, items b, items c, items d, items e, items f WHERE a.name < f.name";
+
+/// Nothing runs over copies, and no connection has one.
+fn assert_nothing_left(depot: &Depot, proxy: &TestProxy) {
+    let primaries = depot.cluster.cluster.groups.iter().map(|group| group.primary.addr());
+    for address in primaries {
+        let mut client = Client::connect(&address, account::USER, account::PASSWORD, "depot");
+        let count = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' AND \
+                     INFO LIKE '%shardloom_gather%' AND ID <> CONNECTION_ID()";
+        let patient = std::time::Instant::now();
+        while client.show(count) != "0" {
+            assert!(patient.elapsed() < Duration::from_secs(20), "a statement still runs on {address}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    for _ in 0..8 {
+        let missing = through(proxy).show("SELECT 1 FROM _shardloom_gather_0");
+        assert!(missing.starts_with("error 1146"), "{missing}");
+    }
+}
+
+/// What goes wrong ends the statement with its own error, and nothing else: the session goes on, and no backend keeps a
+/// copy.
+#[test]
+fn failures_leave_nothing_behind() {
+    for installation in installations() {
+        let depot = Depot::open(&installation);
+        let proxy = TestProxy::start_with(&depot.cluster.cluster, RULES, |config| config.limits.gather = 400);
+        let (mut client, _) = fill(&depot, &proxy);
+        let few = "SELECT COUNT(*) FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id IN (1, 2, 3)";
+        let many = "SELECT COUNT(*) FROM items i JOIN items k ON i.name = k.name";
+
+        let refused = client.show(many);
+        assert!(refused.starts_with("error 1235: the statement needs more than 400 bytes"), "{refused}");
+        assert_eq!(client.show(few), "2");
+
+        // A transaction reads its own writes, and outlives a refusal.
+        client.run("BEGIN");
+        client.run("UPDATE items SET name = 'mine' WHERE id = 2");
+        assert!(client.show(many).starts_with("error 1235"));
+        let mine = "SELECT i.name FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id = 2";
+        assert_eq!(client.show(mine), "mine");
+        client.run("ROLLBACK");
+        assert_eq!(client.show(mine), "washer");
+
+        let missing = client.show("SELECT i.nothing FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id = 1");
+        assert!(missing.starts_with("error 1054: Unknown column 'i.nothing' in '"), "{missing}");
+        assert_nothing_left(&depot, &proxy);
+        drop(proxy);
+
+        let proxy = depot.proxy();
+        let mut client = through(&proxy);
+        let late = client.show(&HEAVY.replacen("SELECT", "SELECT /*+ shardloom(timeout=300ms) */", 1));
+        assert!(late.starts_with("error 3024"), "{late}");
+        assert_eq!(client.show(few), "2");
+
+        let id = client.conn.thread_id;
+        let killer = std::thread::spawn({
+            let mut other = through(&proxy);
+            move || {
+                std::thread::sleep(Duration::from_millis(500));
+                other.run(&format!("KILL QUERY {id}"));
+            }
+        });
+        let killed = client.show(HEAVY);
+        assert!(killed.starts_with("error 1317"), "{killed}");
+        killer.join().unwrap();
+        assert_eq!(client.show(few), "2");
+
+        // A client that goes away in the middle.
+        client.conn.send(com::QUERY, HEAVY.as_bytes());
+        client.flush();
+        std::thread::sleep(Duration::from_millis(300));
+        drop(client);
+        assert_nothing_left(&depot, &proxy);
+    }
 }

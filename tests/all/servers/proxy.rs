@@ -16,7 +16,10 @@ use shardloom::demo::folder::TempFolder;
 use shardloom::demo::install::account;
 use shardloom::server::{self, Addresses, Signal};
 use shardloom::wire::auth;
+use shardloom::wire::column::ColumnDef;
+use shardloom::wire::command::com;
 use shardloom::wire::login_client::Credentials;
+use shardloom::wire::reply::{EOF, ERR};
 use shardloom::wire::tls::ClientTls;
 use tokio::sync::mpsc;
 
@@ -155,6 +158,30 @@ impl Client {
             tokio::time::timeout(Duration::from_secs(60), self.conn.query(sql))
                 .await
                 .expect("no answer within a minute")
+        })
+    }
+
+    /// COM_FIELD_LIST: schema, table, name, type and default of each column of a table.
+    pub(crate) fn fields(&mut self, table: &str) -> Vec<String> {
+        self.conn.send(com::FIELD_LIST, format!("{table}\0").as_bytes());
+        self.runtime.block_on(async {
+            self.conn.link.flush().await.unwrap();
+            self.conn.expect_answer();
+            let mut fields = Vec::new();
+            loop {
+                let packet = self.conn.link.expect_packet().await.unwrap();
+                let payload = self.conn.link.payload(&packet);
+                match payload.first() {
+                    Some(&EOF) => break,
+                    Some(&ERR) => panic!("{table}: {payload:?}"),
+                    _ => {}
+                }
+                let column = ColumnDef::decode(payload).unwrap();
+                let names = [column.schema, column.table, column.org_table, column.name].map(String::from_utf8_lossy);
+                fields.push(format!("{} {:?} {:?}", names.join("."), column.ty, column.default));
+            }
+            self.conn.failed();
+            fields
         })
     }
 
