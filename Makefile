@@ -1,6 +1,6 @@
 # What one does with Shardloom from a checkout. Each target installs what it lacks (see scripts/).
 
-.PHONY: demo test bench lint servers
+.PHONY: demo test score bench lint servers
 
 # Two groups with replicas, a sample shop, the proxy in the foreground. ARGS are those of `shardloom demo`.
 demo: servers
@@ -11,6 +11,11 @@ demo: servers
 test: servers
 	scripts/install-tools
 	scripts/test
+
+# How much of MySQL is answered: the statements of tests/fixtures/score against one plain server. UPDATE=1 writes
+# docs/score.md and the reasons of refusals anew.
+score: servers
+	cargo test --locked --test all servers::score -- --nocapture
 
 # Speed and memory beside HAProxy and a direct connection (bench/README.md). ARGS are those of bench/run: --quick.
 bench: servers

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::backend::gtid::Gtid;
 use crate::backend::settings::Settings;
-use crate::backend::statements::Statements;
+use crate::backend::statements::{Setting, Statements};
 use crate::error::{Code, SqlError};
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::{ColumnDef, ColumnType};
@@ -160,6 +160,11 @@ impl Conn {
     pub fn expect_answer(&mut self) -> u8 {
         self.link.set_sequence(self.answer);
         self.answer
+    }
+
+    /// What a statement that is prepared now takes into itself.
+    pub fn setting(&self) -> Setting {
+        Setting { database: self.database.clone(), settings: self.settings.hash() }
     }
 
     /// Queues the closing of a prepared statement, which has no answer.

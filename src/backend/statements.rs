@@ -2,6 +2,7 @@
 //! second round there. Bounded; what falls out is closed on the server with the next command.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Statements kept prepared on one connection. With 100 connections this stays well below MySQL's
 /// default `max_prepared_stmt_count` of 16,382.
@@ -16,39 +17,56 @@ pub struct Prepared {
     pub params: u16,
 }
 
+/// What a server took into a statement when it prepared it, and uses whenever it is executed: the default database,
+/// which names without one and (on MariaDB) DATABASE() mean, and the settings, as a hash: sql_mode, character set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// The default database.
+    pub database: Option<Arc<str>>,
+    /// [`Settings::hash`](crate::backend::settings::Settings::hash).
+    pub settings: u64,
+}
+
 /// The statements prepared on one connection, by their text.
 #[derive(Debug, Default)]
 pub struct Statements {
-    by_text: HashMap<Box<[u8]>, (Prepared, u64)>,
+    by_text: HashMap<Box<[u8]>, Entry>,
     clock: u64,
 }
 
+#[derive(Debug)]
+struct Entry {
+    prepared: Prepared,
+    setting: Setting,
+    used: u64,
+}
+
 impl Statements {
-    /// The statement with this text, if it is prepared here.
-    pub fn find(&mut self, text: &[u8]) -> Option<Prepared> {
+    /// The statement with this text, if it is prepared here and means the same under `setting`.
+    pub fn find(&mut self, text: &[u8], setting: &Setting) -> Option<Prepared> {
         self.clock += 1;
-        let clock = self.clock;
-        self.by_text.get_mut(text).map(|(prepared, used)| {
-            *used = clock;
-            *prepared
-        })
+        let entry = self.by_text.get_mut(text).filter(|entry| entry.setting == *setting)?;
+        entry.used = self.clock;
+        Some(entry.prepared)
     }
 
-    /// Remembers a statement; returns the id of one to be closed, if there are now too many.
+    /// Remembers a statement that was prepared under `setting`; returns the id of one to be closed: what had the same
+    /// text, or the least recently used if there are now too many.
     #[must_use = "the returned statement must be closed on the server"]
-    pub fn remember(&mut self, text: &[u8], prepared: Prepared) -> Option<u32> {
+    pub fn remember(&mut self, text: &[u8], setting: Setting, prepared: Prepared) -> Option<u32> {
         self.clock += 1;
-        let replaced = self.by_text.insert(text.into(), (prepared, self.clock)).map(|(old, _)| old.id);
+        let entry = Entry { prepared, setting, used: self.clock };
+        let replaced = self.by_text.insert(text.into(), entry).map(|old| old.prepared.id);
         if replaced.is_some() || self.by_text.len() <= KEPT {
             return replaced;
         }
-        let oldest = self.by_text.iter().min_by_key(|(_, (_, used))| *used).map(|(text, _)| text.clone())?;
-        self.by_text.remove(&oldest).map(|(old, _)| old.id)
+        let oldest = self.by_text.iter().min_by_key(|(_, entry)| entry.used).map(|(text, _)| text.clone())?;
+        self.by_text.remove(&oldest).map(|old| old.prepared.id)
     }
 
     /// Forgets a statement that the server no longer accepts; returns its id.
     pub fn forget(&mut self, text: &[u8]) -> Option<u32> {
-        self.by_text.remove(text).map(|(old, _)| old.id)
+        self.by_text.remove(text).map(|old| old.prepared.id)
     }
 }
 
@@ -58,21 +76,34 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_statement_falls_out() {
-        let mut statements = Statements::default();
+        let (mut statements, here) = (Statements::default(), Setting::default());
         for id in 0..KEPT as u32 {
-            assert_eq!(statements.remember(format!("SELECT {id}").as_bytes(), Prepared { id, params: 0 }), None);
+            let prepared = Prepared { id, params: 0 };
+            assert_eq!(statements.remember(format!("SELECT {id}").as_bytes(), here.clone(), prepared), None);
         }
-        assert!(statements.find(b"SELECT 0").is_some());
-        assert_eq!(statements.remember(b"SELECT new", Prepared { id: 9_999, params: 0 }), Some(1));
-        assert_eq!(statements.find(b"SELECT 1"), None);
-        assert_eq!(statements.find(b"SELECT 0"), Some(Prepared { id: 0, params: 0 }));
+        assert!(statements.find(b"SELECT 0", &here).is_some());
+        assert_eq!(statements.remember(b"SELECT new", here.clone(), Prepared { id: 9_999, params: 0 }), Some(1));
+        assert_eq!(statements.find(b"SELECT 1", &here), None);
+        assert_eq!(statements.find(b"SELECT 0", &here), Some(Prepared { id: 0, params: 0 }));
     }
 
     #[test]
     fn a_statement_prepared_again_replaces_itself() {
-        let mut statements = Statements::default();
-        assert_eq!(statements.remember(b"SELECT 1", Prepared { id: 1, params: 0 }), None);
-        assert_eq!(statements.remember(b"SELECT 1", Prepared { id: 2, params: 0 }), Some(1));
+        let (mut statements, here) = (Statements::default(), Setting::default());
+        assert_eq!(statements.remember(b"SELECT 1", here.clone(), Prepared { id: 1, params: 0 }), None);
+        assert_eq!(statements.remember(b"SELECT 1", here, Prepared { id: 2, params: 0 }), Some(1));
         assert_eq!(statements.forget(b"SELECT 1"), Some(2));
+    }
+
+    #[test]
+    fn in_another_database_or_with_other_settings_it_is_another_statement() {
+        let mut statements = Statements::default();
+        let a = Setting { database: Some("a".into()), settings: 1 };
+        let b = Setting { database: Some("b".into()), settings: 1 };
+        assert_eq!(statements.remember(b"SELECT DATABASE()", a.clone(), Prepared { id: 1, params: 0 }), None);
+        assert_eq!(statements.find(b"SELECT DATABASE()", &b), None);
+        assert_eq!(statements.find(b"SELECT DATABASE()", &Setting { settings: 2, ..a.clone() }), None);
+        assert_eq!(statements.remember(b"SELECT DATABASE()", b, Prepared { id: 2, params: 0 }), Some(1));
+        assert_eq!(statements.find(b"SELECT DATABASE()", &a), None);
     }
 }

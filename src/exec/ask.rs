@@ -74,7 +74,8 @@ pub async fn send(
         lease.send(com::QUERY, text);
         return Ok(None);
     };
-    let prepared = match lease.prepared.find(text) {
+    let setting = lease.setting();
+    let prepared = match lease.prepared.find(text, &setting) {
         Some(prepared) => prepared,
         None => prepare(lease, text, patience, naming).await?,
     };
@@ -99,7 +100,8 @@ async fn prepare(
     let answer = read_prepare(lease).await.map_err(|error| lost(lease, patience, error))?;
     let ok = answer.map_err(|error| Stop::Error(naming.error(error)))?;
     let prepared = Prepared { id: ok.statement, params: ok.params };
-    if let Some(old) = lease.prepared.remember(text, prepared) {
+    let setting = lease.setting();
+    if let Some(old) = lease.prepared.remember(text, setting, prepared) {
         lease.close_statement(old);
     }
     Ok(prepared)

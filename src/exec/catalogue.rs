@@ -21,7 +21,7 @@ use crate::wire::reply::{ERR, ErrPacket};
 use crate::wire::response::{Event, Kind, Response};
 
 /// The definitions of the columns of a statement that changes nothing, as packets, with the client's names: it is run
-/// and its rows are dropped, since some flags depend on how a server runs it.
+/// and its rows are dropped (so `ask` opens no cursor), since some flags depend on how a server runs it.
 ///
 /// # Errors
 /// The server's refusal of the statement; a lost connection.
@@ -33,11 +33,6 @@ pub async fn definitions(
     patience: &mut Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Vec<Box<[u8]>>, Stop> {
-    let ask = match ask {
-        Ask::Query => Ask::Query,
-        // A cursor would stay open.
-        Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
-    };
     send(lease, ask, text, params, patience, naming).await?;
     match read_columns(lease, ask.kind(), naming).await {
         Ok(Ok(definitions)) => Ok(definitions),

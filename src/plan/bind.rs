@@ -94,8 +94,11 @@ pub fn sample<'a>(
             let fits = |shard: &u32| sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
             let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits));
             match (&sharded.many, shard) {
+                (_, Some(shard)) => bound.route = Route::One(target(family, shard)),
+                // No server has all tables of the statement, whatever its values are.
                 (Many::Gather(gather), None) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
-                (_, shard) => bound.route = Route::One(target(family, shard.unwrap_or(0))),
+                (Many::Refuse(refusal), None) => return Err(refusal.clone()),
+                (_, None) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
             }
         }
         Plan::Gather(gather) => Gathering { gather, planned, values, rules }.place(&mut bound)?,

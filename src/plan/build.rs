@@ -175,6 +175,9 @@ impl<'a> Build<'a> {
         }
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
         let mut plan = writing.change(&scope, &[], limited)?;
+        if delete.returning && matches!(plan, Plan::Everywhere { .. }) {
+            return Err(several(self.sql, "RETURNING", delete.span));
+        }
         if delete.returning {
             forbid_many(&mut plan, several(self.sql, "RETURNING", delete.span));
         }

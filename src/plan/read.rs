@@ -9,6 +9,7 @@ use crate::plan::merge::{Combine, Merge, SortKey};
 use crate::plan::resolve::{BodyNode, Model, QueryId, several};
 use crate::plan::select::{Meaning, Merging, Reading};
 use crate::plan::text::{Composer, Part, quote};
+use crate::plan::types::Class;
 use crate::sql::ast::{Expr, Span};
 
 /// Plans the merge of a query.
@@ -140,6 +141,10 @@ impl Reading<'_, '_, '_> {
                 }
                 (None, None) => return Err(several(self.model.sql, "DISTINCT", self.select.items_span)),
             };
+            // MariaDB sends BIT as bytes or, through the temporary table of a sort, as a number.
+            if subject.class == Class::Bits {
+                return Err(several(self.model.sql, "DISTINCT of BIT", self.select.items_span));
+            }
             let key = hidden.key(&subject, false, self.model.sql, self.select.items_span.start)?;
             keys.push(((index + 1).to_string(), key));
         }

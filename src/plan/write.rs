@@ -311,7 +311,11 @@ impl<'a> Writing<'_, '_, 'a> {
             let found = &self.model.tables[usize::from(table)];
             self.model.catalog.table(&found.schema, &found.name).map(|info| &**info)
         };
-        match self.model.tables[usize::from(table)].place {
+        let place = self.model.tables[usize::from(table)].place;
+        if matches!(place, Place::Sharded(_)) {
+            self.no_qualified_column(insert)?;
+        }
+        match place {
             Place::Single(group) => self.insert_single(insert, group, &composer),
             Place::System => self.on_one_group(&composer),
             Place::Broadcast => self.insert_everywhere(insert, info, query, &composer),
@@ -339,6 +343,18 @@ impl<'a> Writing<'_, '_, 'a> {
         }
     }
 
+    /// `INSERT INTO t (t.a)`: the physical table has another name, and there is no room for an alias.
+    fn no_qualified_column(&self, insert: &Insert) -> Result<(), SqlError> {
+        for column in insert.columns.iter().flatten() {
+            let start = column.span.start as usize;
+            if self.model.sql[..start].trim_ascii_end().ends_with(b".") {
+                let why = "a column of an INSERT that is named with its table is not supported:";
+                return Err(SqlError::refuse_at(why, self.model.sql, start));
+            }
+        }
+        Ok(())
+    }
+
     fn insert_everywhere(
         &self,
         insert: &'a Insert,
@@ -348,6 +364,9 @@ impl<'a> Writing<'_, '_, 'a> {
     ) -> Result<Plan, SqlError> {
         if self.model.rules.groups().len() == 1 {
             return self.insert_single(insert, GroupId(0), composer);
+        }
+        if insert.returning {
+            return Err(several(self.model.sql, "RETURNING", insert.span));
         }
         let limited = query.and_then(|query| self.model.queries[query.0].ast.limit.as_ref()).map(|limit| limit.span);
         let rows = rows_of(insert);

@@ -39,6 +39,11 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
+        // The whole answer at once, as from a server that opens no cursor: nobody keeps the connection for it.
+        let ask = match ask {
+            Ask::Query => Ask::Query,
+            Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
+        };
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         // What tables there are is no part of a transaction.
@@ -73,6 +78,10 @@ impl Session {
         };
         ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
         let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
+        // With its rows in it no text comes a second time.
+        if let Some(statement) = lease.prepared.forget(&text) {
+            lease.close_statement(statement);
+        }
         self.remember(&mut lease, planned, &outcome, naming).await;
         Ok(())
     }

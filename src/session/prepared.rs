@@ -153,8 +153,9 @@ impl Session {
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {
+                let setting = lease.setting();
                 if let Some(prepared) = outcome.prepared
-                    && let Some(old) = lease.prepared.remember(&text, prepared)
+                    && let Some(old) = lease.prepared.remember(&text, setting, prepared)
                 {
                     lease.close_statement(old);
                 }

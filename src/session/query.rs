@@ -266,7 +266,8 @@ impl Session {
         if effects.writes {
             self.txn.wrote(group);
         }
-        if effects.last_insert_id && self.last_insert_id != 0 {
+        // A pooled connection has that of another session, and LAST_INSERT_ID(expr) may leave it as it is.
+        if effects.last_insert_id || effects.sets_last_insert_id {
             lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
         }
         let naming = Naming::Of(bound, target);
@@ -489,13 +490,12 @@ impl Session {
             self.proxy.metrics.error(error.errno);
             return;
         }
-        if insert_id && !planned.effects.sets_last_insert_id {
+        if insert_id && let Ok(answer) = lease.query("SELECT LAST_INSERT_ID()").await {
+            let told = answer.text(0, 0).and_then(|id| id.parse().ok()).unwrap_or(0);
             // The packet's number may be one that the client gave, which LAST_INSERT_ID() does not tell.
-            if let Ok(answer) = lease.query("SELECT LAST_INSERT_ID()").await {
-                self.last_insert_id = answer.text(0, 0).and_then(|id| id.parse().ok()).unwrap_or(0);
+            if planned.effects.sets_last_insert_id || told == outcome.last_insert_id {
+                self.last_insert_id = told;
             }
-        } else if insert_id {
-            self.last_insert_id = outcome.last_insert_id;
         }
         if calc && let Ok(answer) = lease.query("SELECT FOUND_ROWS()").await {
             self.found_rows = answer.text(0, 0).and_then(|rows| rows.parse().ok());

@@ -33,7 +33,7 @@ pub struct Facts {
 }
 
 /// The family of the servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Flavour {
     /// Oracle MySQL, Percona Server.
     MySql,

@@ -7,7 +7,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::merge::columns::disagreement;
 use crate::exec::merge::kind::{Kind, malformed};
 use crate::value::Datum;
-use crate::value::decimal::{Decimal, Inexact, MAX_SCALE};
+use crate::value::decimal::{Decimal, Inexact, MAX_DIGITS, MAX_SCALE};
 use crate::wire::column::ColumnDef;
 use crate::wire::row::RowWriter;
 use crate::wire::value::{Shape, Value};
@@ -22,6 +22,10 @@ pub(super) enum Number {
     },
     Decimal(Decimal),
     Double(f64),
+}
+
+fn too_long() -> SqlError {
+    SqlError::refuse("Numbers of more than 65 digits cannot be added up over several shards")
 }
 
 /// The operators.
@@ -41,6 +45,10 @@ impl Number {
             (_, Value::UInt(value)) => Number::Int { value: value.into(), unsigned: true },
             (_, Value::Float(value)) if value.is_finite() => Number::Double(value.into()),
             (_, Value::Double(value)) if value.is_finite() => Number::Double(value),
+            // A server adds to 81 digits before it says that a DECIMAL has 65.
+            (Kind::Decimal, Value::Bytes(text)) if text.len() > MAX_DIGITS as usize => {
+                Number::Decimal(Decimal::parse(text).ok_or_else(too_long)?)
+            }
             (Kind::Decimal, Value::Bytes(text)) => Number::Decimal(Decimal::parse(text).ok_or_else(malformed)?),
             _ => return Err(malformed()),
         }))

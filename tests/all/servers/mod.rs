@@ -12,6 +12,7 @@ mod keys;
 mod merge;
 mod proxy;
 mod random;
+mod score;
 mod session;
 mod shop;
 mod testbed;

@@ -1,14 +1,10 @@
-//! A shop over two groups and the same shop on one server: what the proxy answers and what one MySQL does.
+//! A shop over two groups and the same shop on one server, for tests that need both.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
-use shardloom::backend::conn::{Answer, BackendError};
 use shardloom::demo::cluster::Layout;
 use shardloom::demo::install::{Installation, account};
 
-use crate::servers::proxy::{Client, TestProxy, show};
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::proxy::{Client, TestProxy};
+use crate::servers::testbed::TestCluster;
 
 /// Rules of the shop: 8 shards over two groups.
 pub(crate) const RULES: &str = r#"
@@ -80,103 +76,4 @@ impl Shop {
     pub(crate) fn proxy(&self) -> TestProxy {
         TestProxy::start(&self.cluster.cluster, RULES)
     }
-}
-
-/// How the proxy's answer compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Same,
-    Refused,
-    Different,
-}
-
-fn compare(sql: &str, proxy: &Result<Answer, BackendError>, one: &Result<Answer, BackendError>) -> Verdict {
-    if let Err(BackendError::Server(error)) = proxy
-        && error.errno == 1235
-    {
-        return Verdict::Refused;
-    }
-    let same = match (proxy, one) {
-        (Ok(a), Ok(b)) => {
-            let ordered = sql.to_ascii_uppercase().contains("ORDER BY");
-            let rows = |answer: &Answer| {
-                let mut rows = answer.rows.clone();
-                if !ordered {
-                    rows.sort();
-                }
-                rows
-            };
-            a.columns == b.columns
-                && a.types == b.types
-                && rows(a) == rows(b)
-                && a.affected_rows == b.affected_rows
-                && a.info == b.info
-                && a.warnings == b.warnings
-        }
-        (Err(BackendError::Server(a)), Err(BackendError::Server(b))) => {
-            a.errno == b.errno && a.state == b.state && a.message == b.message
-        }
-        _ => false,
-    };
-    if same { Verdict::Same } else { Verdict::Different }
-}
-
-/// Every statement of `tests/fixtures/shop/*.sql` gives what one server with all the data gives, or is
-/// refused; which are refused stands behind each statement, and is kept.
-#[test]
-fn answers_are_those_of_one_server() {
-    for installation in installations() {
-        let shop = Shop::open(&installation);
-        let proxy = shop.proxy();
-        let mut through =
-            Client::connect(&proxy.address().to_string(), "wide", crate::servers::proxy::PASSWORD, "shop");
-        let mut one = shop.reference();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/shop");
-        let files: BTreeSet<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        let mut different = Vec::new();
-        let (mut same, mut refused) = (0, 0);
-        for file in files {
-            let text = std::fs::read_to_string(&file).unwrap();
-            let mut kept = String::new();
-            for block in text.split_inclusive(";\n") {
-                let statement = block.trim_end().trim_end_matches(';');
-                let sql: String =
-                    statement.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-                let sql = sql.trim();
-                if sql.is_empty() {
-                    kept += block;
-                    continue;
-                }
-                let expected_refusal = statement.lines().any(|line| line.starts_with("-- refused"));
-                let a = through.query(sql);
-                // What was refused must not run on the reference either, or the two drift apart.
-                let b = match &a {
-                    Err(BackendError::Server(error)) if error.errno == 1235 => Ok(Answer::default()),
-                    _ => one.query(sql),
-                };
-                match (compare(sql, &a, &b), expected_refusal) {
-                    (Verdict::Same, false) => same += 1,
-                    (Verdict::Refused, true) => refused += 1,
-                    (verdict, _) => different.push(format!(
-                        "{}: {verdict:?}: {sql}\n  proxy: {}\n  one:   {}",
-                        file.file_name().unwrap().to_string_lossy(),
-                        describe(&a),
-                        describe(&b),
-                    )),
-                }
-            }
-        }
-        println!("{}: {same} the same, {refused} refused", installation.version);
-        assert!(different.is_empty(), "{}:\n{}", installation.version, different.join("\n"));
-    }
-}
-
-fn describe(answer: &Result<Answer, BackendError>) -> String {
-    let head = match answer {
-        Ok(answer) => {
-            format!("{:?} {:?} info={:?} warnings={} ", answer.columns, answer.types, answer.info, answer.warnings)
-        }
-        Err(_) => String::new(),
-    };
-    head + &show(answer).chars().take(600).collect::<String>()
 }

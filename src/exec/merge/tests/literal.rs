@@ -468,7 +468,7 @@ fn malformed_rows_are_errors() {
         let mut merger = case.merger(1, form).unwrap();
         merger.row(0, row).unwrap();
         let error = merger.next(&mut Vec::new()).unwrap_err();
-        assert!(error.errno == 1105 && error.message.contains("malformed"), "{row:?} {error}");
+        assert!(error.errno == 1835 && error.message.contains("malformed"), "{row:?} {error}");
     }
 }
 

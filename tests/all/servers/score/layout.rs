@@ -1,0 +1,196 @@
+//! The same tables laid out in several ways, behind one proxy, and whole on a server of their own: a schema each.
+//! It knows where rows are to lie, and not what is asked of them.
+
+use std::fmt::Write as _;
+
+use shardloom::demo::cluster::{Cluster, Layout as ClusterLayout};
+use shardloom::demo::install::{Installation, account};
+
+use crate::servers::proxy::{PASSWORD, TestProxy};
+use crate::servers::score::client::Client;
+use crate::servers::score::data;
+use crate::servers::testbed::TestCluster;
+
+/// One way to lay out the tables; its schema has this name on the proxy, on the groups and on the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Layout {
+    /// 8 shards by the key that joins people, orders and items.
+    Key8,
+    /// 4 shards by the same key.
+    Key4,
+    /// 1 shard, and not on the home group.
+    Key1,
+    /// 8 shards by other columns: strings of a collation, columns that may be NULL.
+    Other8,
+    /// 8 shards of which most have no row.
+    Empty8,
+    /// Copies on every group.
+    Copies,
+}
+
+pub(super) const LAYOUTS: [Layout; 6] =
+    [Layout::Key8, Layout::Key4, Layout::Key1, Layout::Other8, Layout::Empty8, Layout::Copies];
+
+/// The tables that are sharded, each with its sharding column in `Other8` and with its keys there and elsewhere: a
+/// unique key has to contain the sharding column.
+const SHARDED: [(&str, &str, &str, &str); 5] = [
+    ("people", "name", "PRIMARY KEY (id, name)", "PRIMARY KEY (id)"),
+    ("orders", "id", "PRIMARY KEY (id, person)", "PRIMARY KEY (id, person)"),
+    ("items", "sku", "PRIMARY KEY (order_id, line, person, sku)", "PRIMARY KEY (order_id, line, person)"),
+    ("types", "owner", "PRIMARY KEY (id, owner)", "PRIMARY KEY (id)"),
+    ("words", "ci", "KEY (id)", "PRIMARY KEY (id)"),
+];
+
+impl Layout {
+    pub(super) fn schema(self) -> &'static str {
+        match self {
+            Layout::Key8 => "key8",
+            Layout::Key4 => "key4",
+            Layout::Key1 => "key1",
+            Layout::Other8 => "other8",
+            Layout::Empty8 => "empty8",
+            Layout::Copies => "copies",
+        }
+    }
+
+    fn rules(self) -> String {
+        let schema = self.schema();
+        let head = format!("[schema.{schema}]\nhome = \"g0\"\n");
+        let table = "table = \"{table}_{shard:02}\"\n";
+        let tables = |lines: &str| {
+            format!("[schema.{schema}.table]\n{lines}codes = {{ broadcast = true }}\nlogs = {{ group = \"g1\" }}\n")
+        };
+        let by_key = |method: &str, groups: &str| {
+            let family = |name: &str, column: &str| {
+                format!(
+                    "[schema.{schema}.family.{name}]\ncolumn = \"{column}\"\nmethod = {{ {method} }}\n\
+                     groups = [{groups}]\n{table}"
+                )
+            };
+            let lines = "people = { family = \"by_person\", column = \"id\" }\norders = { family = \"by_person\" }\n\
+                         items = { family = \"by_person\" }\ntypes = { family = \"by_id\" }\n\
+                         words = { family = \"by_id\" }\n";
+            format!("{head}{}{}{}", family("by_person", "person"), family("by_id", "id"), tables(lines))
+        };
+        match self {
+            Layout::Key8 => by_key("hash = 8", "\"g0\", \"g1\""),
+            Layout::Key4 => by_key("mod = 4", "\"g0\", \"g1\""),
+            Layout::Key1 => by_key("hash = 1", "\"g1\""),
+            Layout::Empty8 => by_key("range = [-100, 3, 4, 500, 900, 5000, 9000]", "\"g0\", \"g1\""),
+            Layout::Other8 => {
+                let mut text = head;
+                let mut lines = String::new();
+                for (name, column, ..) in SHARDED {
+                    write!(
+                        text,
+                        "[schema.{schema}.family.by_{name}]\ncolumn = \"{column}\"\nmethod = {{ hash = 8 }}\n\
+                         groups = [\"g0\", \"g1\"]\n{table}"
+                    )
+                    .unwrap();
+                    writeln!(lines, "{name} = {{ family = \"by_{name}\" }}").unwrap();
+                }
+                text + &tables(&lines)
+            }
+            Layout::Copies => {
+                let lines: String =
+                    SHARDED.iter().map(|(name, ..)| format!("{name} = {{ broadcast = true }}\n")).collect();
+                head + &tables(&lines)
+            }
+        }
+    }
+
+    /// Shards of the sharded tables, group by group.
+    fn shards(self, group: usize) -> std::ops::Range<u32> {
+        match (self, group) {
+            (Layout::Key8 | Layout::Other8 | Layout::Empty8, 0) => 0..4,
+            (Layout::Key8 | Layout::Other8 | Layout::Empty8, _) => 4..8,
+            (Layout::Key4, 0) => 0..2,
+            (Layout::Key4, _) => 2..4,
+            (Layout::Key1, 0) => 0..0,
+            (Layout::Key1, _) => 0..1,
+            (Layout::Copies, _) => 0..0,
+        }
+    }
+
+    fn create(self, name: &str, physical: &str) -> String {
+        let keys = SHARDED.iter().find(|(table, ..)| *table == name).map_or("", |(_, _, other, own)| match self {
+            Layout::Other8 => other,
+            _ => own,
+        });
+        let columns = data::columns(name).replace("{keys}", keys);
+        format!("CREATE TABLE {}.{physical} ({columns});\n", self.schema())
+    }
+
+    /// What a group holds of this layout.
+    fn on_group(self, group: usize) -> String {
+        let mut ddl = format!("CREATE DATABASE {} CHARACTER SET utf8mb4;\n", self.schema());
+        for (name, ..) in SHARDED {
+            if self == Layout::Copies {
+                ddl += &self.create(name, name);
+            }
+            for shard in self.shards(group) {
+                ddl += &self.create(name, &format!("{name}_{shard:02}"));
+            }
+        }
+        ddl += &self.create("codes", "codes");
+        ddl + &if group == 0 { self.create("notes", "notes") } else { self.create("logs", "logs") }
+    }
+
+    /// What the one server with everything holds of it.
+    fn whole(self) -> String {
+        let mut ddl = format!("CREATE DATABASE {} CHARACTER SET utf8mb4;\n", self.schema());
+        for name in data::TABLES {
+            ddl += &self.create(name, name);
+        }
+        ddl
+    }
+
+    /// Tables of which every group has a copy.
+    pub(super) fn copied(self) -> Vec<&'static str> {
+        match self {
+            Layout::Copies => SHARDED.iter().map(|(name, ..)| *name).chain(["codes"]).collect(),
+            _ => vec!["codes"],
+        }
+    }
+}
+
+/// Two groups behind a proxy, and one server that has everything.
+pub(super) struct World {
+    pub(super) installation: Installation,
+    cluster: TestCluster,
+    reference: TestCluster,
+    proxy: TestProxy,
+}
+
+impl World {
+    pub(super) fn start(installation: &Installation) -> World {
+        let options = ClusterLayout::new(2, 0);
+        let cluster = TestCluster::start(installation, &options);
+        let reference = TestCluster::start(installation, &ClusterLayout::new(1, 0));
+        for (number, group) in cluster.cluster.groups.iter().enumerate() {
+            group.primary.sql(&LAYOUTS.map(|layout| layout.on_group(number)).concat()).unwrap();
+        }
+        reference.cluster.groups[0].primary.sql(&LAYOUTS.map(Layout::whole).concat()).unwrap();
+        let proxy = TestProxy::start(&cluster.cluster, &LAYOUTS.map(Layout::rules).concat());
+        World { installation: installation.clone(), cluster, reference, proxy }
+    }
+
+    /// A client of the proxy.
+    pub(super) fn proxy(&self, layout: Layout) -> Client {
+        Client::connect(&self.proxy.address().to_string(), "wide", PASSWORD, layout.schema())
+    }
+
+    /// A client of the server that has everything.
+    pub(super) fn reference(&self, layout: Layout) -> Client {
+        direct(&self.reference.cluster, 0, layout)
+    }
+
+    /// A client of each group's primary.
+    pub(super) fn groups(&self, layout: Layout) -> Vec<Client> {
+        (0..self.cluster.cluster.groups.len()).map(|group| direct(&self.cluster.cluster, group, layout)).collect()
+    }
+}
+
+fn direct(cluster: &Cluster, group: usize, layout: Layout) -> Client {
+    Client::connect(&cluster.groups[group].primary.addr(), account::USER, account::PASSWORD, layout.schema())
+}

@@ -1,0 +1,166 @@
+//! `docs/score.md`: how many cases of each corpus end how, by vendor and layout. It is written by `UPDATE=1`, and
+//! read to see whether the number of identical answers fell.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use shardloom::sql::Flavour;
+
+use crate::servers::score::layout::{LAYOUTS, Layout};
+use crate::servers::score::verdict::Verdict;
+
+/// Cases by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) identical: u32,
+    pub(super) differs: u32,
+    pub(super) refused: u32,
+}
+
+/// Corpus and layout, of one vendor.
+pub(super) type Table = BTreeMap<(String, Layout), Tally>;
+
+/// The tables of the vendors, and what the random statements came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Score {
+    pub(super) tables: BTreeMap<Flavour, Table>,
+    /// Lines of the list below the tables, by vendor.
+    pub(super) random: BTreeMap<Flavour, String>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Identical => self.identical += 1,
+            Verdict::Differs(_) => self.differs += 1,
+            Verdict::Refused(_) => self.refused += 1,
+            Verdict::Wrong(_) => {}
+        }
+    }
+
+    fn plus(self, other: Tally) -> Tally {
+        Tally {
+            identical: self.identical + other.identical,
+            differs: self.differs + other.differs,
+            refused: self.refused + other.refused,
+        }
+    }
+
+    fn show(self) -> String {
+        format!("{} / {} / {}", self.identical, self.differs, self.refused)
+    }
+
+    fn parse(cell: &str) -> Option<Tally> {
+        let mut numbers = cell.split('/').map(|number| number.trim().parse().ok());
+        Some(Tally { identical: numbers.next()??, differs: numbers.next()??, refused: numbers.next()?? })
+    }
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/score.md")
+}
+
+const HEAD: &str = "# Score
+
+The statements of `tests/fixtures/score` go to one plain server that holds all rows, and through Shardloom to two \
+groups of servers that share them. Everything a client can see is compared, in the text and in the binary protocol: \
+rows and their order, columns, affected rows, insert ids, warnings, errors, the session and the tables afterwards.
+
+Each cell says how many cases were **identical / differ in metadata only / were refused** (error 1235 with the \
+reason). A wrong answer fails the test, and so does a fall of the first number. `make score` runs everything; \
+`UPDATE=1 make score` writes this page, and the reasons of refusals into the corpora.
+
+| layout | |
+|---|---|
+| `key8`, `key4` | 8 and 4 shards over 2 groups, by the key that joins people, orders and items |
+| `key1` | 1 shard, not on the home group |
+| `other8` | 8 shards by other columns: strings of a collation, columns that may be NULL |
+| `empty8` | 8 shards of which most are empty |
+| `copies` | all of these tables copied to every group |
+";
+
+impl Score {
+    /// What is committed; nothing if the page is not there.
+    pub(super) fn committed() -> Score {
+        let mut score = Score::default();
+        let mut flavour = None;
+        for line in std::fs::read_to_string(path()).unwrap_or_default().lines() {
+            if let Some(title) = line.strip_prefix("## ") {
+                flavour = [Flavour::MySql, Flavour::MariaDb].into_iter().find(|flavour| flavour.to_string() == title);
+            }
+            let Some(flavour) = flavour else { continue };
+            if let Some(line) = line.strip_prefix("Random: ") {
+                score.random.insert(flavour, line.to_owned());
+            }
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let tallies: Vec<Tally> = cells[1..].iter().filter_map(|cell| Tally::parse(cell)).collect();
+            if tallies.len() == LAYOUTS.len() && cells[0] != "**all**" {
+                let table = score.tables.entry(flavour).or_default();
+                table
+                    .extend(LAYOUTS.iter().zip(tallies).map(|(layout, tally)| ((cells[0].to_owned(), *layout), tally)));
+            }
+        }
+        score
+    }
+
+    pub(super) fn write(&self) {
+        std::fs::create_dir_all(path().parent().unwrap()).unwrap();
+        std::fs::write(path(), self.show()).unwrap();
+    }
+
+    fn show(&self) -> String {
+        let mut text = HEAD.to_owned();
+        for (flavour, table) in &self.tables {
+            let names: Vec<&str> = LAYOUTS.iter().map(|layout| layout.schema()).collect();
+            write!(text, "\n## {flavour}\n\n| corpus | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()))
+                .unwrap();
+            let mut corpora: Vec<&String> = table.keys().map(|(corpus, _)| corpus).collect();
+            corpora.dedup();
+            let mut all = vec![Tally::default(); LAYOUTS.len()];
+            for corpus in corpora {
+                let tallies = LAYOUTS.map(|layout| table.get(&(corpus.clone(), layout)).copied().unwrap_or_default());
+                all = all.iter().zip(tallies).map(|(sum, tally)| sum.plus(tally)).collect();
+                writeln!(text, "| {corpus} | {} |", tallies.map(Tally::show).join(" | ")).unwrap();
+            }
+            let all: Vec<String> = all.into_iter().map(Tally::show).collect();
+            writeln!(text, "| **all** | {} |", all.join(" | ")).unwrap();
+            if let Some(random) = self.random.get(flavour) {
+                write!(text, "\nRandom: {random}\n").unwrap();
+            }
+        }
+        text
+    }
+
+    /// Where there are fewer identical answers than committed, and where there are more.
+    pub(super) fn since(&self, committed: &Score) -> (Vec<String>, usize) {
+        let (mut fallen, mut risen) = (Vec::new(), 0);
+        for (flavour, table) in &self.tables {
+            for ((corpus, layout), now) in table {
+                let before = committed.tables.get(flavour).and_then(|table| table.get(&(corpus.clone(), *layout)));
+                let before = before.map_or(0, |tally| tally.identical);
+                if now.identical < before {
+                    let layout = layout.schema();
+                    fallen.push(format!("{flavour} {corpus} {layout}: {} identical, were {before}", now.identical));
+                }
+                risen += usize::from(now.identical > before);
+            }
+        }
+        (fallen, risen)
+    }
+}
+
+#[test]
+fn the_page_is_read_as_it_is_written() {
+    let tally = |identical| Tally { identical, differs: 2, refused: 3 };
+    let table = LAYOUTS.iter().map(|layout| (("joins".to_owned(), *layout), tally(7))).collect();
+    let random = BTreeMap::from([(Flavour::MariaDb, "5 statements".to_owned())]);
+    let score = Score { tables: BTreeMap::from([(Flavour::MariaDb, table)]), random };
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(path.path(), score.show()).unwrap();
+    assert!(score.show().contains("| joins | 7 / 2 / 3 | 7 / 2 / 3 |"));
+    let mut worse = score.clone();
+    worse.tables.get_mut(&Flavour::MariaDb).unwrap().insert(("joins".into(), Layout::Key1), tally(6));
+    assert_eq!(worse.since(&score), (vec!["MariaDB joins key1: 6 identical, were 7".to_owned()], 0));
+    assert_eq!(score.since(&worse), (vec![], 1));
+}
