@@ -11,7 +11,7 @@ use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
 use crate::plan::{Place, Session, Table};
 use crate::rules::RuleSet;
-use crate::rules::catalog::{Catalog, ColumnType, TableInfo};
+use crate::rules::catalog::{Catalog, ColumnInfo, ColumnType, TableInfo};
 use crate::sql::ast::{BinaryOp, Expr, JoinKind, Query, SelectItem, Span, TableRef};
 use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
@@ -128,7 +128,7 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
             return refuse(&format!("has a column {} that the session's character set cannot name", column.name));
         }
         if column.generated {
-            if zoned {
+            if zoned && (whole || named(&column.name, &text)) {
                 return refuse("has a generated column that may follow the session's time zone");
             }
             continue;
@@ -158,7 +158,10 @@ fn is_whole(model: &Model<'_>, id: RefId, info: &TableInfo) -> bool {
     let block = &model.blocks[model.refs[id.0].block.0];
     let starred =
         block.select.is_none_or(|select| select.items.iter().any(|item| !matches!(item, SelectItem::Expr { .. })));
-    let computed = info.columns.iter().any(|column| column.generated);
+    // What a generated column that counts is computed from is not known.
+    let text = model.sql.to_ascii_lowercase();
+    let counts = |column: &ColumnInfo| named(&column.name, &text) || is_unique(info, &column.name);
+    let computed = info.columns.iter().any(|column| column.generated && counts(column));
     // A unique key over an expression shows no column.
     starred
         || computed
