@@ -122,6 +122,7 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
     let zoned = info.columns.iter().any(|column| matches!(column.ty, ColumnType::Timestamp(_)));
     let whole = is_whole(model, id, info);
     let text = model.sql.to_ascii_lowercase();
+    let text_has = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     let mut columns = Vec::with_capacity(info.columns.len());
     for column in &info.columns {
         if !column.name.is_ascii() && model.session.facts.charset != TextCharset::Utf8 {
@@ -132,6 +133,10 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
                 return refuse("has a generated column that may follow the session's time zone");
             }
             continue;
+        }
+        // Of a number in a JSON value, its text does not tell the type.
+        if matches!(column.ty, ColumnType::Json) && (text_has(b"json_type") || text_has(b"json_storage_")) {
+            return refuse(&format!("has a column {} of type JSON, of which only the text travels", column.name));
         }
         let needed = whole || named(&column.name, &text) || is_unique(info, &column.name);
         let Some(form) = form(&column.ty) else {
