@@ -65,7 +65,7 @@ pub async fn run(
 ) -> Result<Option<Lease>, Stop> {
     let definitions = definitions(txn, gathering, place).await?;
     let (mut home, mut lanes) = lease(txn, gathering, place).await?;
-    let outcome = fill(client, &mut home, &mut lanes, gathering, &definitions, patience).await;
+    let outcome = fill(client, &mut home, &mut lanes, gathering, place, &definitions, patience).await;
     let drained = match (&outcome, gathering.shared) {
         (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => drain(client, &mut lanes, patience).await,
         _ => Ok(()),
@@ -102,8 +102,7 @@ pub async fn describe(
     let definitions = definitions(txn, gathering, place).await?;
     let (group, wanted) = place(gathering.gathered.group);
     let mut home = txn.side_lease(gathering.gathered.group, group, Access::Primary, &wanted).await?;
-    let settings = fill_settings(home.info.mariadb);
-    txn::adapt(&mut home, &Wanted { settings: &settings, ..wanted }).await?;
+    prepare(&mut home, gathering, place).await?;
     create(client, &mut home, gathering, &definitions, patience).await?;
     ready(home, gathering, place).await
 }
@@ -143,42 +142,37 @@ async fn lease(txn: &mut Txn, gathering: &Gathering<'_>, place: Place<'_, '_>) -
             queues.entry(target.group).or_default().push_back((number, *target));
         }
     }
+    // The session's own connections are taken last, one by one, because they have to be given back whatever happens.
     let mut home = None;
-    let mut lanes = Vec::with_capacity(queues.len());
+    if gathering.shared {
+        let (group, wanted) = place(home_group);
+        home = Some(txn.side_lease(home_group, group, Access::Primary, &wanted).await?);
+    }
+    let mut lanes: Vec<Lane> = Vec::with_capacity(queues.len());
     // In the order of groups, and all of a group at once: no two statements wait for each other in a circle.
     for (id, waiting) in queues {
         let (group, wanted) = place(id);
         let settings = pull_settings(wanted.settings);
         let wanted = Wanted { settings: &settings, ..wanted };
-        let own = usize::from(id == home_group);
         let read = usize::from(!waiting.is_empty());
-        if gathering.shared {
-            if own > 0 {
-                home = Some(txn.side_lease(id, group, Access::Primary, &wanted).await?);
-            }
-            if read > 0 {
-                let lease = match txn.lease(id, group, Access::Primary, &wanted).await {
-                    Ok(lease) => lease,
-                    Err(error) => {
-                        lanes.into_iter().for_each(|lane: Lane| txn.settle(lane.group, lane.lease));
-                        return Err(error);
-                    }
-                };
-                lanes.push(Lane { group: id, lease, waiting, running: None });
-            }
-        } else {
+        if !gathering.shared {
+            let own = usize::from(id == home_group);
             let mut leases = txn.side_leases(id, group, gathering.access, own + read, &wanted).await?.into_iter();
             if own > 0 {
                 home = leases.next();
             }
             lanes.extend(leases.next().map(|lease| Lane { group: id, lease, waiting, running: None }));
+        } else if read > 0 {
+            match txn.lease(id, group, Access::Primary, &wanted).await {
+                Ok(lease) => lanes.push(Lane { group: id, lease, waiting, running: None }),
+                Err(error) => {
+                    lanes.into_iter().for_each(|lane| txn.settle(lane.group, lane.lease));
+                    return Err(error);
+                }
+            }
         }
     }
-    let Some(mut home) = home else { return Err(SqlError::new(Code::Unknown, "no connection to gather on")) };
-    let (_, wanted) = place(home_group);
-    let settings = fill_settings(home.info.mariadb);
-    txn::adapt(&mut home, &Wanted { settings: &settings, ..wanted }).await?;
-    Ok((home, lanes))
+    home.map(|home| (home, lanes)).ok_or_else(|| SqlError::new(Code::Unknown, "no connection to gather on"))
 }
 
 /// The session's settings for reading: its predicates mean what they mean, but rows come as they are, and all.
@@ -196,6 +190,13 @@ fn fill_settings(mariadb: bool) -> Arc<Settings> {
     Arc::new(if mariadb { settings.with("check_constraint_checks", Some(b"0")) } else { settings })
 }
 
+/// Puts the connection that gathers into the settings for storing.
+async fn prepare(home: &mut Lease, gathering: &Gathering<'_>, place: Place<'_, '_>) -> Result<(), SqlError> {
+    let (_, wanted) = place(gathering.gathered.group);
+    let settings = fill_settings(home.info.mariadb);
+    txn::adapt(home, &Wanted { settings: &settings, ..wanted }).await
+}
+
 /// Puts the connection that gathered into the session's settings.
 async fn ready(mut home: Lease, gathering: &Gathering<'_>, place: Place<'_, '_>) -> Result<Lease, Stop> {
     let (_, wanted) = place(gathering.gathered.group);
@@ -208,12 +209,14 @@ async fn fill(
     home: &mut Lease,
     lanes: &mut [Lane],
     gathering: &Gathering<'_>,
+    place: Place<'_, '_>,
     definitions: &[Option<String>],
     patience: &mut Patience<'_>,
 ) -> Result<Filled, Stop> {
     for lane in lanes.iter_mut() {
         send_next(lane, gathering, patience).await?;
     }
+    prepare(home, gathering, place).await?;
     create(client, home, gathering, definitions, patience).await?;
     let mut batch = Batch { gathering, source: 0, rows: 0, text: Vec::new(), gathered: 0 };
     for lane in lanes {
@@ -254,7 +257,11 @@ async fn fill(
             }
         }
     }
-    Ok(if batch.send(client, home, patience).await? { Filled::Done } else { Filled::Unsure })
+    let stored = batch.send(client, home, patience).await?;
+    match patience.ended() {
+        Some(error) => Err(Stop::Error(error)),
+        None => Ok(if stored { Filled::Done } else { Filled::Unsure }),
+    }
 }
 
 /// Sends the next statement of a lane, if it has one.

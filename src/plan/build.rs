@@ -424,8 +424,9 @@ impl<'a> Build<'a> {
                         return self.planned(Plan::Refuse(refusal));
                     }
                     group = Some(found);
-                    if let Ok(table) = model.table(name) {
-                        model.rename(table, name, false);
+                    match model.table(name) {
+                        Ok(table) => model.rename(table, name, false),
+                        Err(refusal) => return self.planned(Plan::Refuse(refusal)),
                     }
                 }
                 Some(place @ (Placement::Sharded(_) | Placement::Broadcast)) => {

@@ -501,7 +501,13 @@ impl<'a> Model<'a> {
                     (&table.name, Place::Sharded(table.family), table.all_physical().clone())
                 }
                 Placement::Broadcast => (&name.name.name, Place::Broadcast, none()),
-                Placement::Single(group) => (&name.name.name, Place::Single(group), none()),
+                Placement::Single(group) => {
+                    if let Some(whole) = self.rules.shard_of(group, found.physical(group), &name.name.name) {
+                        let why = format!("this is a shard of {}, which is asked for as a whole:", whole.name);
+                        return Err(SqlError::refuse_at(&why, self.sql, name.span.start as usize));
+                    }
+                    (&name.name.name, Place::Single(group), none())
+                }
             },
             None if is_system_schema(schema) => (&name.name.name, Place::System, none()),
             None => return Err(SqlError::new(Code::UnknownSchema, format!("Unknown database '{schema}'"))),

@@ -227,6 +227,23 @@ impl RuleSet {
         self.schemas.get(name).or_else(|| self.schemas.get(&name.to_lowercase()))
     }
 
+    /// The sharded table of which a physical table on a group is a shard.
+    pub fn shard_of(&self, group: GroupId, schema: &str, table: &str) -> Option<&ShardedTable> {
+        let is_shard = |sharded: &ShardedTable| {
+            let family = self.family(sharded.family);
+            sharded.physical.iter().zip(0..).any(|(name, shard)| {
+                name.table.eq_ignore_ascii_case(table)
+                    && name.schema.eq_ignore_ascii_case(schema)
+                    && family.is_some_and(|family| family.home(shard) == group)
+            })
+        };
+        let sharded = self.schemas().flat_map(Schema::tables).filter_map(|(_, placement)| match placement {
+            Placement::Sharded(sharded) => Some(sharded),
+            Placement::Broadcast | Placement::Single(_) => None,
+        });
+        sharded.into_iter().find(|sharded| is_shard(sharded))
+    }
+
     /// All schemas.
     pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.values()

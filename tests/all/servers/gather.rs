@@ -10,7 +10,6 @@ use shardloom::wire::column::{ColumnDef, flags};
 use shardloom::wire::command::com;
 use shardloom::wire::reply::ErrPacket;
 use shardloom::wire::response::{Event, Kind, Response};
-use shardloom::wire::statement::put_execute;
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
 use crate::servers::testbed::{TestCluster, installations};
@@ -119,8 +118,39 @@ struct Seen {
     error: Option<(u16, String)>,
 }
 
+/// A parameter of an execution.
+#[derive(Clone, Copy, Debug)]
+enum Arg {
+    Int(i64),
+    Text(&'static str),
+}
+
+/// COM_STMT_EXECUTE.
+fn execute(out: &mut Vec<u8>, statement: u32, args: &[Arg]) {
+    out.push(com::STMT_EXECUTE);
+    out.extend_from_slice(&statement.to_le_bytes());
+    out.extend_from_slice(&[0, 1, 0, 0, 0]);
+    if args.is_empty() {
+        return;
+    }
+    out.extend(vec![0; args.len().div_ceil(8)]);
+    out.push(1);
+    for arg in args {
+        out.extend_from_slice(if matches!(arg, Arg::Int(_)) { &[8, 0] } else { &[253, 0] });
+    }
+    for arg in args {
+        match arg {
+            Arg::Int(value) => out.extend_from_slice(&value.to_le_bytes()),
+            Arg::Text(text) => {
+                out.push(text.len() as u8);
+                out.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+}
+
 /// Asks by COM_QUERY, or by PREPARE and EXECUTE.
-async fn ask(client: &mut shardloom::backend::conn::Conn, sql: &str, binary: bool) -> Seen {
+async fn ask(client: &mut shardloom::backend::conn::Conn, sql: &str, binary: bool, params: &[Arg]) -> Seen {
     let mut seen = Seen { columns: Vec::new(), rows: Vec::new(), warnings: 0, error: None };
     let mut kinds = vec![Kind::Query];
     if binary {
@@ -131,7 +161,7 @@ async fn ask(client: &mut shardloom::backend::conn::Conn, sql: &str, binary: boo
         match kind {
             Kind::Query => client.send(com::QUERY, sql.as_bytes()),
             Kind::Prepare => client.send(com::STMT_PREPARE, sql.as_bytes()),
-            _ => client.send_with(|out| put_execute(out, statement, 0, &[])),
+            _ => client.send_with(|out| execute(out, statement, params)),
         }
         client.link.flush().await.unwrap();
         client.expect_answer();
@@ -191,9 +221,9 @@ fn definition(column: &ColumnDef<'_>) -> String {
 }
 
 impl Client {
-    fn see(&mut self, sql: &str, binary: bool) -> Seen {
+    fn see(&mut self, sql: &str, binary: bool, params: &[Arg]) -> Seen {
         self.runtime.block_on(async {
-            let answer = ask(&mut self.conn, sql, binary);
+            let answer = ask(&mut self.conn, sql, binary, params);
             tokio::time::timeout(Duration::from_secs(60), answer).await.expect("an answer within a minute")
         })
     }
@@ -236,7 +266,7 @@ fn gathered_answers_are_those_of_one_server() {
                     continue;
                 }
                 for binary in [false, true] {
-                    let (mut a, mut b) = (many.see(&sql, binary), one.see(&sql, binary));
+                    let (mut a, mut b) = (many.see(&sql, binary, &[]), one.see(&sql, binary, &[]));
                     if !sql.to_ascii_uppercase().contains("ORDER BY") {
                         a.rows.sort();
                         b.rows.sort();
@@ -353,5 +383,47 @@ fn failures_leave_nothing_behind() {
         std::thread::sleep(Duration::from_millis(300));
         drop(client);
         assert_nothing_left(&depot, &proxy);
+    }
+}
+
+/// Parameters choose shards and rows, and stand in the client's own statement.
+#[test]
+fn parameters_are_those_of_the_client() {
+    let (int, text) = (Arg::Int, Arg::Text);
+    let cases: &[(&str, &[Arg])] = &[
+        ("SELECT i.id, l.label FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id = ?", &[int(2)]),
+        (
+            "SELECT i.id, l.label FROM items i JOIN labels l ON l.rank_no = i.id WHERE i.id = ? OR i.id = ?",
+            &[int(2), int(4)],
+        ),
+        (
+            "SELECT ?, i.id FROM items i JOIN items k ON k.id = i.parent WHERE k.name = ? AND i.id > ? ORDER BY i.id",
+            &[text("x'y"), text("NUT"), int(1)],
+        ),
+        (
+            "SELECT a.said, f.k FROM audit a JOIN prefs f ON f.v = a.item WHERE a.id > ? ORDER BY a.id LIMIT ?",
+            &[int(0), int(1)],
+        ),
+        (
+            "SELECT i.id FROM items i LEFT JOIN labels l ON l.rank_no = i.id AND l.code = ? WHERE i.id < ? AND l.code IS NULL",
+            &[text("b2"), int(6)],
+        ),
+        (
+            "WITH RECURSIVE t AS (SELECT id, parent FROM items WHERE id = ? UNION ALL SELECT i.id, i.parent FROM t JOIN items i \
+          ON i.id = t.parent WHERE i.id > ?) SELECT COUNT(*) FROM t",
+            &[int(31), int(2)],
+        ),
+    ];
+    for installation in installations() {
+        let depot = Depot::open(&installation);
+        let proxy = depot.proxy();
+        let (mut many, mut one) = fill(&depot, &proxy);
+        for (sql, params) in cases {
+            let (mut a, mut b) = (many.see(sql, true, params), one.see(sql, true, params));
+            a.rows.sort();
+            b.rows.sort();
+            assert_eq!(a, b, "{}: {sql}", installation.version);
+            assert!(a.error.is_none() && !a.rows.is_empty(), "{sql}: {a:?}");
+        }
     }
 }
