@@ -78,6 +78,8 @@ pub enum Form {
     Epoch,
     /// Its bytes: texts in the column's own character set, and binary strings.
     Bytes,
+    /// The servers' own bytes of a spatial value: its reference system, then WKB.
+    Shape,
     /// JSON of MySQL, as text, where reading the text again gives the same.
     Json,
 }
@@ -91,7 +93,7 @@ impl Form {
             out.extend_from_slice(after);
         };
         match self {
-            Form::Number | Form::Plain => put(b"", b""),
+            Form::Number | Form::Plain | Form::Shape => put(b"", b""),
             Form::Code => put(b"CAST(", b" AS UNSIGNED)"),
             Form::Single => put(b"", b"+0e0"),
             Form::Epoch => put(b"UNIX_TIMESTAMP(", b")"),
@@ -130,7 +132,7 @@ impl Form {
                 out.extend_from_slice(cell);
                 out.push(b')');
             }
-            Form::Bytes => put_hex(b"x'", cell, out),
+            Form::Bytes | Form::Shape => put_hex(b"x'", cell, out),
             Form::Json if cell == [0] => return false,
             Form::Json => put_hex(b"_utf8mb4 x'", cell, out),
         }

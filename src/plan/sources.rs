@@ -133,10 +133,14 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
             }
             continue;
         }
+        let needed = whole || named(&column.name, &text) || is_unique(info, &column.name);
         let Some(form) = form(&column.ty) else {
+            // What nobody names may be NULL.
+            if !needed && column.nullable {
+                continue;
+            }
             return refuse(&format!("has a column {} of type {}", column.name, column.ty));
         };
-        let needed = whole || named(&column.name, &text) || is_unique(info, &column.name);
         columns.push(Pulled { name: column.name.as_str().into(), form, needed });
     }
     // Rows count even where nothing of them is named.
@@ -280,6 +284,19 @@ impl Filtering<'_, '_> {
     }
 }
 
+/// The spatial types.
+const SHAPES: &[&str] = &[
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+    "geomcollection",
+];
+
 /// How values of a type travel; none if they do not.
 fn form(ty: &ColumnType) -> Option<Form> {
     Some(match ty {
@@ -292,6 +309,7 @@ fn form(ty: &ColumnType) -> Option<Form> {
         ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Text(_) => Form::Bytes,
         ColumnType::Binary(_) | ColumnType::Varbinary(_) | ColumnType::Blob(_) => Form::Bytes,
         ColumnType::Json => Form::Json,
+        ColumnType::Other(name) if SHAPES.contains(&name.to_ascii_lowercase().as_str()) => Form::Shape,
         ColumnType::Other(_) => return None,
     })
 }

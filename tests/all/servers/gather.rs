@@ -53,7 +53,7 @@ values (id INT NOT NULL PRIMARY KEY, t TINYINT, tu BIGINT UNSIGNED, z INT(6) ZER
        g DOUBLE, b BIT(10), b64 BIT(64), y YEAR, da DATE, ti TIME(3), dt DATETIME(6), ts TIMESTAMP(6) NULL,
        c CHAR(6), l VARCHAR(20) CHARACTER SET latin1, w VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
        u VARCHAR(20) CHARACTER SET ucs2, x TEXT, vb VARBINARY(20), bl BLOB, bi BINARY(4),
-       e ENUM('a','b''c','d'), s SET('p','q','r'), j JSON) DEFAULT CHARSET utf8mb4
+       e ENUM('a','b''c','d'), s SET('p','q','r'), j JSON, pt POINT, ge GEOMETRY) DEFAULT CHARSET utf8mb4
 ";
 
 /// The depot behind the proxy and, as the reference, on a server of its own.
