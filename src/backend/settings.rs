@@ -85,9 +85,11 @@ impl Settings {
             if name.starts_with('@') {
                 set.item(&[name.as_bytes(), b"=NULL"]);
             } else if !CHARSET_VARIABLES.contains(&&**name) {
-                let default: &[u8] = match is_tracking(name, mariadb) {
-                    true => TRACK_DEFAULT,
-                    false => b"DEFAULT",
+                let default: &[u8] = match &**name {
+                    name if is_tracking(name, mariadb) => TRACK_DEFAULT,
+                    "foreign_key_checks" => b"@@GLOBAL.foreign_key_checks",
+                    "unique_checks" => b"@@GLOBAL.unique_checks",
+                    _ => b"DEFAULT",
                 };
                 set.item(&[session_variable(name, mariadb), b"=", default]);
             }

@@ -184,6 +184,12 @@ enum Info {
     Records,
 }
 
+/// Whether an INSERT has ON DUPLICATE KEY UPDATE; words in a string count, which changes no more than the sentence.
+fn names_duplicates(sql: &[u8]) -> bool {
+    const WORDS: &[u8] = b"ON DUPLICATE";
+    sql.windows(WORDS.len()).any(|words| words.eq_ignore_ascii_case(WORDS))
+}
+
 impl<'a> Total<'a> {
     fn new(write: &'a Write<'a>) -> Total<'a> {
         Total {
@@ -236,7 +242,12 @@ impl<'a> Total<'a> {
         } else {
             // An INSERT of one row alone is answered without the sentence that several rows get.
             self.alone += 1;
-            self.lone_duplicates += u64::from(told.affected_rows != 1);
+            // A row that ON DUPLICATE KEY UPDATE left as it was is none that MySQL counts.
+            self.lone_duplicates += match told.affected_rows {
+                0 => u64::from(!names_duplicates(self.write.bound.sql)),
+                1 => 0,
+                _ => 1,
+            };
         }
     }
 

@@ -14,6 +14,17 @@ impl Dice {
         Dice { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, drawn: Vec::new(), at: 0 }
     }
 
+    /// Plays choices again; 0 for all that come behind them.
+    pub(super) fn replay(drawn: Vec<u32>) -> Dice {
+        Dice { state: 0, drawn, at: 0 }
+    }
+
+    /// Forgets what was drawn: another case begins.
+    pub(super) fn next_case(&mut self) {
+        self.drawn.clear();
+        self.at = 0;
+    }
+
     /// A number below `n`.
     pub(super) fn below(&mut self, n: usize) -> usize {
         if self.at == self.drawn.len() && self.state != 0 {

@@ -1,6 +1,6 @@
 //! The yardstick: the same statements to one server with all rows and to Shardloom, and all that they say compared.
 //!
-//! `make test` runs the corpora in every layout; `make score` shows the numbers.
+//! `make test` runs the corpora in every layout and a few random statements; `make score` runs SEEDS times 1,000.
 //! `CORPUS=joins LAYOUT=key8 cargo test --test all servers::score` runs a part, and keeps no score.
 
 mod client;
@@ -8,6 +8,7 @@ mod corpus;
 mod data;
 mod dice;
 mod layout;
+mod random;
 mod run;
 mod table;
 mod verdict;
@@ -54,6 +55,13 @@ fn answers_are_those_of_one_server() {
         let table = tally(flavour, &corpora, &results);
         println!("{flavour}: {} s; {}", started.elapsed().as_secs(), sums(&table));
         score.tables.insert(flavour, table);
+        if part.is_none() || part.as_deref() == Some("random") {
+            let told = run_random(&world, &layouts, &mut found);
+            println!("{flavour}: {} s; random: {told}", started.elapsed().as_secs());
+            if seeds() > 1 {
+                score.random.insert(flavour, told);
+            }
+        }
     }
     if update && whole {
         corpora.iter().zip(&results).for_each(|(corpus, results)| corpus.write(results));
@@ -93,6 +101,43 @@ fn run_corpora(world: &World, corpora: &[Corpus], layouts: &[Layout], results: &
         }
     }
     all
+}
+
+/// Seeds of 1,000 random statements in each layout; with none given, one of 100.
+fn seeds() -> u64 {
+    std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1)
+}
+
+fn run_random(world: &World, layouts: &[Layout], found: &mut Vec<Finding>) -> String {
+    let first = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let statements = if seeds() > 1 { 1000 } else { 100 };
+    let run_layout = |layout: Layout| {
+        let (mut pair, mut found, mut sum) = (Pair::open(world, layout), Vec::new(), random::Count::default());
+        pair.reset();
+        for seed in first..first + seeds() {
+            let count = random::run(&mut pair, seed * 10 + layout as u64, statements, &mut found);
+            sum.identical += count.identical;
+            sum.differs += count.differs;
+            sum.refused += count.refused;
+            sum.wrong += count.wrong;
+        }
+        (sum, found)
+    };
+    let run_layout = &run_layout;
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = layouts.iter().map(|layout| scope.spawn(move || run_layout(*layout))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (mut identical, mut differs, mut refused, mut wrong) = (0, 0, 0, 0);
+    for (count, findings) in done {
+        found.extend(findings);
+        identical += count.identical;
+        differs += count.differs;
+        refused += count.refused;
+        wrong += count.wrong;
+    }
+    let all = identical + differs + refused + wrong;
+    format!("{all} statements, {identical} identical, {differs} differ in metadata, {refused} refused, {wrong} WRONG")
 }
 
 fn tally(flavour: Flavour, corpora: &[Corpus], results: &[Results]) -> Table {
