@@ -244,7 +244,7 @@ impl<'a> Total<'a> {
             self.alone += 1;
             // A row that ON DUPLICATE KEY UPDATE left as it was is none that MySQL counts.
             self.lone_duplicates += match told.affected_rows {
-                0 => u64::from(!names_duplicates(self.write.bound.sql)),
+                0 => u64::from(!names_duplicates(self.write.bound.sql())),
                 1 => 0,
                 _ => 1,
             };

@@ -29,6 +29,11 @@ pub struct Name<'a> {
 }
 
 impl<'a> Bound<'a> {
+    /// The client's statement.
+    pub fn sql(&self) -> &[u8] {
+        self.sql
+    }
+
     /// Whether the client's own text can be sent as it is; `render` then gives back the same bytes.
     pub fn verbatim(&self) -> bool {
         self.text().is_none_or(|text| text.edits.is_empty())
