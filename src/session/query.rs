@@ -291,6 +291,9 @@ impl Session {
             Ok(outcome) => {
                 self.pin_for(group, &mut lease, planned, &outcome, statement);
                 self.remember(&mut lease, planned, &outcome, naming).await;
+                if planned.effects.sets_variables {
+                    Box::pin(self.carry_variables(&mut lease, bound.sql())).await;
+                }
                 self.give_back(group, lease, free);
                 Ok(())
             }
@@ -313,6 +316,10 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
+        if self.needs.settings.variable("sql_select_limit").is_some() {
+            let why = "a SELECT over several shards while sql_select_limit is set: give it a LIMIT of its own";
+            return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
+        }
         let access = self.access(planned);
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));

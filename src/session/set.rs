@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::session::proxy::SetKey;
 use crate::session::topology::Topology;
 use crate::sql::ast::Span;
-use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue};
+use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue, user_variables};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
 use crate::txn::Access;
 use crate::wire::column::ColumnType;
@@ -138,6 +138,19 @@ impl Session {
         }
         self.txn.settle(group, lease);
         outcome
+    }
+
+    /// Reads back the user variables that a statement names which set some, while its connection is still here.
+    /// If that fails, nobody gets the connection: the session's own variables stay as they were.
+    pub(super) async fn carry_variables(&mut self, lease: &mut Lease, sql: &[u8]) {
+        let Ok(names) = user_variables(sql, self.facts) else { return lease.taint() };
+        let mut settings = (*self.needs.settings).clone();
+        for name in names {
+            let Ok(value) = user_value(lease, &name).await else { return lease.taint() };
+            settings = settings.with(&quoted_variable(&name), value.as_deref());
+        }
+        self.needs.settings = Arc::new(settings);
+        lease.settings = self.needs.settings.clone();
     }
 
     /// The session now has these settings.
@@ -280,7 +293,7 @@ async fn run_and_read_back(
             }
             ReadBack::User(name) => {
                 let value = user_value(lease, name).await.map_err(told)?;
-                settings.with(&format!("@`{}`", name.replace('`', "``")), value.as_deref())
+                settings.with(&quoted_variable(name), value.as_deref())
             }
             ReadBack::Names => {
                 let answer = lease
@@ -316,9 +329,13 @@ async fn system_value(lease: &mut Lease, variable: &str) -> Result<Vec<u8>, Back
     })
 }
 
+fn quoted_variable(name: &str) -> String {
+    format!("@`{}`", name.replace('`', "``"))
+}
+
 /// The value of a user variable as SQL text that gives the same value, type and collation again.
 async fn user_value(lease: &mut Lease, name: &str) -> Result<Option<Vec<u8>>, BackendError> {
-    let variable = format!("@`{}`", name.replace('`', "``"));
+    let variable = quoted_variable(name);
     let answer = lease
         .query(&format!(
             "SELECT {variable} IS NULL, HEX({variable}), CHARSET({variable}), COLLATION({variable}), {variable}"

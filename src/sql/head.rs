@@ -9,7 +9,7 @@ mod set;
 mod show;
 mod txn;
 
-pub use crate::sql::head::set::{Scope, SetItem, SetTarget, SetValue};
+pub use crate::sql::head::set::{Scope, SetItem, SetTarget, SetValue, user_variables};
 pub use crate::sql::head::show::{Show, ShowKind};
 pub use crate::sql::head::txn::{Isolation, Xa, Xid};
 

@@ -1,9 +1,11 @@
 //! SET in all its forms. Which variables exist, and what the values mean, is not known here.
 
+use crate::error::SqlError;
 use crate::sql::ast::{LiteralKind, ObjectName, Span};
-use crate::sql::cursor::{Cursor, unquote};
+use crate::sql::cursor::{Cursor, tokens, unquote};
 use crate::sql::head::{Admin, Head, names, remainder, txn};
 use crate::sql::lex::{Punct, TokenKind};
+use crate::sql::{Facts, syntax_error};
 
 /// For whom a variable is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -286,6 +288,25 @@ fn value(cursor: &Cursor<'_>) -> Option<SetValue> {
 }
 
 /// The lower-case name of a user variable token.
+/// The user variables that the first statement of `sql` names, each once: lower-case names without the `@`.
+///
+/// # Errors
+/// 1064 where the lexer fails, or for a name that is no text.
+pub fn user_variables(sql: &[u8], facts: Facts) -> Result<Vec<String>, SqlError> {
+    let tokens = tokens(sql, facts)?;
+    let mut cursor = Cursor::new(sql, &tokens, facts);
+    let mut names = Vec::new();
+    while let Some(token) = cursor.next() {
+        if token.kind == TokenKind::UserVariable {
+            let name = user_variable(cursor.text(token), &cursor);
+            names.push(name.ok_or_else(|| syntax_error(sql, token.span.start as usize))?);
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 fn user_variable(text: &[u8], cursor: &Cursor<'_>) -> Option<String> {
     let name = match text.get(1)? {
         b'\'' | b'"' | b'`' => unquote_variable(&text[1..], cursor),

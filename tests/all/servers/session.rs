@@ -164,6 +164,22 @@ fn settings(proxy: &TestProxy) {
         );
         check(&mut a, &[("SELECT @@time_zone, @x", "+03:00|6")]);
     }
+    // Variables that a SELECT sets go with the session, and with no other.
+    check(
+        &mut a,
+        &[
+            ("SELECT 'set by INTO', 7 INTO @by_into, @`By Seven`", "ok 1"),
+            ("SELECT @x := @x + 1", "7"),
+            ("SELECT @x := @x + 1", "8"),
+            ("SET sql_select_limit = 2", "ok 0"),
+            ("SELECT id FROM users", "error 1235: Shardloom does not support a SELECT over several shards while…"),
+            ("SET sql_select_limit = DEFAULT", "ok 0"),
+        ],
+    );
+    for _ in 0..5 {
+        check(&mut b, &[("SELECT @by_into, @`by seven`, @x", "NULL|NULL|NULL")]);
+        check(&mut a, &[("SELECT @by_into, @`by seven`, @x", "set by INTO|7|8")]);
+    }
     check(
         &mut a,
         &[
