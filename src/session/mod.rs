@@ -348,8 +348,10 @@ impl Session {
 
     /// The flags that an answer of the proxy's own carries.
     fn status(&self) -> Status {
+        let read_only = matches!(self.txn.state(), State::Open(start) if start.read_only == Some(true));
         Status::default()
             .when(Status::IN_TRANS, matches!(self.txn.state(), State::Open(_)))
+            .when(Status::IN_TRANS_READONLY, read_only)
             .when(Status::AUTOCOMMIT, self.autocommit())
             .when(Status::NO_BACKSLASH_ESCAPES, self.facts.mode.has(crate::sql::SqlMode::NO_BACKSLASH_ESCAPES))
     }

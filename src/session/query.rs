@@ -331,7 +331,8 @@ impl Session {
             cursor: ask.wants_cursor().then_some(self.proxy.config.limits.cursor),
             budget: self.proxy.config.limits.merge_memory_per_query,
             capabilities: self.capabilities,
-            status: self.status().with(add),
+            // With autocommit off, this statement opens a transaction if none is open.
+            status: self.status().with(add.when(Status::IN_TRANS, add.has(Status::IN_TRANS) || !self.autocommit())),
             clock: self.one_clock(planned),
         };
         let needs = &self.needs;

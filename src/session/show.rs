@@ -132,6 +132,8 @@ impl Session {
         }
         if !items.is_empty() && row.len() == items.len() {
             table.rows.push(row);
+            // It was a statement itself, of one row.
+            (self.row_count, self.found_rows) = (-1, Some(1));
             return self.answer(&table, ask, add);
         }
         let function = if effects.connection_id {

@@ -199,6 +199,7 @@ fn what_the_last_statement_left(proxy: &TestProxy) {
         &[
             ("INSERT INTO audit_log (msg) VALUES ('one'), ('two')", "ok 2"),
             ("SELECT ROW_COUNT()", "2"),
+            ("SELECT ROW_COUNT()", "-1"),
             ("SELECT LAST_INSERT_ID()", "1"),
             ("SELECT LAST_INSERT_ID() + 1", "2"),
             ("INSERT INTO audit_log (id, msg) VALUES (50, 'given')", "ok 1"),
