@@ -10,6 +10,7 @@ use crate::exec::names::Naming;
 use crate::exec::relay::lost;
 use crate::plan::Params;
 use crate::wire::command::com;
+use crate::wire::error::WireError;
 use crate::wire::reply::{ERR, ErrPacket, PrepareOk};
 use crate::wire::response::{Event, Kind, Response};
 use crate::wire::statement::{Param, put_execute};
@@ -97,7 +98,7 @@ async fn prepare(
     naming: Naming<'_>,
 ) -> Result<Prepared, Stop> {
     lease.send(com::STMT_PREPARE, text);
-    let answer = read_prepare(lease).await.map_err(|error| lost(lease, patience, error))?;
+    let answer = read_prepare(lease, |_| Ok(())).await.map_err(|error| lost(lease, patience, error))?;
     let ok = answer.map_err(|error| Stop::Error(naming.error(error)))?;
     let prepared = Prepared { id: ok.statement, params: ok.params };
     let setting = lease.setting();
@@ -107,8 +108,15 @@ async fn prepare(
     Ok(prepared)
 }
 
-/// Sends what is queued and reads the answer to a COM_STMT_PREPARE to its end.
-async fn read_prepare(lease: &mut Lease) -> Result<Result<PrepareOk, SqlError>, BackendError> {
+/// Sends what is queued and reads the answer to a COM_STMT_PREPARE to its end; `column` gets the definition of each
+/// column as a packet.
+///
+/// # Errors
+/// A lost connection; the server's refusal is in the inner result.
+pub async fn read_prepare(
+    lease: &mut Lease,
+    mut column: impl FnMut(&[u8]) -> Result<(), WireError>,
+) -> Result<Result<PrepareOk, SqlError>, BackendError> {
     lease.link.flush().await?;
     lease.finish_preludes().await?;
     let mut response = Response::new(Kind::Prepare, lease.capabilities);
@@ -122,8 +130,10 @@ async fn read_prepare(lease: &mut Lease) -> Result<Result<PrepareOk, SqlError>, 
             lease.failed();
             return Ok(Err(error));
         }
-        if let Event::PrepareOk(ok) = response.packet(payload)? {
-            head = ok;
+        match response.packet(payload)? {
+            Event::PrepareOk(ok) => head = ok,
+            Event::ColumnDef { .. } => column(payload)?,
+            _ => {}
         }
         if response.is_done() {
             lease.described();

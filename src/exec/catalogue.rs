@@ -4,7 +4,7 @@
 use crate::backend::conn::{Answer, BackendError};
 use crate::backend::lease::Lease;
 use crate::error::SqlError;
-use crate::exec::ask::{Ask, send};
+use crate::exec::ask::{Ask, read_prepare, send};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::relay::lost;
@@ -17,7 +17,7 @@ use crate::wire::column::flags::UNSIGNED;
 use crate::wire::column::{ColumnDef, ColumnType};
 use crate::wire::command::com;
 use crate::wire::error::WireError;
-use crate::wire::reply::{ERR, ErrPacket};
+use crate::wire::reply::ErrPacket;
 use crate::wire::response::{Event, Kind, Response};
 
 /// The definitions of the columns of a statement that changes nothing, as packets, with the client's names: it is run
@@ -89,46 +89,18 @@ pub async fn prepared_definitions(
     naming: Naming<'_>,
 ) -> Result<Vec<Box<[u8]>>, Stop> {
     lease.send(com::STMT_PREPARE, text);
-    match read_definitions(lease, naming).await {
-        Ok(Ok((statement, definitions))) => {
-            lease.close_statement(statement);
+    let mut definitions = Vec::new();
+    let keep = |packet: &[u8]| {
+        definitions.push(logical(packet, naming)?);
+        Ok(())
+    };
+    match read_prepare(lease, keep).await {
+        Ok(Ok(prepared)) => {
+            lease.close_statement(prepared.statement);
             Ok(definitions)
         }
         Ok(Err(error)) => Err(Stop::Error(naming.error(error))),
         Err(error) => Err(lost(lease, patience, error)),
-    }
-}
-
-type Definitions = (u32, Vec<Box<[u8]>>);
-
-async fn read_definitions(
-    lease: &mut Lease,
-    naming: Naming<'_>,
-) -> Result<Result<Definitions, SqlError>, BackendError> {
-    lease.link.flush().await?;
-    lease.finish_preludes().await?;
-    let mut response = Response::new(Kind::Prepare, lease.capabilities);
-    let (mut statement, mut definitions) = (None, Vec::new());
-    lease.expect_answer();
-    loop {
-        let packet = lease.link.expect_packet().await?;
-        let payload = lease.link.payload(&packet);
-        if statement.is_none() && payload.first() == Some(&ERR) {
-            let error = ErrPacket::decode(payload)?.to_sql_error();
-            lease.failed();
-            return Ok(Err(error));
-        }
-        match response.packet(payload)? {
-            Event::PrepareOk(ok) => statement = Some(ok.statement),
-            Event::ColumnDef { .. } => {
-                definitions.push(logical(payload, naming)?);
-            }
-            _ => {}
-        }
-        if response.is_done() {
-            lease.failed();
-            return Ok(Ok((statement.unwrap_or_default(), definitions)));
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::backend::conn::{Answer, BackendError};
 use crate::backend::lease::Lease;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
+use crate::exec::drain::drain;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::logical;
 use crate::exec::relay::lost;
@@ -67,7 +68,7 @@ pub async fn run(
     let (mut home, mut lanes) = lease(txn, gathering, place).await?;
     let outcome = fill(client, &mut home, &mut lanes, gathering, place, &definitions, patience).await;
     let drained = match (&outcome, gathering.shared) {
-        (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => drain(client, &mut lanes, patience).await,
+        (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => read_rest(client, &mut lanes, patience).await,
         _ => Ok(()),
     };
     for lane in lanes {
@@ -297,24 +298,11 @@ fn failed(
 }
 
 /// Reads what is left of the answers on the session's own connections, which must stay.
-async fn drain(client: &mut Link, lanes: &mut [Lane], patience: &mut Patience<'_>) -> Result<(), Stop> {
+async fn read_rest(client: &mut Link, lanes: &mut [Lane], patience: &mut Patience<'_>) -> Result<(), Stop> {
     for lane in lanes {
-        while let Some((_, _, response)) = &mut lane.running {
-            let (conn, server) = lane.lease.split();
-            let packet = patience.watch(client, server, conn.thread_id, conn.link.expect_packet()).await?;
-            let packet = packet.map_err(|error| lost(&lane.lease, patience, error.into()))?;
-            let payload = lane.lease.link.payload(&packet);
-            match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
-                Event::End(end) | Event::Ok(end) => {
-                    lane.lease.answered(end.status);
-                    lane.running = None;
-                }
-                Event::Err { .. } => {
-                    lane.lease.failed();
-                    lane.running = None;
-                }
-                _ => {}
-            }
+        if let Some((_, _, response)) = &mut lane.running {
+            drain(client, &mut lane.lease, response, patience, usize::MAX).await?;
+            lane.running = None;
         }
     }
     Ok(())

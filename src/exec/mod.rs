@@ -9,6 +9,7 @@
 
 pub mod ask;
 pub mod catalogue;
+pub mod drain;
 pub mod gather;
 pub mod infile;
 pub mod interrupt;

@@ -206,8 +206,8 @@ impl Relay {
         if self.response.is_done() { self.done(client, lease) } else { Ok(step) }
     }
 
-    /// The last packet of a result. An OK that tells of session state, or tells it in a form the client
-    /// does not read, is written anew; any other is patched where it lies.
+    /// The last packet of a result. An OK that tells of session state is written anew; any other is patched where
+    /// it lies.
     fn end(
         &mut self,
         client: &mut Link,
@@ -225,9 +225,7 @@ impl Relay {
         }
         let is_ok = !of_rows || lease.class.deprecate_eof;
         let tracked = end.status.has(Status::SESSION_STATE_CHANGED);
-        let same_form =
-            lease.capabilities.has(Capabilities::SESSION_TRACK) == style.capabilities.has(Capabilities::SESSION_TRACK);
-        if !is_ok || (!tracked && (same_form || end.payload.len() <= SHORT_OK)) {
+        if !is_ok || !tracked {
             end.patch_status(lease.link.buffered_mut(), status);
             return Ok(());
         }
@@ -322,10 +320,6 @@ fn defined(definitions: &[Box<[u8]>], number: usize, sent: &[u8], binary: bool) 
     ColumnDef { ty: sent.ty, ..column }.encode(&mut out);
     Ok(out)
 }
-
-/// An OK packet of up to this length has no info and no session state: the same bytes whatever is tracked.
-/// (First byte, two numbers of at least one byte, status, warnings.)
-const SHORT_OK: usize = 7;
 
 /// What a failed backend means to the statement. The server's own error at this place is the answer to a
 /// prelude: the statement behind it was sent already, so the connection cannot go on.

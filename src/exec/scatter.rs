@@ -10,6 +10,7 @@ use crate::backend::cluster::Group;
 use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{self, Ask};
+use crate::exec::drain::drain;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::merge::{Merger, Step, Want};
 use crate::exec::names::Naming;
@@ -82,7 +83,7 @@ pub async fn run(
     };
     let kept = match &outcome {
         // Elsewhere connections that still run are killed and closed, which is cheaper than reading on.
-        Ok(_) | Err(Stop::Error(_)) => drain(client, &mut lanes, scatter, patience, shared).await,
+        Ok(_) | Err(Stop::Error(_)) => read_rest(client, &mut lanes, patience, shared).await,
         Err(_) => Ok(()),
     };
     for mut lane in lanes {
@@ -403,36 +404,14 @@ fn put_head(client: &mut Link, columns: &[Vec<u8>]) {
 
 /// Reads what is left of the answers, so that the connections are clean: in a transaction all of it,
 /// because the connections must be kept; else only if it is little.
-async fn drain(
-    client: &mut Link,
-    lanes: &mut [Lane],
-    _scatter: &Scatter<'_>,
-    patience: &mut Patience<'_>,
-    all: bool,
-) -> Result<(), Stop> {
+async fn read_rest(client: &mut Link, lanes: &mut [Lane], patience: &mut Patience<'_>, all: bool) -> Result<(), Stop> {
+    let most = if all { usize::MAX } else { DRAIN };
     for lane in lanes.iter_mut() {
         lane.waiting.clear();
-        let mut read = 0;
-        while lane.running.is_some() && (all || read < DRAIN) {
-            if lane.lease.has_preludes() {
-                lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
-                lane.lease.expect_answer();
-            }
-            let packet = packet(client, lane, patience).await?;
-            read += packet.len();
-            let Some((_, response)) = &mut lane.running else { break };
-            let payload = lane.lease.link.payload(&packet);
-            match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
-                Event::End(end) | Event::Ok(end) => {
-                    lane.lease.answered(end.status);
-                    lane.running = None;
-                }
-                Event::Err { .. } => {
-                    lane.lease.failed();
-                    lane.running = None;
-                }
-                _ => {}
-            }
+        if let Some((_, response)) = &mut lane.running
+            && drain(client, &mut lane.lease, response, patience, most).await?
+        {
+            lane.running = None;
         }
     }
     Ok(())

@@ -184,12 +184,6 @@ enum Info {
     Records,
 }
 
-/// Whether an INSERT has ON DUPLICATE KEY UPDATE; words in a string count, which changes no more than the sentence.
-fn names_duplicates(sql: &[u8]) -> bool {
-    const WORDS: &[u8] = b"ON DUPLICATE";
-    sql.windows(WORDS.len()).any(|words| words.eq_ignore_ascii_case(WORDS))
-}
-
 impl<'a> Total<'a> {
     fn new(write: &'a Write<'a>) -> Total<'a> {
         Total {
@@ -244,7 +238,7 @@ impl<'a> Total<'a> {
             self.alone += 1;
             // A row that ON DUPLICATE KEY UPDATE left as it was is none that MySQL counts.
             self.lone_duplicates += match told.affected_rows {
-                0 => u64::from(!names_duplicates(self.write.bound.sql())),
+                0 => u64::from(!self.write.bound.updates_duplicates()),
                 1 => 0,
                 _ => 1,
             };

@@ -254,7 +254,7 @@ impl<'p, 'a> Placing<'p, 'a> {
                 bound.window = limit.map(|limit| self.window(limit)).transpose()?;
                 self.check_numbers(merge)
             }
-            Many::Gather(_) | Many::Sum | Many::Rows(_) => {
+            Many::Gather(_) | Many::Sum | Many::Rows { .. } => {
                 bound.answer = Answer::Sum;
                 Ok(())
             }

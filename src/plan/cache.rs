@@ -160,7 +160,7 @@ fn size(planned: &Planned) -> usize {
             let many = match &sharded.many {
                 Many::Merge { merge, text, .. } => merge_size(merge) + text_size(text),
                 Many::Gather(gather) => gather_size(gather),
-                Many::Rows(text) => text_size(text),
+                Many::Rows { text, .. } => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Sum => 0,
             };

@@ -286,7 +286,12 @@ pub enum Many {
     /// A write whose parts add up, the same text on each target.
     Sum,
     /// INSERT or REPLACE of several rows: each target gets its own by this text.
-    Rows(Text),
+    Rows {
+        /// The text, with a place for the rows.
+        text: Text,
+        /// It has ON DUPLICATE KEY UPDATE: a row that changed nothing is no duplicate to MySQL's sentence.
+        updates: bool,
+    },
     /// Not answered: the reason, with the place.
     Refuse(SqlError),
 }

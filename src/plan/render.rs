@@ -29,6 +29,14 @@ pub struct Name<'a> {
 }
 
 impl<'a> Bound<'a> {
+    /// Whether the statement is a split INSERT ... ON DUPLICATE KEY UPDATE.
+    pub fn updates_duplicates(&self) -> bool {
+        match &self.planned.plan {
+            Plan::Sharded(sharded) => matches!(sharded.many, Many::Rows { updates: true, .. }),
+            _ => false,
+        }
+    }
+
     /// The client's statement.
     pub fn sql(&self) -> &'a [u8] {
         self.sql
@@ -181,7 +189,7 @@ impl<'a> Bound<'a> {
             Plan::Sharded(sharded) => match (&sharded.many, self.answer) {
                 (_, Answer::Gather(gather)) => Some(&gather.text),
                 (Many::Merge { text, .. }, Answer::Merge(_)) => Some(text),
-                (Many::Rows(text), Answer::Sum) => Some(text),
+                (Many::Rows { text, .. }, Answer::Sum) => Some(text),
                 _ => Some(&sharded.text),
             },
             Plan::Gather(gather) => Some(&gather.text),

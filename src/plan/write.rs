@@ -448,7 +448,10 @@ impl<'a> Writing<'_, '_, 'a> {
         let numbered = self.numbered(insert, Some(info))?;
         let text = composer.plain()?;
         let many = match &insert.source {
-            InsertSource::Values(rows) => self.split(insert, rows, composer).map_or_else(Many::Refuse, Many::Rows),
+            InsertSource::Values(rows) => {
+                let updates = !insert.on_duplicate.is_empty();
+                self.split(insert, rows, composer).map_or_else(Many::Refuse, |text| Many::Rows { text, updates })
+            }
             _ => Many::Sum,
         };
         let routing = Routing {

@@ -40,10 +40,7 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         // The whole answer at once, as from a server that opens no cursor: nobody keeps the connection for it.
-        let ask = match ask {
-            Ask::Query => Ask::Query,
-            Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
-        };
+        let ask = ask.without_cursor();
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         // What tables there are is no part of a transaction.

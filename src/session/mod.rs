@@ -235,7 +235,8 @@ impl Session {
                 biased;
                 packet = self.client.read_packet() => Some(packet),
                 () = self.seat.entry.kill.pulled() => None,
-                () = tokio::time::sleep(self.proxy.config.timeouts.read), if begun.is_some() => {
+                // In a block of its own, or a timer would be made for every command.
+                () = async { tokio::time::sleep(self.proxy.config.timeouts.read).await }, if begun.is_some() => {
                     let have = Some(self.client.buffered().len());
                     if begun == have {
                         return Err(Gone(SqlError::new(Code::ReadTimeout, "Got timeout reading communication packets")));
