@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod conn;
 pub mod gtid;
 pub mod lease;
+pub mod metadata;
 pub mod pool;
 pub mod probe;
 pub mod schema;

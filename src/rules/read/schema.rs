@@ -375,7 +375,7 @@ fn check_name(what: &str, name: &str, place: &Place, mistakes: &Mistakes) {
         let shown: String = name.chars().take(80).collect();
         mistakes.add(Diagnostic::at(place.clone(), format!("the name of {what} `{shown}` {why}"), ""));
     }
-    const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
+    const SYSTEM: [&str; 5] = ["_shardloom", "information_schema", "mysql", "performance_schema", "sys"];
     if what == "schema" && SYSTEM.contains(&name.to_lowercase().as_str()) {
         mistakes.add(Diagnostic::at(place.clone(), format!("schema `{name}` belongs to the servers themselves"), ""));
     }
