@@ -310,7 +310,7 @@ fn soup(proxy: &TestProxy, good: &mut Client) {
 
 /// Stands between the proxy and a server. `/* cut 500 */` in a statement has its answer end after 500 bytes,
 /// `/* garble 500 */` has it be rubbish from there on and
-/// end, `/* stall 500 */` has nothing more come.
+/// end, `/* stall 500 */` has nothing more come. An answer that ends before that is whole, and so is the next one.
 struct Tap {
     address: SocketAddr,
 }
@@ -337,7 +337,7 @@ fn pass(mut client: TcpStream, mut server: TcpStream) {
         let mut harm: Option<(String, usize)> = None;
         let mut buffer = [0; 16 << 10];
         while let Ok(count @ 1..) = answers.read(&mut buffer) {
-            harm = armed.try_iter().last().or(harm);
+            harm = armed.try_iter().last().unwrap_or(harm);
             let bytes = &mut buffer[..count];
             let Some((kind, left)) = &mut harm else {
                 if back.write_all(bytes).is_err() {
@@ -365,12 +365,11 @@ fn pass(mut client: TcpStream, mut server: TcpStream) {
     let mut buffer = [0; 16 << 10];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         let text = String::from_utf8_lossy(&buffer[..count]);
-        for kind in ["cut", "garble", "stall"] {
-            if let Some((_, rest)) = text.split_once(&format!("/* {kind} ")) {
-                let left = rest.split(' ').next().unwrap().parse().unwrap();
-                harm.send((kind.to_owned(), left)).ok();
-            }
-        }
+        let wanted = ["cut", "garble", "stall"].into_iter().find_map(|kind| {
+            let (_, rest) = text.split_once(&format!("/* {kind} "))?;
+            Some((kind.to_owned(), rest.split(' ').next().unwrap().parse().unwrap()))
+        });
+        harm.send(wanted).ok();
         if server.write_all(&buffer[..count]).is_err() {
             break;
         }

@@ -30,6 +30,8 @@ pub(super) struct Case {
     pub(super) rows: Rows,
     /// `@mysql`, `@mariadb`: the other does not have it, or means something else by it.
     pub(super) only: Option<Flavour>,
+    /// `@plan`: flags and warnings follow the plan that the server chose that time, and are not compared.
+    pub(super) follows_plan: bool,
 }
 
 /// What became of each case, by place and case.
@@ -99,7 +101,7 @@ impl Case {
             (_, true) => Some(Flavour::MariaDb),
             _ => None,
         };
-        Case { comment, sql, rows, only }
+        Case { follows_plan: word("plan"), comment, sql, rows, only }
     }
 }
 

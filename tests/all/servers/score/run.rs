@@ -99,6 +99,9 @@ impl<'a> Pair<'a> {
             {
                 verdict = self.afterwards(&sql, &proxy, &one, verdict);
             }
+            if case.follows_plan {
+                verdict = verdict.without(&["flags", "warnings"]);
+            }
             if let Verdict::Wrong(what) = &verdict {
                 let finding = Finding {
                     place: format!(

@@ -132,27 +132,39 @@ impl Score {
         text
     }
 
-    /// Where there are fewer identical answers than committed, and where there are more.
+    /// Where there are fewer identical answers or more refusals than committed, and where there are more identical
+    /// ones.
     pub(super) fn since(&self, committed: &Score) -> (Vec<String>, usize) {
         let (mut fallen, mut risen) = (Vec::new(), 0);
         for (flavour, table) in &self.tables {
             for ((corpus, layout), now) in table {
                 let before = committed.tables.get(flavour).and_then(|table| table.get(&(corpus.clone(), *layout)));
-                let before = before.map_or(0, |tally| tally.identical);
-                if now.identical < before {
-                    let layout = layout.schema();
-                    fallen.push(format!("{flavour} {corpus} {layout}: {} identical, were {before}", now.identical));
+                let Some(before) = before else {
+                    risen += 1;
+                    continue;
+                };
+                let place = format!("{flavour} {corpus} {}", layout.schema());
+                if now.identical + STRAY < before.identical {
+                    fallen.push(format!("{place}: {} identical, were {}", now.identical, before.identical));
                 }
-                risen += usize::from(now.identical > before);
+                if now.refused > before.refused {
+                    fallen.push(format!("{place}: {} refused, were {}", now.refused, before.refused));
+                }
+                risen += usize::from(now.identical > before.identical);
             }
         }
         (fallen, risen)
     }
 }
 
+/// How many answers of a corpus may lose metadata without a cause in this code: the servers' own flags and warnings
+/// follow the plan their optimizer chose that time. `@plan` marks the statements where that is known; this is for one
+/// more, in both protocols.
+const STRAY: u32 = 2;
+
 #[test]
 fn the_page_is_read_as_it_is_written() {
-    let tally = |identical| Tally { identical, differs: 2, refused: 3 };
+    let tally = |identical: u32| Tally { identical, differs: 2, refused: 10 - identical };
     let table = LAYOUTS.iter().map(|layout| (("joins".to_owned(), *layout), tally(7))).collect();
     let random = BTreeMap::from([(Flavour::MariaDb, "5 statements".to_owned())]);
     let score = Score { tables: BTreeMap::from([(Flavour::MariaDb, table)]), random };
@@ -160,7 +172,8 @@ fn the_page_is_read_as_it_is_written() {
     std::fs::write(path.path(), score.show()).unwrap();
     assert!(score.show().contains("| joins | 7 / 2 / 3 | 7 / 2 / 3 |"));
     let mut worse = score.clone();
-    worse.tables.get_mut(&Flavour::MariaDb).unwrap().insert(("joins".into(), Layout::Key1), tally(6));
-    assert_eq!(worse.since(&score), (vec!["MariaDB joins key1: 6 identical, were 7".to_owned()], 0));
+    worse.tables.get_mut(&Flavour::MariaDb).unwrap().insert(("joins".into(), Layout::Key1), tally(4));
+    let fallen = ["MariaDB joins key1: 4 identical, were 7", "MariaDB joins key1: 6 refused, were 3"];
+    assert_eq!(worse.since(&score), (fallen.map(str::to_owned).to_vec(), 0));
     assert_eq!(score.since(&worse), (vec![], 1));
 }
