@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod backend;
 pub mod cli;
+pub mod commit;
 pub mod config;
 pub mod demo;
 pub mod diagnostic;

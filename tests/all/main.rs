@@ -4,6 +4,7 @@
 //! `cargo test --test all -- --skip servers::`, then `cargo test --test all servers::`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod commit;
 mod documents;
 mod house;
 mod mistakes;
