@@ -5,7 +5,7 @@ use crate::error::SqlError;
 use crate::plan::Bound;
 use crate::plan::Target;
 use crate::plan::render::Name;
-use crate::wire::column::ColumnDef;
+use crate::wire::column::{ColumnDef, Origin};
 
 /// The client's names for what one target answers.
 #[derive(Clone, Copy)]
@@ -22,11 +22,30 @@ impl<'a> Naming<'a> {
     where
         'a: 'c,
     {
+        let (schema, table, org_table) = self.names(column.schema, column.table, column.org_table)?;
+        Some(ColumnDef { schema, table, org_table, ..*column })
+    }
+
+    /// The same for the front of a definition.
+    pub fn logical_origin<'c>(self, origin: &Origin<'c>) -> Option<Origin<'c>>
+    where
+        'a: 'c,
+    {
+        let (schema, table, org_table) = self.names(origin.schema, origin.table, origin.org_table)?;
+        Some(Origin { schema, table, org_table, ..*origin })
+    }
+
+    /// Schema, alias and name of a column's table as the client knows them; `None` if they are so already.
+    #[inline]
+    fn names<'c>(self, schema: &'c [u8], alias: &'c [u8], name: &'c [u8]) -> Option<(&'c [u8], &'c [u8], &'c [u8])>
+    where
+        'a: 'c,
+    {
         let Naming::Of(bound, target) = self else { return None };
-        let (schema, table) = bound.logical(target, column.schema, column.org_table)?;
-        let alias = if column.table == column.org_table { table.as_bytes() } else { column.table };
-        let schema = if column.schema.is_empty() { column.schema } else { schema.as_bytes() };
-        Some(ColumnDef { schema, table: alias, org_table: table.as_bytes(), ..*column })
+        let (logical_schema, table) = bound.logical(target, schema, name)?;
+        let alias = if alias == name { table.as_bytes() } else { alias };
+        let schema = if schema.is_empty() { schema } else { logical_schema.as_bytes() };
+        Some((schema, alias, table.as_bytes()))
     }
 
     /// A message with the client's names.

@@ -12,7 +12,7 @@ use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::wire::capabilities::{Capabilities, Status};
-use crate::wire::column::ColumnDef;
+use crate::wire::column::{ColumnDef, Origin};
 use crate::wire::error::WireError;
 use crate::wire::frame::{HEADER, frame_len};
 use crate::wire::link::Link;
@@ -131,50 +131,52 @@ impl Relay {
         let from = self.at;
         self.sound = from;
         let mut step = Step::Again;
-        match self.response.next(lease.link.buffered(), &mut self.at)? {
-            Event::NeedMore => return Ok(Step::NeedMore),
-            Event::Rows { range, rows } => {
+        // Matched as it is: `?` would copy each event once more.
+        match self.response.next(lease.link.buffered(), &mut self.at) {
+            Err(wrong) => return Err(wrong.into()),
+            Ok(Event::NeedMore) => return Ok(Step::NeedMore),
+            Ok(Event::Rows { range, rows }) => {
                 self.outcome.rows += rows;
                 if self.shift != 0 {
                     self.shift_rows(&mut lease.link.buffered_mut()[range]);
                 }
                 return Ok(Step::Again);
             }
-            Event::ColumnDef { payload } if !style.definitions.is_empty() => {
+            Ok(Event::ColumnDef { payload }) if !style.definitions.is_empty() => {
                 let sent = &lease.link.buffered()[payload];
                 let packet = defined(style.definitions, self.columns, sent, self.binary)?;
                 self.columns += 1;
                 self.replace(client, lease, from, |out| out.extend_from_slice(&packet));
                 return Ok(Step::Again);
             }
-            Event::ColumnDef { payload } | Event::ParamDef { payload } => {
+            Ok(Event::ColumnDef { payload } | Event::ParamDef { payload }) => {
                 if let Naming::Of(..) = style.naming {
-                    // Taken apart: what stands before the packet is passed on from the same buffer.
-                    let column = ColumnDef::decode(&lease.link.buffered()[payload])?;
-                    if let Some(column) = style.naming.logical(&column) {
-                        client.push_raw(&lease.link.buffered()[self.passed..from]);
+                    let sent = lease.link.buffered();
+                    let origin = Origin::decode(&sent[payload])?;
+                    if let Some(origin) = style.naming.logical_origin(&origin) {
+                        client.push_raw(&sent[self.passed..from]);
                         client.set_sequence(self.number().wrapping_sub(1));
-                        client.push_with(|out| column.encode(out));
+                        client.push_with(|out| origin.encode(out));
                         self.passed = self.at;
                         return Ok(Step::Again);
                     }
                 }
             }
-            Event::Ok(end) => {
+            Ok(Event::Ok(end)) => {
                 self.outcome.affected_rows = end.affected_rows;
                 self.outcome.last_insert_id = end.last_insert_id;
-                self.end(client, lease, from, end, style, false)?;
+                self.end(client, lease, from, &end, style, false)?;
             }
-            Event::End(end) => {
+            Ok(Event::End(end)) => {
                 self.outcome.has_rows = true;
-                self.end(client, lease, from, end, style, true)?;
+                self.end(client, lease, from, &end, style, true)?;
             }
-            Event::ColumnsEnd(Some(end)) | Event::ParamsEnd(Some(end)) => {
+            Ok(Event::ColumnsEnd(Some(end)) | Event::ParamsEnd(Some(end))) => {
                 let status = end.status.with(style.add);
                 end.patch_status(lease.link.buffered_mut(), status);
             }
-            Event::ColumnCount { .. } => self.outcome.has_rows = true,
-            Event::Err { payload } => {
+            Ok(Event::ColumnCount { .. }) => self.outcome.has_rows = true,
+            Ok(Event::Err { payload }) => {
                 let error = ErrPacket::decode(&lease.link.buffered()[payload])?.to_sql_error();
                 let error = style.naming.error(patience.explain(error));
                 lease.failed();
@@ -182,22 +184,24 @@ impl Relay {
                 self.outcome.error = Some(error);
                 return self.done(client, lease);
             }
-            Event::LocalInfile { .. } if style.capabilities.has(Capabilities::LOCAL_FILES) => step = Step::LocalInfile,
-            Event::LocalInfile { .. } => {
+            Ok(Event::LocalInfile { .. }) if style.capabilities.has(Capabilities::LOCAL_FILES) => {
+                step = Step::LocalInfile
+            }
+            Ok(Event::LocalInfile { .. }) => {
                 return Err(
                     WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into()
                 );
             }
             // No packet: nothing to number. It can be the end of a prepared statement's description.
-            Event::ColumnsEnd(None) | Event::ParamsEnd(None) => {
+            Ok(Event::ColumnsEnd(None) | Event::ParamsEnd(None)) => {
                 return if self.response.is_done() { self.done(client, lease) } else { Ok(Step::Again) };
             }
-            Event::PrepareOk(ok) => {
+            Ok(Event::PrepareOk(ok)) => {
                 self.outcome.prepared = Some(Prepared { id: ok.statement, params: ok.params });
                 let own = PrepareOk { statement: style.statement.unwrap_or(ok.statement), ..ok };
                 self.replace(client, lease, from, |out| own.encode(out));
             }
-            Event::Text { .. } => {}
+            Ok(Event::Text { .. }) => {}
         }
         if self.shift != 0 {
             let header = &mut lease.link.buffered_mut()[from..from + HEADER];
@@ -213,7 +217,7 @@ impl Relay {
         client: &mut Link,
         lease: &mut Lease,
         from: usize,
-        end: Terminator,
+        end: &Terminator,
         style: &Style<'_>,
         of_rows: bool,
     ) -> Result<(), BackendError> {
@@ -229,7 +233,7 @@ impl Relay {
             end.patch_status(lease.link.buffered_mut(), status);
             return Ok(());
         }
-        let payload = lease.link.buffered()[end.payload].to_vec();
+        let payload = lease.link.buffered()[end.payload.clone()].to_vec();
         let mut ok = OkPacket::decode(&payload, lease.capabilities)?;
         lease.track(ok.session_state);
         ok.session_state = &[];

@@ -158,10 +158,14 @@ impl<'a> Bound<'a> {
 
     /// The logical schema and table behind physical ones on a target, for column definitions; none if they stay.
     pub fn logical(&self, target: Target, schema: &[u8], table: &[u8]) -> Option<(&'a str, &'a str)> {
-        let found = self.names(target).find(|name| {
+        let is_meant = |name: &Name<'_>| {
             // MariaDB tells a column of a derived table without its schema.
-            (schema.is_empty() || name.physical_schema.as_bytes() == schema) && name.physical.as_bytes() == table
-        });
+            name.physical.as_bytes() == table && (schema.is_empty() || name.physical_schema.as_bytes() == schema)
+        };
+        let found = match self.gathered {
+            None => (0..self.planned.tables.len()).filter_map(|table| self.name(table as u16, target)).find(is_meant),
+            Some(_) => self.copies().find(is_meant),
+        };
         found
             .filter(|name| (name.schema, name.table) != (name.physical_schema, name.physical))
             .map(|name| (name.schema, name.table))

@@ -280,6 +280,33 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Steps over what surely is no literal, parameter, `;` or comment: white space, commas and parentheses, `=`, and
+    /// words that can neither begin a literal nor stand beside a dot. Most of a statement is that.
+    #[inline]
+    pub(crate) fn skip_plain(&mut self) {
+        if self.facts.charset != TextCharset::Utf8 {
+            return;
+        }
+        while let Some(&byte) = self.sql.get(self.at) {
+            let mut end = self.at + 1;
+            match CLASS[byte as usize] {
+                Class::Space | Class::Single(Punct::LParen | Punct::RParen | Punct::Comma) => {}
+                Class::Comparison if byte == b'=' && CLASS[self.byte(end) as usize] != Class::Comparison => {}
+                Class::Word => {
+                    while self.in_word(end) {
+                        end += 1;
+                    }
+                    if self.at == self.name_at || self.byte(end) == b'.' || may_prefix(byte, end - self.at) {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+            self.at = end;
+        }
+    }
+
+    #[cold]
     fn fail(&self, at: usize) -> SqlError {
         syntax_error(self.sql, at)
     }

@@ -73,6 +73,9 @@ pub fn scan(sql: &[u8], facts: Facts, seed: u64, out: &mut Scan) -> Result<(), S
             }
             _ => {}
         }
+        if out.verb.end > 0 {
+            lexer.skip_plain();
+        }
     }
     out.hint = lexer.hint();
     out.keyed.extend_from_slice(&sql[copied..out.end as usize]);

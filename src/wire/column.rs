@@ -156,6 +156,42 @@ pub struct ColumnDef<'a> {
     pub default: Option<Option<&'a [u8]>>,
 }
 
+/// The table that a column definition speaks of, and the rest of the packet, which is not looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Schema of the table.
+    pub schema: &'a [u8],
+    /// Alias of the table.
+    pub table: &'a [u8],
+    /// Name of the table.
+    pub org_table: &'a [u8],
+    /// What stands behind the names.
+    pub rest: &'a [u8],
+}
+
+impl<'a> Origin<'a> {
+    /// Reads the front of a column definition.
+    pub fn decode(payload: &'a [u8]) -> Result<Origin<'a>, WireError> {
+        let mut cursor = Cursor::new("column definition", payload);
+        cursor.lenenc_bytes()?;
+        Ok(Origin {
+            schema: cursor.lenenc_bytes()?,
+            table: cursor.lenenc_bytes()?,
+            org_table: cursor.lenenc_bytes()?,
+            rest: cursor.rest(),
+        })
+    }
+
+    /// Writes the definition with these names.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_lenenc_bytes(out, b"def");
+        for name in [self.schema, self.table, self.org_table] {
+            put_lenenc_bytes(out, name);
+        }
+        out.extend_from_slice(self.rest);
+    }
+}
+
 impl<'a> ColumnDef<'a> {
     /// Reads a column definition.
     pub fn decode(payload: &'a [u8]) -> Result<ColumnDef<'a>, WireError> {

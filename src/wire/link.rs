@@ -1,9 +1,11 @@
 //! One framed connection, either end: cuts the inbound bytes into packets and frames the outbound ones.
 //! It knows frames, buffers and sequence numbers, and nothing of what a packet says.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -142,10 +144,14 @@ impl Link {
         if self.compression.is_some() {
             return self.fill_compressed().await;
         }
+        poll_fn(|context| self.poll_fill(context)).await
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.make_room();
-        let n = receive(&mut self.stream, &mut self.inbound).await?;
+        let read = poll_receive(&mut self.stream, &mut self.inbound, context);
         self.more = self.inbound.len() == self.inbound.capacity();
-        Ok(n)
+        read
     }
 
     /// Like [`Link::fill`]: takes in the next compressed packet, after as many reads as it needs.
@@ -168,7 +174,7 @@ impl Link {
     async fn receive_compressed(&mut self) -> io::Result<usize> {
         let Some(compression) = &mut self.compression else { return Ok(0) };
         compression.received.reserve(IDLE_BUFFER);
-        let n = receive(&mut self.stream, &mut compression.received).await?;
+        let n = poll_fn(|context| poll_receive(&mut self.stream, &mut compression.received, context)).await?;
         if n == 0 && compression.is_inside_packet() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
@@ -473,10 +479,13 @@ impl Link {
 }
 
 /// Reads once.
-async fn receive(stream: &mut Stream, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    match stream.read_buf(buffer).await {
+#[inline]
+fn poll_receive(stream: &mut Stream, buffer: &mut Vec<u8>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    match pin!(stream.read_buf(buffer)).poll(context) {
         // Many clients end TLS without a goodbye. Packets say their own lengths, so nothing can be cut off unnoticed.
-        Err(error) if stream.is_tls() && error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        Poll::Ready(Err(error)) if stream.is_tls() && error.kind() == io::ErrorKind::UnexpectedEof => {
+            Poll::Ready(Ok(0))
+        }
         read => read,
     }
 }

@@ -267,10 +267,14 @@ impl Response {
             return self.check_sequence(head).map(|()| Event::NeedMore);
         };
         self.check_sequence(head)?;
-        let event = self.whole(bytes, payload)?;
+        let before = (self.sequence, *at);
         self.sequence = self.sequence.wrapping_add(1);
         *at = payload + len;
-        Ok(event)
+        let event = self.whole(bytes, payload);
+        if event.is_err() {
+            (self.sequence, *at) = before;
+        }
+        event
     }
 
     /// The same for an answer that is read packet by packet, frames joined: tells what one payload is.
