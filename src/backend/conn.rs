@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::backend::gtid::Gtid;
 use crate::backend::settings::Settings;
-use crate::backend::statements::{Setting, Statements};
+use crate::backend::statements::{Prepared, Setting, Statements};
 use crate::error::{Code, SqlError};
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::{ColumnDef, ColumnType};
@@ -58,8 +58,8 @@ pub struct Conn {
     pub capabilities: Capabilities,
     /// When it was opened.
     pub opened: Instant,
-    /// When it was last given back.
-    pub used: Instant,
+    /// Since when it is seen to idle; no clock is read when it is given back.
+    pub idle_since: Option<Instant>,
     /// The last write that the server told of, until somebody takes it.
     gtid: Option<Gtid>,
     /// Answers to statements of the proxy's own that come before that of the client's.
@@ -118,7 +118,6 @@ pub struct Answer {
 impl Conn {
     /// A connection that has just logged in.
     pub fn new(link: Link, thread_id: u32, info: Arc<ServerInfo>, class: Class, capabilities: Capabilities) -> Conn {
-        let now = Instant::now();
         Conn {
             link,
             thread_id,
@@ -128,8 +127,8 @@ impl Conn {
             database: None,
             prepared: Statements::default(),
             capabilities,
-            opened: now,
-            used: now,
+            opened: Instant::now(),
+            idle_since: None,
             gtid: None,
             preludes: 0,
             answer: 1,
@@ -162,9 +161,17 @@ impl Conn {
         self.answer
     }
 
-    /// What a statement that is prepared now takes into itself.
-    pub fn setting(&self) -> Setting {
-        Setting { database: self.database.clone(), settings: self.settings.hash() }
+    /// The statement with this text, if it is prepared here and means the same now.
+    pub fn find_prepared(&mut self, text: &[u8]) -> Option<Prepared> {
+        self.prepared.find(text, self.database.as_ref(), self.settings.hash())
+    }
+
+    /// Remembers a statement that was just prepared here, and closes the one that falls out for it.
+    pub fn remember_prepared(&mut self, text: &[u8], prepared: Prepared) {
+        let setting = Setting { database: self.database.clone(), settings: self.settings.hash() };
+        if let Some(old) = self.prepared.remember(text, setting, prepared) {
+            self.close_statement(old);
+        }
     }
 
     /// Queues the closing of a prepared statement, which has no answer.

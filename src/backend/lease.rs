@@ -32,14 +32,27 @@ impl Permit {
         Ok(Permit { server: server.clone() })
     }
 
-    /// Takes an idle connection or opens one. `settings` is the hash of those the lease will need.
-    pub async fn lease(self, worker: usize, class: Class, settings: u64) -> Result<Lease, SqlError> {
+    /// Permission to hold one connection, if nobody has to wait for it.
+    fn at_once(server: &Arc<Server>) -> Option<Permit> {
+        server.pool.try_take(1).then(|| Permit { server: server.clone() })
+    }
+
+    /// An idle connection of the worker. `settings` is the hash of those the lease will need.
+    fn idle(&self, worker: usize, class: Class, settings: u64) -> Option<Box<Conn>> {
         while let Some(mut conn) = self.server.pool.pick(worker, class, settings) {
             if conn.link.is_quiet() {
-                return Ok(self.hold(conn, worker));
+                return Some(conn);
             }
             // The server closed it, or said something nobody asked for, while it idled.
             self.server.pool.closed();
+        }
+        None
+    }
+
+    /// Takes an idle connection or opens one. `settings` is the hash of those the lease will need.
+    pub async fn lease(self, worker: usize, class: Class, settings: u64) -> Result<Lease, SqlError> {
+        if let Some(conn) = self.idle(worker, class, settings) {
+            return Ok(self.hold(conn, worker));
         }
         if let Some(mut conn) = self.server.pool.make_room(class) {
             if conn.link.is_quiet() {
@@ -70,6 +83,13 @@ impl Drop for Permit {
 }
 
 impl Lease {
+    /// An idle connection, if one lies ready and nobody has to wait for it: the way of nearly every statement.
+    pub fn at_once(server: &Arc<Server>, worker: usize, class: Class, settings: u64) -> Option<Lease> {
+        let permit = Permit::at_once(server)?;
+        let conn = permit.idle(worker, class, settings)?;
+        Some(permit.hold(conn, worker))
+    }
+
     /// The server this connection goes to.
     pub fn server(&self) -> &Arc<Server> {
         &self.permit.server

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::backend::conn::{Class, Conn};
 use crate::error::{Code, SqlError};
@@ -77,14 +77,14 @@ impl Pool {
         }
     }
 
-    /// Closes connections that idled or lived too long.
+    /// Closes connections that idled or lived too long; to be called every now and then.
     pub fn prune(&self, now: Instant) {
         for list in &self.idle {
             let mut list = lock(list);
             let before = list.len();
-            list.retain(|conn| {
-                now.duration_since(conn.used) < self.limits.idle
-                    && now.duration_since(conn.opened) < self.limits.lifetime
+            list.retain_mut(|conn| {
+                let idle = *conn.idle_since.get_or_insert(now);
+                now.duration_since(idle) < self.limits.idle && now.duration_since(conn.opened) < self.limits.lifetime
             });
             self.open.fetch_sub(before - list.len(), Ordering::Relaxed);
         }
@@ -98,11 +98,15 @@ impl Pool {
         }
     }
 
+    /// Takes permission to hold `count` connections, if it can be had at once.
+    pub(super) fn try_take(&self, count: usize) -> bool {
+        self.permits.try_acquire_many(count as u32).map(SemaphorePermit::forget).is_ok()
+    }
+
     /// Waits for permission to hold `count` connections at once, all or none, so that statements which
     /// need several never hold some while they wait for the rest.
     pub(super) async fn wait(&self, count: usize, server: &str) -> Result<(), SqlError> {
-        if let Ok(permits) = self.permits.try_acquire_many(count as u32) {
-            permits.forget();
+        if self.try_take(count) {
             return Ok(());
         }
         if count > self.limits.connections {
@@ -162,7 +166,7 @@ impl Pool {
 
     /// Takes a clean connection back.
     pub(super) fn put_back(&self, worker: usize, mut conn: Box<Conn>) {
-        conn.used = Instant::now();
+        conn.idle_since = None;
         lock(&self.idle[worker % self.idle.len()]).push(conn);
     }
 

@@ -1,8 +1,10 @@
 //! The statements prepared on one backend connection, so that a client's prepared statement needs no
 //! second round there. Bounded; what falls out is closed on the server with the next command.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use twox_hash::XxHash3_64;
 
 /// Statements kept prepared on one connection. With 100 connections this stays well below MySQL's
 /// default `max_prepared_stmt_count` of 16,382.
@@ -30,49 +32,59 @@ pub struct Setting {
 /// The statements prepared on one connection, by their text.
 #[derive(Debug, Default)]
 pub struct Statements {
-    by_text: HashMap<Box<[u8]>, Entry>,
+    /// By the hash of their text, which is looked at again when one is found.
+    by_hash: BTreeMap<u64, Entry>,
     clock: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
+    text: Box<[u8]>,
     prepared: Prepared,
     setting: Setting,
     used: u64,
 }
 
 impl Statements {
-    /// The statement with this text, if it is prepared here and means the same under `setting`.
-    pub fn find(&mut self, text: &[u8], setting: &Setting) -> Option<Prepared> {
+    /// The statement with this text, if it is prepared here and means the same with this default database and settings.
+    pub fn find(&mut self, text: &[u8], database: Option<&Arc<str>>, settings: u64) -> Option<Prepared> {
         self.clock += 1;
-        let entry = self.by_text.get_mut(text).filter(|entry| entry.setting == *setting)?;
+        let entry = self.by_hash.get_mut(&XxHash3_64::oneshot(text)).filter(|entry| {
+            *entry.text == *text && entry.setting.settings == settings && entry.setting.database.as_ref() == database
+        })?;
         entry.used = self.clock;
         Some(entry.prepared)
     }
 
     /// Remembers a statement that was prepared under `setting`; returns the id of one to be closed: what had the same
-    /// text, or the least recently used if there are now too many.
+    /// text (or hash), or the least recently used if there are now too many.
     #[must_use = "the returned statement must be closed on the server"]
     pub fn remember(&mut self, text: &[u8], setting: Setting, prepared: Prepared) -> Option<u32> {
         self.clock += 1;
-        let entry = Entry { prepared, setting, used: self.clock };
-        let replaced = self.by_text.insert(text.into(), entry).map(|old| old.prepared.id);
-        if replaced.is_some() || self.by_text.len() <= KEPT {
+        let entry = Entry { text: text.into(), prepared, setting, used: self.clock };
+        let replaced = self.by_hash.insert(XxHash3_64::oneshot(text), entry).map(|old| old.prepared.id);
+        if replaced.is_some() || self.by_hash.len() <= KEPT {
             return replaced;
         }
-        let oldest = self.by_text.iter().min_by_key(|(_, entry)| entry.used).map(|(text, _)| text.clone())?;
-        self.by_text.remove(&oldest).map(|old| old.prepared.id)
+        let oldest = self.by_hash.iter().min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash)?;
+        self.by_hash.remove(&oldest).map(|old| old.prepared.id)
     }
 
     /// Forgets a statement that the server no longer accepts; returns its id.
     pub fn forget(&mut self, text: &[u8]) -> Option<u32> {
-        self.by_text.remove(text).map(|old| old.prepared.id)
+        let hash = XxHash3_64::oneshot(text);
+        self.by_hash.get(&hash).filter(|entry| *entry.text == *text)?;
+        self.by_hash.remove(&hash).map(|old| old.prepared.id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn find(statements: &mut Statements, text: &[u8], setting: &Setting) -> Option<Prepared> {
+        statements.find(text, setting.database.as_ref(), setting.settings)
+    }
 
     #[test]
     fn the_least_recently_used_statement_falls_out() {
@@ -81,10 +93,10 @@ mod tests {
             let prepared = Prepared { id, params: 0 };
             assert_eq!(statements.remember(format!("SELECT {id}").as_bytes(), here.clone(), prepared), None);
         }
-        assert!(statements.find(b"SELECT 0", &here).is_some());
+        assert!(find(&mut statements, b"SELECT 0", &here).is_some());
         assert_eq!(statements.remember(b"SELECT new", here.clone(), Prepared { id: 9_999, params: 0 }), Some(1));
-        assert_eq!(statements.find(b"SELECT 1", &here), None);
-        assert_eq!(statements.find(b"SELECT 0", &here), Some(Prepared { id: 0, params: 0 }));
+        assert_eq!(find(&mut statements, b"SELECT 1", &here), None);
+        assert_eq!(find(&mut statements, b"SELECT 0", &here), Some(Prepared { id: 0, params: 0 }));
     }
 
     #[test]
@@ -101,9 +113,9 @@ mod tests {
         let a = Setting { database: Some("a".into()), settings: 1 };
         let b = Setting { database: Some("b".into()), settings: 1 };
         assert_eq!(statements.remember(b"SELECT DATABASE()", a.clone(), Prepared { id: 1, params: 0 }), None);
-        assert_eq!(statements.find(b"SELECT DATABASE()", &b), None);
-        assert_eq!(statements.find(b"SELECT DATABASE()", &Setting { settings: 2, ..a.clone() }), None);
+        assert_eq!(find(&mut statements, b"SELECT DATABASE()", &b), None);
+        assert_eq!(find(&mut statements, b"SELECT DATABASE()", &Setting { settings: 2, ..a.clone() }), None);
         assert_eq!(statements.remember(b"SELECT DATABASE()", b, Prepared { id: 2, params: 0 }), Some(1));
-        assert_eq!(statements.find(b"SELECT DATABASE()", &a), None);
+        assert_eq!(find(&mut statements, b"SELECT DATABASE()", &a), None);
     }
 }

@@ -8,7 +8,7 @@ use crate::error::SqlError;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::relay::lost;
-use crate::plan::Params;
+use crate::plan::{Bound, Params, Target};
 use crate::wire::command::com;
 use crate::wire::error::WireError;
 use crate::wire::reply::{ERR, ErrPacket, PrepareOk};
@@ -61,6 +61,28 @@ impl Ask<'_> {
     }
 }
 
+/// Queues a bound statement on a connection for one of its targets. An execution whose statement is not prepared there
+/// is left to [`send`], with the text that is in `text` then (a buffer that was empty) and the parameters of the error.
+pub fn send_at_once(
+    lease: &mut Lease,
+    ask: Ask<'_>,
+    bound: &Bound<'_>,
+    target: Target,
+    text: &mut Vec<u8>,
+) -> Result<Option<u32>, Params> {
+    let Ask::Execute { params: given, flags } = ask else {
+        lease.send_with(|out| {
+            out.push(com::QUERY);
+            bound.render(target, out);
+        });
+        return Ok(None);
+    };
+    let params = bound.render(target, text);
+    let Some(prepared) = lease.find_prepared(text) else { return Err(params) };
+    execute(lease, prepared, flags, given, &params);
+    Ok(Some(prepared.id))
+}
+
 /// Queues the statement `text` on a connection. For an execution it is first prepared there, in a round
 /// of its own, unless it is already; its number there is returned.
 pub async fn send(
@@ -75,11 +97,15 @@ pub async fn send(
         lease.send(com::QUERY, text);
         return Ok(None);
     };
-    let setting = lease.setting();
-    let prepared = match lease.prepared.find(text, &setting) {
+    let prepared = match lease.find_prepared(text) {
         Some(prepared) => prepared,
         None => prepare(lease, text, patience, naming).await?,
     };
+    execute(lease, prepared, flags, given, params);
+    Ok(Some(prepared.id))
+}
+
+fn execute(lease: &mut Lease, prepared: Prepared, flags: u8, given: &[Param<'_>], params: &Params) {
     match params {
         Params::Same => lease.send_with(|out| put_execute(out, prepared.id, flags, given)),
         Params::Picked(picked) => {
@@ -87,7 +113,6 @@ pub async fn send(
             lease.send_with(|out| put_execute(out, prepared.id, flags, &picked));
         }
     }
-    Ok(Some(prepared.id))
 }
 
 /// Prepares `text` on the connection, keeping only its id.
@@ -101,10 +126,7 @@ async fn prepare(
     let answer = read_prepare(lease, |_| Ok(())).await.map_err(|error| lost(lease, patience, error))?;
     let ok = answer.map_err(|error| Stop::Error(naming.error(error)))?;
     let prepared = Prepared { id: ok.statement, params: ok.params };
-    let setting = lease.setting();
-    if let Some(old) = lease.prepared.remember(text, setting, prepared) {
-        lease.close_statement(old);
-    }
+    lease.remember_prepared(text, prepared);
     Ok(prepared)
 }
 

@@ -51,7 +51,7 @@ pub async fn relay(
 ) -> Result<Outcome, Stop> {
     lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
     if lease.has_preludes() {
-        lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+        Box::pin(lease.finish_preludes()).await.map_err(|error| lost(lease, patience, error))?;
     }
     let first = lease.expect_answer();
     let mut response = Response::new(kind, lease.capabilities);
@@ -79,8 +79,8 @@ pub async fn relay(
             }
             Ok(Step::LocalInfile) => {
                 relay.pass(client, lease, patience).await?;
-                let next = infile::pump(client, lease, style.capabilities, relay.response.sequence()).await?;
-                relay.response.set_sequence(next);
+                let pump = infile::pump(client, lease, style.capabilities, relay.response.sequence());
+                relay.response.set_sequence(Box::pin(pump).await?);
             }
             Err(error) => {
                 // The client may have the beginning of a row whose end was only looked at: it has to come before the error.
@@ -275,7 +275,7 @@ impl Relay {
     async fn pass(&mut self, client: &mut Link, lease: &mut Lease, patience: &Patience<'_>) -> Result<(), Stop> {
         let bytes = &lease.link.buffered()[self.passed..self.at];
         if client.queued() + bytes.len() >= FLUSH_AT {
-            patience.write(client.flush_then(bytes)).await?;
+            Box::pin(patience.write(client.flush_then(bytes))).await?;
         } else {
             client.push_raw(bytes);
         }

@@ -74,7 +74,7 @@ impl Workers {
 
 async fn receive<F, S>(number: usize, mut inbox: mpsc::UnboundedReceiver<Arrival>, clients: Arc<AtomicUsize>, serve: F)
 where
-    F: Fn(usize, Arrival) -> S,
+    F: Fn(usize, Arrival) -> S + Send + Clone + 'static,
     S: Future<Output = ()> + Send + 'static,
 {
     let mut served = tokio::task::JoinSet::new();
@@ -83,9 +83,10 @@ where
             arrival = inbox.recv() => match arrival {
                 Some(arrival) => {
                     let leaving = Leaving(clients.clone());
-                    let serving = serve(number, arrival);
+                    let serve = serve.clone();
+                    // Called in here: a future that is handed in would lie in the task twice.
                     served.spawn(async move {
-                        serving.await;
+                        serve(number, arrival).await;
                         drop(leaving);
                     });
                 }

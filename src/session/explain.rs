@@ -5,7 +5,7 @@ use crate::error::SqlError;
 use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::plan::bind::bind;
-use crate::plan::{self, Answer, Effects, Params, Planned, Route};
+use crate::plan::{self, Answer, Effects, Planned, Route};
 use crate::rules::Placement;
 use crate::session::Session;
 use crate::session::topology::Topology;
@@ -63,6 +63,6 @@ impl Session {
         };
         let mut out = sql[..inner.start as usize].to_vec();
         bound.render(target, &mut out);
-        self.relay_to(topology, &planned, &bound, target, &out, &Params::Same, ask, add).await
+        self.relay_to(topology, &planned, &bound, target, Some(&out), ask, add).await
     }
 }

@@ -77,8 +77,6 @@ pub struct Session {
     multi_statements: bool,
     /// The cursor that the running statement opened.
     cursor: Option<OpenCursor>,
-    input: Vec<u8>,
-    scan: Scan,
     /// Scratch for the text that goes to a server.
     text: Vec<u8>,
 }
@@ -178,8 +176,6 @@ impl Session {
             told: Vec::new(),
             multi_statements: capabilities.has(Capabilities::MULTI_STATEMENTS),
             cursor: None,
-            input: Vec::new(),
-            scan: Scan::default(),
             text: Vec::new(),
         }
     }
@@ -188,14 +184,13 @@ impl Session {
     pub async fn serve(mut self: Box<Self>) {
         self.counters().clients.fetch_add(1, Ordering::Relaxed);
         let _leaving = Leaving(self.proxy.clone(), self.needs.worker);
+        let (mut input, mut scan) = (Vec::new(), Scan::default());
         loop {
-            let flow = match self.next_command().await {
+            let flow = match self.next_command(&mut input).await {
                 Ok(true) => {
-                    let input = std::mem::take(&mut self.input);
-                    let flow = self.command(&input).await;
-                    self.input = input;
-                    if self.input.capacity() > KEPT_INPUT {
-                        self.input = Vec::new();
+                    let flow = self.command(&input, &mut scan).await;
+                    if input.capacity() > KEPT_INPUT {
+                        (input, scan) = (Vec::new(), Scan::default());
                     }
                     flow
                 }
@@ -218,7 +213,7 @@ impl Session {
     }
 
     /// Waits for the next command and copies it to `input`; `false` if the client has left.
-    async fn next_command(&mut self) -> Result<bool, Gone> {
+    async fn next_command(&mut self, input: &mut Vec<u8>) -> Result<bool, Gone> {
         self.client.start_command();
         self.seat.entry.touch();
         // Bytes of a packet that has begun and does not end.
@@ -249,8 +244,8 @@ impl Session {
                 // Whoever was told that this session is killed must find that it does nothing more.
                 Some(Ok(Some(_))) if self.seat.entry.kill.is_connection() => return Ok(false),
                 Some(Ok(Some(packet))) => {
-                    self.input.clear();
-                    self.input.extend_from_slice(self.client.payload(&packet));
+                    input.clear();
+                    input.extend_from_slice(self.client.payload(&packet));
                     return Ok(true);
                 }
                 Some(Ok(None) | Err(WireError::Io(_) | WireError::Closed)) => return Ok(false),
@@ -272,7 +267,8 @@ impl Session {
         }
     }
 
-    async fn command(&mut self, input: &[u8]) -> Flow {
+    /// Has one command answered; `scan` is a buffer to be used.
+    async fn command(&mut self, input: &[u8], scan: &mut Scan) -> Flow {
         let command = match Command::decode(input) {
             Ok(command) => command,
             Err(error) => {
@@ -281,7 +277,7 @@ impl Session {
             }
         };
         match command {
-            Command::Query(sql) => return self.query(sql).await,
+            Command::Query(sql) => return self.query(sql, scan).await,
             Command::Quit => return Flow::End,
             Command::Ping => self.ok(),
             Command::InitDb(schema) => {

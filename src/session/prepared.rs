@@ -2,7 +2,7 @@
 //! each execution by its parameters. What is prepared on which server is for `exec` to know.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
@@ -38,7 +38,8 @@ const FLUSH_AT: usize = 16 << 10;
 /// The prepared statements of a session.
 #[derive(Default)]
 pub struct Prepared {
-    statements: HashMap<u32, Statement>,
+    /// Boxed, because a statement is taken out while it runs.
+    statements: BTreeMap<u32, Box<Statement>>,
     next: u32,
 }
 
@@ -76,16 +77,17 @@ impl Session {
                 format!("Can't create more than limits.prepared_per_session statements (current value: {limit})");
             return Err(SqlError { errno: 1461, state: *b"42000", message }.into());
         }
-        scan(sql, self.facts, self.proxy.seed, &mut self.scan)?;
-        if let Some(at) = self.scan.rest {
+        let mut found = Scan::default();
+        scan(sql, self.facts, self.proxy.seed, &mut found)?;
+        if let Some(at) = found.rest {
             return Err(crate::sql::syntax_error(sql, at as usize).into());
         }
-        let sql: Arc<[u8]> = sql[..self.scan.end as usize].into();
-        let params = u16::try_from(self.scan.params.len())
+        let sql: Arc<[u8]> = sql[..found.end as usize].into();
+        let params = u16::try_from(found.params.len())
             .map_err(|_| SqlError::new(Code::TooManyParams, "Prepared statement contains too many placeholders"))?;
         let topology = self.topology();
         let id = self.prepared.free_number();
-        let planned = match self.understand(&sql, &topology)? {
+        let planned = match self.understand(&sql, &found, &topology)? {
             Understood::Plan(planned) => planned,
             Understood::Head(head) if matches!(*head, Head::Empty) => {
                 return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
@@ -93,7 +95,7 @@ impl Session {
             // The session answers these itself: nothing to describe.
             Understood::Head(_) => {
                 self.put_head(id, params, 0);
-                self.keep(id, sql, params);
+                self.keep(id, sql, found, params);
                 return Ok(());
             }
         };
@@ -101,11 +103,8 @@ impl Session {
             return Err(refusal.clone().into());
         }
         self.may_touch(&planned)?;
-        let scan = std::mem::take(&mut self.scan);
-        let described = self.describe(id, &topology, &planned, &sql, &scan).await;
-        self.scan = scan;
-        if described? {
-            self.keep(id, sql, params);
+        if self.describe(id, &topology, &planned, &sql, &found).await? {
+            self.keep(id, sql, found, params);
         }
         Ok(())
     }
@@ -153,11 +152,8 @@ impl Session {
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
         match outcome {
             Ok(outcome) => {
-                let setting = lease.setting();
-                if let Some(prepared) = outcome.prepared
-                    && let Some(old) = lease.prepared.remember(&text, setting, prepared)
-                {
-                    lease.close_statement(old);
+                if let Some(prepared) = outcome.prepared {
+                    lease.remember_prepared(&text, prepared);
                 }
                 if held {
                     self.txn.settle(target.group, lease);
@@ -242,11 +238,8 @@ impl Session {
         // The text means what it meant when it was prepared, whatever the session has set since.
         let facts = std::mem::replace(&mut self.facts, statement.facts);
         let schema = std::mem::replace(&mut self.needs.schema, statement.schema.clone());
-        let scan = std::mem::replace(&mut self.scan, std::mem::take(&mut statement.scan));
         let ask = Ask::Execute { params: &params, flags: execute.flags };
-        let sql = statement.sql.clone();
-        let outcome = self.statement(&sql, ask, &args, Status::default()).await;
-        statement.scan = std::mem::replace(&mut self.scan, scan);
+        let outcome = self.statement(&statement.sql, &statement.scan, ask, &args, Status::default()).await;
         // The statement itself may have changed either (SET, USE).
         if self.facts == statement.facts {
             self.facts = facts;
@@ -406,10 +399,10 @@ impl Session {
         }
     }
 
-    fn keep(&mut self, id: u32, sql: Arc<[u8]>, params: u16) {
+    fn keep(&mut self, id: u32, sql: Arc<[u8]>, scan: Scan, params: u16) {
         let statement = Statement {
             sql,
-            scan: std::mem::take(&mut self.scan),
+            scan,
             facts: self.facts,
             schema: self.needs.schema.clone(),
             params,
@@ -418,7 +411,7 @@ impl Session {
             long_error: None,
             cursor: None,
         };
-        self.prepared.statements.insert(id, statement);
+        self.prepared.statements.insert(id, Box::new(statement));
     }
 
     /// Gives up a cursor that is open: its connection is closed with it.
@@ -430,7 +423,7 @@ impl Session {
 
     /// Connections are kept for cursors as long as any statement has one.
     fn unpin_cursors(&mut self) {
-        let on_server = |statement: &Statement| matches!(statement.cursor, Some(OpenCursor::Server { .. }));
+        let on_server = |statement: &Box<Statement>| matches!(statement.cursor, Some(OpenCursor::Server { .. }));
         if !self.prepared.statements.values().any(on_server) {
             self.txn.unpin(Pin::Cursor);
         }

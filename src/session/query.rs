@@ -26,7 +26,7 @@ use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
-use crate::sql::scan::scan;
+use crate::sql::scan::{Scan, scan};
 use crate::sql::{self, Facts};
 use crate::txn::{Access, Pin, State};
 use crate::value::Datum;
@@ -42,7 +42,7 @@ pub(super) enum Understood {
 
 impl Session {
     /// COM_QUERY: one statement or, if the client may, several.
-    pub(super) async fn query(&mut self, sql: &[u8]) -> Flow {
+    pub(super) async fn query(&mut self, sql: &[u8], found: &mut Scan) -> Flow {
         let mut rest = sql;
         loop {
             if rest.len() > self.proxy.config.limits.statement {
@@ -51,20 +51,19 @@ impl Session {
                 self.error(&SqlError::new(Code::PacketTooLarge, message));
                 return Flow::Next;
             }
-            if let Err(error) = scan(rest, self.facts, self.proxy.seed, &mut self.scan) {
+            if let Err(error) = scan(rest, self.facts, self.proxy.seed, found) {
                 self.fail(error);
                 return Flow::Next;
             }
-            let next = self.scan.rest;
+            let next = found.rest;
             if let (Some(at), false) = (next, self.multi_statements) {
                 self.fail(sql::syntax_error(rest, at as usize));
                 return Flow::Next;
             }
-            let statement = &rest[..self.scan.end as usize];
+            let statement = &rest[..found.end as usize];
             let add = Status::default().when(Status::MORE_RESULTS_EXISTS, next.is_some());
-            match self.statement(statement, Ask::Query, &[], add).await {
-                Ok(()) => {}
-                Err(flow) => return flow,
+            if let Err(flow) = self.statement(statement, found, Ask::Query, &[], add).await {
+                return flow;
             }
             match next {
                 Some(at) => rest = &rest[at as usize..],
@@ -77,6 +76,7 @@ impl Session {
     pub(super) async fn statement(
         &mut self,
         sql: &[u8],
+        scan: &Scan,
         ask: Ask<'_>,
         args: &[Datum<'_>],
         add: Status,
@@ -84,10 +84,10 @@ impl Session {
         let started = Instant::now();
         self.seat.entry.kill.begin_statement();
         let topology = self.proxy.topology.load_full();
-        let (kind, outcome) = match self.understand(sql, &topology) {
+        let (kind, outcome) = match self.understand(sql, scan, &topology) {
             Err(error) => (Kind::Refused, Err(Stop::Error(error))),
             Ok(Understood::Plan(planned)) => {
-                let outcome = self.run(sql, &topology, &planned, ask, args, add).await;
+                let outcome = self.run(sql, scan, &topology, &planned, ask, args, add).await;
                 (kind_of(&planned), outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
@@ -126,12 +126,11 @@ impl Session {
     }
 
     /// The plan of a statement that was just scanned, from the cache or made now.
-    pub(super) fn understand(&mut self, sql: &[u8], topology: &Topology) -> Result<Understood, SqlError> {
+    pub(super) fn understand(&mut self, sql: &[u8], scan: &Scan, topology: &Topology) -> Result<Understood, SqlError> {
         let number = self.meaning.number(self.needs.schema.as_ref(), self.facts, self.proxy.seed);
         let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
-        let key =
-            PlanKey { text: self.scan.key, session: number, rules: topology.rules.version, catalog: topology.version };
-        if let Some(planned) = self.proxy.plans.find(key, sql, &self.scan) {
+        let key = PlanKey { text: scan.key, session: number, rules: topology.rules.version, catalog: topology.version };
+        if let Some(planned) = self.proxy.plans.find(key, sql, scan) {
             self.counters().plan_hits.fetch_add(1, Ordering::Relaxed);
             return Ok(Understood::Plan(planned));
         }
@@ -140,16 +139,18 @@ impl Session {
             return Ok(Understood::Head(Box::new(head)));
         }
         self.counters().plan_misses.fetch_add(1, Ordering::Relaxed);
-        let planned = plan::build::plan(sql, &self.scan, &head, session, &topology.rules, &topology.catalog);
+        let planned = plan::build::plan(sql, scan, &head, session, &topology.rules, &topology.catalog);
         let planned = Arc::new(planned);
-        self.proxy.plans.keep(key, sql, &self.scan, &planned);
+        self.proxy.plans.keep(key, sql, scan, &planned);
         Ok(Understood::Plan(planned))
     }
 
     /// Runs a planned statement.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     async fn run(
         &mut self,
         sql: &[u8],
+        scan: &Scan,
         topology: &Topology,
         planned: &Planned,
         ask: Ask<'_>,
@@ -157,50 +158,34 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         self.txn.check()?;
-        let scan = std::mem::take(&mut self.scan);
-        let outcome = self.run_scanned(sql, &scan, topology, planned, ask, args, add).await;
-        self.scan = scan;
-        outcome
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
-    async fn run_scanned(
-        &mut self,
-        sql: &[u8],
-        scan: &sql::Scan,
-        topology: &Topology,
-        planned: &Planned,
-        ask: Ask<'_>,
-        args: &[Datum<'_>],
-        add: Status,
-    ) -> Result<(), Stop> {
         self.may_touch(planned)?;
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;
         }
         if effects.implicit_commit {
-            self.end_transaction(true).await?;
+            Box::pin(self.end_transaction(true)).await?;
         }
         let bound = bind(planned, &topology.rules, sql, scan, args)?;
-        match (&bound.route, bound.answer) {
-            (_, Answer::Gather(gather)) => Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await,
+        // Boxed but for the last, as they must not make each idle session larger.
+        let target = match (&bound.route, bound.answer) {
+            (_, Answer::Gather(gather)) => {
+                return Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await;
+            }
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
-                Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await
-            }
-            (Route::One(target), _) => self.run_one(topology, planned, &bound, *target, ask, add).await,
-            (Route::Any, _) => {
-                let target = Target { group: self.any_group(topology), shard: None };
-                self.run_one(topology, planned, &bound, target, ask, add).await
+                return Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
-                Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await
+                return Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await;
             }
             (Route::Many(targets), answer) => {
-                Box::pin(self.run_write(topology, planned, &bound, targets, answer, ask, add)).await
+                return Box::pin(self.run_write(topology, planned, &bound, targets, answer, ask, add)).await;
             }
-        }
+            (Route::One(target), _) => *target,
+            (Route::Any, _) => Target { group: self.any_group(topology), shard: None },
+        };
+        self.relay_to(topology, planned, &bound, target, None, ask, add).await
     }
 
     /// That all schemas in a plan are among the user's. Two of the servers' own are open to everyone.
@@ -221,27 +206,7 @@ impl Session {
         SqlError::new(Code::SchemaDenied, message)
     }
 
-    /// One target: its answer is passed on as it is.
-    async fn run_one(
-        &mut self,
-        topology: &Topology,
-        planned: &Planned,
-        bound: &Bound<'_>,
-        target: Target,
-        ask: Ask<'_>,
-        add: Status,
-    ) -> Result<(), Stop> {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        let params = bound.render(target, &mut text);
-        let outcome = self.relay_to(topology, planned, bound, target, &text, &params, ask, add).await;
-        self.text = text;
-        if self.text.capacity() > super::KEPT_INPUT {
-            self.text = Vec::new();
-        }
-        outcome
-    }
-
+    /// One target: its answer is passed on as it is. `text` is what to send where that is not the bound statement.
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     pub(super) async fn relay_to(
         &mut self,
@@ -249,8 +214,7 @@ impl Session {
         planned: &Planned,
         bound: &Bound<'_>,
         target: Target,
-        text: &[u8],
-        params: &Params,
+        text: Option<&[u8]>,
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
@@ -279,9 +243,22 @@ impl Session {
             definitions: &[],
             statement: None,
         };
-        let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(planned));
-        let sent = ask::send(&mut lease, ask, text, params, &patience, naming).await;
+        let limit = self.time_limit(planned);
+        // Of the fields themselves, as the client's is written to meanwhile.
+        let mut patience = Patience::new(&self.seat.entry.kill, limit, self.proxy.config.timeouts.write);
+        let sent = match text {
+            None => ask::send_at_once(&mut lease, ask, bound, target, &mut self.text),
+            Some(text) => {
+                self.text.extend_from_slice(text);
+                Err(Params::Same)
+            }
+        };
+        let sent = match sent {
+            Ok(statement) => Ok(statement),
+            Err(params) => Box::pin(ask::send(&mut lease, ask, &self.text, &params, &patience, naming)).await,
+        };
+        self.text.clear();
+        self.text.shrink_to(super::KEPT_INPUT);
         let statement = sent.as_ref().ok().copied().flatten();
         let outcome = match sent {
             Ok(_) => relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await,

@@ -201,7 +201,9 @@ impl Txn {
             self.admit_writer(id, group, wanted.mode)?;
         }
         if let Some(mut lease) = self.held.remove(&id) {
-            if let Err(error) = adapt(&mut lease, wanted).await {
+            if !suits(&mut lease, wanted)
+                && let Err(error) = Box::pin(adapt(&mut lease, wanted)).await
+            {
                 self.settle(id, lease);
                 return Err(error);
             }
@@ -473,6 +475,22 @@ impl Start {
 
 /// A connection for one statement: to the replica, if one is given and can be reached, else to the primary.
 async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted<'_>) -> Result<Lease, SqlError> {
+    let settings = wanted.settings.hash();
+    let ready = replica.as_ref().or_else(|| group.current_primary());
+    match ready.and_then(|server| Lease::at_once(server, wanted.worker, wanted.class, settings)) {
+        // Boxed, as these waits are rare and must not make each idle session larger.
+        None => Box::pin(wait_for_lease(group, replica, wanted)).await,
+        Some(mut lease) => {
+            if !suits(&mut lease, wanted) {
+                Box::pin(adapt(&mut lease, wanted)).await?;
+            }
+            Ok(lease)
+        }
+    }
+}
+
+/// The same, where a connection has to be waited for or opened.
+async fn wait_for_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted<'_>) -> Result<Lease, SqlError> {
     if let Some(replica) = replica {
         let permit = Permit::acquire_one(&replica).await?;
         match permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await {
@@ -491,21 +509,29 @@ async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted
     Ok(lease)
 }
 
+/// Whether a connection is in the session's schema and settings already.
+fn suits(lease: &mut Lease, wanted: &Wanted<'_>) -> bool {
+    if !Arc::ptr_eq(&lease.settings, wanted.settings) {
+        if lease.settings != *wanted.settings {
+            return false;
+        }
+        // The next time it shows at once.
+        lease.settings = wanted.settings.clone();
+    }
+    lease.database.as_ref() == wanted.database
+}
+
 /// Brings a connection to the session's schema and settings, in rounds of its own: were they sent
 /// together with the statement, a failed SET would let the statement run under other settings.
 ///
 /// # Errors
 /// The server's, or that it was lost.
 pub async fn adapt(lease: &mut Lease, wanted: &Wanted<'_>) -> Result<(), SqlError> {
-    if Arc::ptr_eq(&lease.settings, wanted.settings) && lease.database.as_ref() == wanted.database {
+    if suits(lease, wanted) {
         return Ok(());
     }
     let set = lease.settings.difference(wanted.settings, lease.info.mariadb);
     let database = wanted.database.filter(|wanted| lease.database.as_ref() != Some(*wanted)).cloned();
-    if set.is_none() && database.is_none() {
-        lease.settings = wanted.settings.clone();
-        return Ok(());
-    }
     if let Some(set) = &set {
         lease.send(com::QUERY, set);
     }
