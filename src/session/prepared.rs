@@ -423,8 +423,8 @@ impl Session {
 
     /// Connections are kept for cursors as long as any statement has one.
     fn unpin_cursors(&mut self) {
-        let on_server = |statement: &Box<Statement>| matches!(statement.cursor, Some(OpenCursor::Server { .. }));
-        if !self.prepared.statements.values().any(on_server) {
+        let mut cursors = self.prepared.statements.values().filter_map(|statement| statement.cursor.as_ref());
+        if !cursors.any(|cursor| matches!(cursor, OpenCursor::Server { .. })) {
             self.txn.unpin(Pin::Cursor);
         }
     }
