@@ -103,7 +103,7 @@ mod tests {
             connection: u32::MAX,
         };
         let text = global.to_string();
-        assert_eq!(text, "sl1-ffffffffffffffff-ffffffffffff-0000000007-6b01450d-ffffffff");
+        assert_eq!(text, "sl1-ffffffffffffffff-ffffffffffff-0000000007-6b01510d-ffffffff");
         assert!(text.len() <= 64);
         assert_eq!(GlobalId::parse(&text), Some(global));
         let branch = BranchId { group: Identity(1), connection: 5 };
