@@ -82,6 +82,8 @@ pub enum Code {
     TooManyParams,
     /// 1421 HY000: the statement has no open cursor.
     NoCursor,
+    /// 1467 HY000: the ids of a table are used up.
+    NoMoreIds,
     /// 1690 22003: a number computed by the proxy leaves its type.
     OutOfRange,
     /// 1792 25006: a write in a READ ONLY transaction.
@@ -130,6 +132,7 @@ impl Code {
             Code::Interrupted => (1317, b"70100"),
             Code::TooManyParams => (1390, b"HY000"),
             Code::NoCursor => (1421, b"HY000"),
+            Code::NoMoreIds => (1467, b"HY000"),
             Code::OutOfRange => (1690, b"22003"),
             Code::ReadOnlyTransaction => (1792, b"25006"),
             Code::BackendLost => (2013, b"HY000"),

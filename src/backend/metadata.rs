@@ -64,6 +64,14 @@ impl<'s> Metadata<'s> {
         }
     }
 
+    /// Runs a statement over other tables of the server.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub async fn query_elsewhere(&mut self, sql: &str) -> Result<Answer, SqlError> {
+        self.conn.query(sql).await.map_err(|error| error.to_client(&self.server.name))
+    }
+
     /// Makes the schema and a table of it, if they are not there.
     ///
     /// # Errors

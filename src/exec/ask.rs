@@ -8,7 +8,8 @@ use crate::error::SqlError;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::relay::lost;
-use crate::plan::{Bound, Params, Target};
+use crate::plan::numbering::Id;
+use crate::plan::{Bound, Params, Pick, Target};
 use crate::wire::command::com;
 use crate::wire::error::WireError;
 use crate::wire::reply::{ERR, ErrPacket, PrepareOk};
@@ -109,9 +110,21 @@ fn execute(lease: &mut Lease, prepared: Prepared, flags: u8, given: &[Param<'_>]
     match params {
         Params::Same => lease.send_with(|out| put_execute(out, prepared.id, flags, given)),
         Params::Picked(picked) => {
-            let picked: Vec<Param<'_>> = picked.iter().filter_map(|i| given.get(usize::from(*i)).copied()).collect();
+            let number = |pick: &Pick| if let Pick::Id(Id::Number(number)) = pick { *number } else { 0 };
+            let numbers: Vec<[u8; 8]> = picked.iter().map(|pick| number(pick).to_le_bytes()).collect();
+            let picked: Vec<Param<'_>> = picked.iter().zip(&numbers).filter_map(|of| param(of, given)).collect();
             lease.send_with(|out| put_execute(out, prepared.id, flags, &picked));
         }
+    }
+}
+
+/// What is sent for a parameter of the rendered text; `number`: the bytes of the id, if it is one.
+fn param<'p>((pick, number): (&'p Pick, &'p [u8; 8]), given: &[Param<'p>]) -> Option<Param<'p>> {
+    match pick {
+        Pick::Client(index) => given.get(usize::from(*index)).copied(),
+        Pick::Id(Id::Number(_)) => Some(Param::unsigned(number)),
+        Pick::Id(Id::Uuid(text)) => Some(Param::text(text)),
+        Pick::Id(Id::Given) => None,
     }
 }
 

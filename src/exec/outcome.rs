@@ -1,5 +1,6 @@
 //! What a statement did, as far as its session must know it afterwards.
 
+use crate::backend::conn::Answer;
 use crate::backend::statements::Prepared;
 use crate::exec::spool::Spooled;
 use crate::wire::capabilities::Status;
@@ -11,10 +12,14 @@ pub struct Outcome {
     pub affected_rows: u64,
     /// The insert id of the OK packet.
     pub last_insert_id: u64,
+    /// The first id that the proxy made for a row which came to be.
+    pub made_id: Option<u64>,
     /// Warnings counted by the servers.
     pub warnings: u16,
     /// The sentence of the OK packet, of a write that was put together.
     pub info: String,
+    /// What SHOW WARNINGS told after a write with one target.
+    pub conditions: Vec<Answer>,
     /// Flags of the last packet.
     pub status: Status,
     /// Rows passed on.

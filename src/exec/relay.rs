@@ -36,6 +36,8 @@ pub struct Style<'a> {
     pub definitions: &'a [Box<[u8]>],
     /// The number that the client knows a statement by that is being prepared.
     pub statement: Option<u32>,
+    /// The insert id of an OK, where it is not the one that the server tells.
+    pub insert_id: Option<u64>,
 }
 
 /// Passes the answer to the command queued on `lease` on to the client, and leaves its end queued.
@@ -164,7 +166,7 @@ impl Relay {
             }
             Ok(Event::Ok(end)) => {
                 self.outcome.affected_rows = end.affected_rows;
-                self.outcome.last_insert_id = end.last_insert_id;
+                self.outcome.last_insert_id = style.insert_id.unwrap_or(end.last_insert_id);
                 self.end(client, lease, from, &end, style, false)?;
             }
             Ok(Event::End(end)) => {
@@ -229,7 +231,8 @@ impl Relay {
         }
         let is_ok = !of_rows || lease.class.deprecate_eof;
         let tracked = end.status.has(Status::SESSION_STATE_CHANGED);
-        if !is_ok || !tracked {
+        let renumbered = style.insert_id.filter(|id| !of_rows && *id != end.last_insert_id);
+        if !is_ok || !(tracked || renumbered.is_some()) {
             end.patch_status(lease.link.buffered_mut(), status);
             return Ok(());
         }
@@ -237,6 +240,7 @@ impl Relay {
         let mut ok = OkPacket::decode(&payload, lease.capabilities)?;
         lease.track(ok.session_state);
         ok.session_state = &[];
+        ok.last_insert_id = renumbered.unwrap_or(ok.last_insert_id);
         ok.status = status.without(Status::SESSION_STATE_CHANGED);
         self.outcome.status = ok.status;
         // The packet's own number is set by `replace`: keep `step` from shifting the old one.

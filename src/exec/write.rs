@@ -30,6 +30,8 @@ pub struct Write<'a> {
     pub autocommit: bool,
     /// The statement that gives all targets the same clock, if this one reads it.
     pub clock: Option<String>,
+    /// What LAST_INSERT_ID() is, if the statement reads it.
+    pub last_insert_id: Option<u64>,
 }
 
 /// Runs the statement; what it did is for the caller to tell the client.
@@ -93,10 +95,19 @@ async fn parts(
         if let Some(clock) = &write.clock {
             lease.send_prelude(clock.as_bytes());
         }
+        if let Some(id) = write.last_insert_id {
+            lease.send_prelude(format!("SET last_insert_id={id}").as_bytes());
+        }
         let mut failure = None;
         for target in of_group {
             match part(client, &mut lease, write, *target, patience).await {
-                Ok(told) => total.add(*target, &told),
+                Ok(told) => {
+                    total.add(*target, &told);
+                    if let Err(stop) = look_behind(&mut lease, &mut total, *target, &told).await {
+                        failure = Some(stop);
+                        break;
+                    }
+                }
                 Err(stop) => {
                     failure = Some(stop);
                     break;
@@ -152,6 +163,30 @@ async fn part(
     }
 }
 
+/// After a target's part, on the same connection: which of the ids that were made are in its rows, and what the warnings
+/// of a statement with one target say.
+async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, told: &Told) -> Result<(), Stop> {
+    let write = total.write;
+    if told.warnings > 0 && write.targets.len() == 1 {
+        let conditions = lease.query("SHOW WARNINGS").await.map_err(|error| gone(lease, &error))?;
+        total.outcome.conditions.push(conditions);
+    }
+    let mut ask = Vec::new();
+    if write.bound.is_unsure() && !total.looked && write.bound.put_first_id(target, &mut ask) {
+        // Every copy of a broadcast table has the same ids.
+        total.looked = matches!(write.answer, Answer::Same);
+        let found = lease.query(&String::from_utf8_lossy(&ask)).await.map_err(|error| gone(lease, &error))?;
+        let first = found.text(0, 0).and_then(|id| id.parse::<u64>().ok());
+        let known = total.outcome.made_id.into_iter().chain(first).min();
+        total.outcome.made_id = known;
+    }
+    Ok(())
+}
+
+fn gone(lease: &Lease, error: &BackendError) -> Stop {
+    Stop::Lost(error.to_client(&lease.server().name))
+}
+
 /// Takes back what the statement did so far. If a server refuses, it has rolled back the whole transaction
 /// by itself (a deadlock), and its next answer says so.
 async fn undo(txn: &mut Txn, reached: &[GroupId]) {
@@ -174,6 +209,8 @@ struct Total<'a> {
     lone_duplicates: u64,
     info: Info,
     same: Option<(u64, bool)>,
+    /// The ids of a broadcast table's rows were looked for on one group.
+    looked: bool,
     parts: usize,
 }
 
@@ -197,13 +234,13 @@ impl<'a> Total<'a> {
             lone_duplicates: 0,
             info: Info::None,
             same: None,
+            looked: false,
             parts: 0,
         }
     }
 
     fn add(&mut self, target: Target, told: &Told) {
         self.parts += 1;
-        self.outcome.warnings = self.outcome.warnings.saturating_add(told.warnings);
         if matches!(self.write.answer, Answer::Same) {
             match &mut self.same {
                 None => {
@@ -217,6 +254,7 @@ impl<'a> Total<'a> {
             }
             return;
         }
+        self.outcome.warnings = self.outcome.warnings.saturating_add(told.warnings);
         self.outcome.affected_rows += told.affected_rows;
         if self.write.bound.first() == Some(target) || self.outcome.last_insert_id == 0 {
             self.outcome.last_insert_id = told.last_insert_id;
@@ -260,6 +298,13 @@ impl<'a> Total<'a> {
                 "The copies of a broadcast table differ: the groups did not change the same number of rows",
             ));
         }
+        let bound = self.write.bound;
+        if let (Some(first), false) = (bound.made_id(), bound.is_unsure()) {
+            // Of one row alone the servers tell whether it came to be.
+            let came = bound.is_certain() || self.outcome.last_insert_id == first;
+            self.outcome.made_id = came.then_some(first);
+        }
+        self.outcome.last_insert_id = self.outcome.made_id.unwrap_or(self.outcome.last_insert_id);
         let warnings = self.outcome.warnings;
         match self.info {
             Info::None => {}

@@ -6,13 +6,13 @@ use std::ops::Bound as Edge;
 use crate::error::{Code, SqlError};
 use crate::plan::gather::{Gather, Source};
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
+use crate::plan::numbering::Ids;
 use crate::plan::route::{By, Condition, KeyColumn, Routing};
 use crate::plan::slot::Slot;
+use crate::plan::values::Values;
 use crate::plan::{Answer, Bound, Gathered, LimitSlots, Many, Place, Plan, Planned, Route, Target, Window};
 use crate::rules::shards::Shards;
 use crate::rules::{Family, FamilyId, GroupId, RuleSet};
-use crate::sql::Facts;
-use crate::sql::literal::decode;
 use crate::sql::scan::Scan;
 use crate::value::{Canon, CanonRange, Datum, Key, canonical, canonical_range, stored};
 
@@ -29,8 +29,23 @@ pub fn bind<'a>(
     scan: &'a Scan,
     args: &'a [Datum<'a>],
 ) -> Result<Bound<'a>, SqlError> {
+    bind_with(planned, rules, sql, scan, args, Ids::None)
+}
+
+/// The same with the ids that were made for its rows.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_with<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+    ids: Ids<'a>,
+) -> Result<Bound<'a>, SqlError> {
     debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
-    let values = Values { sql, scan, args, facts: planned.facts };
+    let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
     let mut bound = Bound {
         route: Route::Any,
         answer: Answer::Relay,
@@ -43,6 +58,7 @@ pub fn bind<'a>(
         sql,
         scan,
         args,
+        ids,
     };
     match &planned.plan {
         Plan::Relay { group: None, .. } => {}
@@ -80,10 +96,23 @@ pub fn sample<'a>(
     scan: &'a Scan,
 ) -> Result<Bound<'a>, SqlError> {
     let (rows, relations, args) = (Vec::new(), Vec::new(), &[] as &[Datum<'_>]);
-    let values = Values { sql, scan, args, facts: planned.facts };
+    let ids = Ids::None;
+    let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
     let (answer, window) = (Answer::Relay, None);
-    let mut bound =
-        Bound { route: Route::Any, answer, window, gathered: None, rows, relations, planned, rules, sql, scan, args };
+    let mut bound = Bound {
+        route: Route::Any,
+        answer,
+        window,
+        gathered: None,
+        rows,
+        relations,
+        planned,
+        rules,
+        sql,
+        scan,
+        args,
+        ids,
+    };
     match &planned.plan {
         Plan::Relay { group: None, .. } => {}
         Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
@@ -113,80 +142,6 @@ pub fn sample<'a>(
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
-}
-
-/// The values of one statement.
-#[derive(Clone, Copy)]
-pub(super) struct Values<'a> {
-    pub(super) sql: &'a [u8],
-    pub(super) scan: &'a Scan,
-    pub(super) args: &'a [Datum<'a>],
-    pub(super) facts: Facts,
-}
-
-impl<'a> Values<'a> {
-    /// The value in a slot; none if its meaning is not known here.
-    ///
-    /// # Errors
-    /// 1210 for a parameter that was not given.
-    pub(super) fn datum(&self, slot: Slot) -> Result<Option<Datum<'a>>, SqlError> {
-        Ok(match slot {
-            Slot::Null => Some(Datum::Null),
-            Slot::Bool(value) => Some(Datum::Int(i64::from(value))),
-            Slot::Literal { index, negative } => self
-                .scan
-                .literals
-                .get(index as usize)
-                .and_then(|literal| decode(literal.span.of(self.sql), literal.kind, negative, self.facts)),
-            Slot::Param { index, negative } => match self.args.get(usize::from(index)) {
-                None => return Err(SqlError::new(Code::WrongArguments, "Incorrect arguments to EXECUTE")),
-                Some(datum) if !negative => Some(datum.clone()),
-                Some(datum) => negated(datum),
-            },
-        })
-    }
-
-    /// That none of these is NULL or 0, which an AUTO_INCREMENT column takes for "the next number".
-    fn check_numbered(&self, slots: &[Slot]) -> Result<(), SqlError> {
-        for slot in slots {
-            let numbers = |datum: &Datum<'_>| match datum {
-                Datum::Int(value) => *value != 0,
-                Datum::UInt(value) => *value != 0,
-                Datum::Text(text) => text.iter().any(|byte| (b'1'..=b'9').contains(byte)),
-                _ => false,
-            };
-            if !self.datum(*slot)?.as_ref().is_some_and(numbers) {
-                let why =
-                    "each server would number the AUTO_INCREMENT column by itself: give it a whole number other than 0";
-                return Err(SqlError::refuse(why));
-            }
-        }
-        Ok(())
-    }
-
-    /// A number of rows in LIMIT or OFFSET.
-    fn count(&self, slot: Slot) -> Result<u64, SqlError> {
-        let count = match self.datum(slot)? {
-            Some(Datum::Int(value)) => u64::try_from(value).ok(),
-            Some(Datum::UInt(value)) => Some(value),
-            _ => None,
-        };
-        count.ok_or_else(|| SqlError::new(Code::WrongArguments, "Incorrect arguments to LIMIT"))
-    }
-}
-
-/// The value behind a minus sign; none if it is not a number here.
-fn negated<'a>(datum: &Datum<'a>) -> Option<Datum<'a>> {
-    match datum {
-        Datum::Null => Some(Datum::Null),
-        Datum::Int(value) => value.checked_neg().map(Datum::Int),
-        Datum::UInt(value) => {
-            i128::from(*value).checked_neg().and_then(|value| i64::try_from(value).ok()).map(Datum::Int)
-        }
-        Datum::Decimal(value) => Some(Datum::Decimal(value.negate())),
-        Datum::Double(value) => Some(Datum::Double(-value)),
-        Datum::Text(_) | Datum::Bytes(_) | Datum::Moment(_) | Datum::Time(_) => None,
-    }
 }
 
 /// The placing of one statement over sharded tables.

@@ -7,6 +7,7 @@ use crate::plan::catalogue::list::ListKind;
 use crate::plan::catalogue::reading::{self, Listed};
 use crate::plan::catalogue::relation::{Found, find};
 use crate::plan::locality::{Locality, routing, single_group};
+use crate::plan::numbering::Numbering;
 use crate::plan::read::merge;
 use crate::plan::resolve::{Model, QueryId, several};
 use crate::plan::route::By;
@@ -56,9 +57,16 @@ impl<'a> Build<'a> {
     /// A statement whose tree is known.
     fn statement(self, statement: &'a Statement) -> Planned {
         let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let mut numbering = None;
         let (plan, pins) = match statement {
             Statement::Query(query) => self.query(&mut model, query),
-            Statement::Insert(insert) => (self.insert(&mut model, insert), Vec::new()),
+            Statement::Insert(insert) => {
+                let plan = self.insert(&mut model, insert).map(|(plan, numbers)| {
+                    numbering = numbers;
+                    plan
+                });
+                (plan, Vec::new())
+            }
             Statement::Update(update) => (self.update(&mut model, update), Vec::new()),
             Statement::Delete(delete) => (self.delete(&mut model, delete), Vec::new()),
         };
@@ -78,7 +86,7 @@ impl<'a> Build<'a> {
         }));
         all.sort_unstable();
         all.dedup();
-        Planned { pins: all.into(), effects, tables: model.tables.into(), ..self.planned(plan) }
+        Planned { pins: all.into(), effects, numbering, tables: model.tables.into(), ..self.planned(plan) }
     }
 
     /// Notes what the words of the statement tell, whether the tree did or not: `CURRENT_TIMESTAMP` is no function to it.
@@ -99,6 +107,7 @@ impl<'a> Build<'a> {
             pins: Box::default(),
             effects: Effects::default(),
             wishes: Wishes::default(),
+            numbering: None,
             tables: Box::default(),
             rules_version: self.rules.version,
             facts: self.session.facts,
@@ -147,7 +156,7 @@ impl<'a> Build<'a> {
         Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
     }
 
-    fn insert(self, model: &mut Model<'a>, insert: &'a Insert) -> Result<Plan, SqlError> {
+    fn insert(self, model: &mut Model<'a>, insert: &'a Insert) -> Result<(Plan, Option<Box<Numbering>>), SqlError> {
         let (table, query) = read_insert(model, insert)?;
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);

@@ -217,9 +217,15 @@ fn text_size(text: &Text) -> usize {
 fn part_size(part: &Part) -> usize {
     match part {
         Part::Fixed(text) => text.len(),
-        Part::Rows(rows) => size_of_val(&**rows),
-        Part::All(parts) => parts.iter().map(|part| size_of::<Part>() + part_size(part)).sum(),
-        Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Copy(..) | Part::Quoted(..) | Part::Take => 0,
+        Part::IdColumn(text) => text.len(),
+        Part::Rows(parts) | Part::All(parts) => parts.iter().map(|part| size_of::<Part>() + part_size(part)).sum(),
+        Part::Table(_)
+        | Part::Schema(_)
+        | Part::Relation(_)
+        | Part::Copy(..)
+        | Part::Quoted(..)
+        | Part::Take
+        | Part::Id { .. } => 0,
     }
 }
 

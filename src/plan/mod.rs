@@ -17,6 +17,7 @@ pub mod gather;
 mod keys;
 mod locality;
 pub mod merge;
+pub mod numbering;
 pub mod print;
 mod read;
 pub mod render;
@@ -29,6 +30,8 @@ mod sources;
 pub mod text;
 mod ties;
 mod types;
+mod values;
+pub mod wanted;
 mod write;
 
 use std::sync::Arc;
@@ -37,6 +40,7 @@ use crate::error::SqlError;
 use crate::plan::catalogue::Catalogue;
 use crate::plan::gather::Gather;
 use crate::plan::merge::Merge;
+use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
 use crate::plan::slot::Slot;
 use crate::plan::text::Text;
@@ -111,8 +115,17 @@ pub struct Window {
 pub enum Params {
     /// Those of the client, in their order.
     Same,
-    /// The client's parameters with these numbers, in this order; some left out, some twice.
-    Picked(Vec<u16>),
+    /// These, in this order.
+    Picked(Vec<Pick>),
+}
+
+/// One parameter of a rendered text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// The client's parameter with this number.
+    Client(u16),
+    /// An id that was made for a row.
+    Id(Id),
 }
 
 /// What a statement does to, or wants from, its session. Heeded by `session` and `exec` before anything is sent.
@@ -215,6 +228,8 @@ pub struct Planned {
     pub effects: Effects,
     /// What its hint says.
     pub wishes: Wishes,
+    /// The ids that are to be made for its rows, if it is an INSERT that needs some.
+    pub numbering: Option<Box<Numbering>>,
     /// The tables it names, each once.
     pub tables: Box<[Table]>,
     /// The version of the rule set that it was made for; only that one may bind it.
@@ -325,6 +340,7 @@ pub struct Bound<'a> {
     sql: &'a [u8],
     scan: &'a Scan,
     args: &'a [Datum<'a>],
+    ids: Ids<'a>,
 }
 
 /// A gather bound to the values of one statement.

@@ -6,9 +6,10 @@ use std::fmt::Write;
 use crate::error::SqlError;
 use crate::plan::gather::{Extent, Gather};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
+use crate::plan::numbering::{Numbering, RowId};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::slot::Slot;
-use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Plan, Planned, Role, Route, Target, Wishes};
+use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
 use crate::rules::RuleSet;
 use crate::sql::scan::Scan;
 
@@ -41,7 +42,7 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
 pub fn explain_refusal(planned: &Planned, rules: &RuleSet, sql: &[u8], scan: &Scan, why: &SqlError) -> Vec<Line> {
     let mut lines = vec![Line { about: "refused", text: why.to_string() }];
     if let Plan::Sharded(sharded) = &planned.plan {
-        let values = Shown { sql, scan };
+        let values = Shown { sql, scan, numbering: planned.numbering.as_deref() };
         lines.push(Line { about: "route", text: values.routing(&sharded.routing, rules) });
     }
     lines
@@ -52,9 +53,14 @@ struct Out<'b, 'a> {
     lines: Vec<Line>,
 }
 
-impl Out<'_, '_> {
+impl<'a> Out<'_, 'a> {
     fn push(&mut self, about: &'static str, text: impl Into<String>) {
         self.lines.push(Line { about, text: text.into() });
+    }
+
+    fn shown(&self) -> Shown<'a> {
+        let bound = self.bound;
+        Shown { sql: bound.sql, scan: bound.scan, numbering: bound.planned.numbering.as_deref() }
     }
 
     fn headline(&mut self) {
@@ -77,7 +83,7 @@ impl Out<'_, '_> {
 
     fn routing(&mut self) {
         if let Plan::Sharded(sharded) = &self.bound.planned.plan {
-            let shown = Shown { sql: self.bound.sql, scan: self.bound.scan };
+            let shown = self.shown();
             let text = shown.routing(&sharded.routing, self.bound.rules);
             self.push("route", text);
             if let (Route::One(_), Many::Refuse(why)) = (&self.bound.route, &sharded.many) {
@@ -94,7 +100,7 @@ impl Out<'_, '_> {
         let group = self.bound.rules.group(gathered.group).map_or("?", |group| group.name.as_str());
         self.push("on", group);
         for (source, pulls) in gather.sources.iter().zip(&gathered.pulls) {
-            let shown = Shown { sql: self.bound.sql, scan: self.bound.scan };
+            let shown = self.shown();
             let why = source.routing.as_ref().map(|routing| shown.routing(routing, self.bound.rules));
             let places: Vec<String> = pulls.iter().map(|target| self.target(*target)).collect();
             let (places, why) = (places.join(", "), why.map_or(String::new(), |why| format!("  -- {why}")));
@@ -108,7 +114,7 @@ impl Out<'_, '_> {
     }
 
     fn merge(&mut self, merge: &Merge) {
-        let shown = Shown { sql: self.bound.sql, scan: self.bound.scan };
+        let shown = self.shown();
         if merge.hidden > 0 {
             self.push("hidden", format!("{} columns, not shown to the client", merge.hidden));
         }
@@ -174,7 +180,8 @@ impl Out<'_, '_> {
             let params = self.bound.render(*target, &mut text);
             let mut line = String::from_utf8_lossy(&text).into_owned();
             if let Params::Picked(order) = params {
-                let _ = write!(line, "  -- parameters {order:?}");
+                let order: Vec<String> = order.iter().map(picked).collect();
+                let _ = write!(line, "  -- parameters [{}]", order.join(", "));
             }
             let line = if targets.len() > 1 { format!("{name}: {line}") } else { line };
             self.push("sql", line);
@@ -194,6 +201,7 @@ impl Out<'_, '_> {
 struct Shown<'s> {
     sql: &'s [u8],
     scan: &'s Scan,
+    numbering: Option<&'s Numbering>,
 }
 
 impl Shown<'_> {
@@ -201,6 +209,10 @@ impl Shown<'_> {
         let sign = |negative: bool| if negative { "-" } else { "" };
         match slot {
             Slot::Null => "NULL".into(),
+            Slot::Id(row) => match self.numbering.and_then(|numbering| numbering.rows.get(row as usize)) {
+                Some(RowId::Given(slot)) => self.slot(*slot),
+                Some(RowId::Made) | None => "(generated)".into(),
+            },
             Slot::Bool(value) => if value { "TRUE" } else { "FALSE" }.into(),
             Slot::Param { index, negative } => format!("{}?{index}", sign(negative)),
             Slot::Literal { index, negative } => {
@@ -321,6 +333,13 @@ impl Shown<'_> {
             Test::IsNull(scalar) => format!("{} is null", self.scalar(scalar)),
             Test::Cell(cell) => cell_name(*cell),
         }
+    }
+}
+
+fn picked(pick: &Pick) -> String {
+    match pick {
+        Pick::Client(number) => number.to_string(),
+        Pick::Id(_) => "(generated)".to_owned(),
     }
 }
 

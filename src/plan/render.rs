@@ -1,11 +1,12 @@
 //! Rendering: the text of a bound statement for one of its targets, and the logical names behind its physical ones.
 //! It decides nothing.
 
-use crate::plan::bind::Values;
 use crate::plan::gather::{Extent, Source};
+use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Part, Text, quote};
-use crate::plan::{Answer, Bound, Many, Params, Place, Plan, Target};
+use crate::plan::values::Values;
+use crate::plan::{Answer, Bound, Many, Params, Pick, Place, Plan, Target};
 use crate::rules::PhysicalName;
 use crate::sql::ast::Span;
 use crate::sql::scan::Scan;
@@ -37,6 +38,46 @@ impl<'a> Bound<'a> {
         }
     }
 
+    /// The first id that was made for a row, as a number: what LAST_INSERT_ID() tells if all rows come to be.
+    pub fn made_id(&self) -> Option<u64> {
+        self.ids.first()
+    }
+
+    /// Whether ids were made for several rows of which some may not come to be: then [`Bound::put_first_id`] asks for
+    /// the first that did.
+    pub fn is_unsure(&self) -> bool {
+        let several = |numbering: &Numbering| numbering.unsure && numbering.rows.len() > 1;
+        self.made_id().is_some() && self.planned.numbering.as_deref().is_some_and(several)
+    }
+
+    /// Whether all rows that ids were made for come to be, unless the statement fails.
+    pub fn is_certain(&self) -> bool {
+        self.planned.numbering.as_deref().is_none_or(|numbering| !numbering.unsure)
+    }
+
+    /// Appends the statement that tells the least id that was made for a row on a target; `false` if none was.
+    pub fn put_first_id(&self, target: Target, out: &mut Vec<u8>) -> bool {
+        let Some(numbering) = self.planned.numbering.as_deref() else { return false };
+        let Some(name) = self.name(numbering.table, target) else { return false };
+        out.extend_from_slice(b"SELECT MIN(");
+        quote(numbering.column.as_bytes(), out);
+        out.extend_from_slice(b") FROM ");
+        put_name(name.physical_schema, name.physical, out);
+        out.extend_from_slice(b" WHERE ");
+        quote(numbering.column.as_bytes(), out);
+        let mut before: &[u8] = b" IN (";
+        for row in 0..numbering.rows.len() {
+            let here = self.rows.is_empty() || self.owns(target, row);
+            if let (true, Some(Id::Number(number))) = (here, self.ids.of(row as u32)) {
+                out.extend_from_slice(before);
+                out.extend_from_slice(number.to_string().as_bytes());
+                before = b",";
+            }
+        }
+        out.push(b')');
+        before == b","
+    }
+
     /// The client's statement.
     pub fn sql(&self) -> &'a [u8] {
         self.sql
@@ -54,7 +95,8 @@ impl<'a> Bound<'a> {
             return Params::Same;
         };
         splice(self.sql, self.scan, &text.edits, out, |part, out| self.write(part, target, out));
-        if text.moves_params && !self.scan.params.is_empty() {
+        let moves = text.moves_params && !self.scan.params.is_empty();
+        if moves || matches!(self.ids, Ids::Params(_)) {
             Params::Picked(self.params(text, target))
         } else {
             Params::Same
@@ -63,8 +105,12 @@ impl<'a> Bound<'a> {
 
     /// The value in a slot, for the numbers that a merge computes with.
     pub fn datum(&self, slot: Slot) -> Option<Datum<'a>> {
-        let values = Values { sql: self.sql, scan: self.scan, args: self.args, facts: self.planned.facts };
-        values.datum(slot).ok().flatten()
+        self.values().datum(slot).ok().flatten()
+    }
+
+    pub(super) fn values(&self) -> Values<'a> {
+        let (sql, scan, args, facts) = (self.sql, self.scan, self.args, self.planned.facts);
+        Values { sql, scan, args, facts, ids: self.ids, numbering: self.planned.numbering.as_deref() }
     }
 
     /// The physical and logical names of all tables of the statement on a target.
@@ -138,6 +184,7 @@ impl<'a> Bound<'a> {
         let mut inside = Vec::new();
         within(self.scan, start, end, &mut inside);
         for param in inside {
+            let Pick::Client(param) = param else { continue };
             let Some(at) = self.scan.params.get(usize::from(param)).copied() else { return false };
             out.extend_from_slice(Span { start: copied, end: at }.of(self.sql));
             match self.args.get(usize::from(param)) {
@@ -216,14 +263,34 @@ impl<'a> Bound<'a> {
             Part::Take => out.extend_from_slice(self.take().to_string().as_bytes()),
             Part::Rows(rows) => {
                 let mut first = true;
-                for (_, (from, to)) in rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row)) {
+                for (_, part) in rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row)) {
                     if !std::mem::take(&mut first) {
                         out.push(b',');
                     }
-                    out.extend_from_slice(self.piece(*from, *to));
+                    self.write(part, target, out);
                 }
             }
+            Part::IdColumn(text) if self.ids == Ids::None => {}
+            Part::IdColumn(text) => out.extend_from_slice(text.as_bytes()),
+            Part::Id { row, before, given } => self.write_id(*row, before, *given, out),
             Part::All(parts) => parts.iter().for_each(|part| self.write(part, target, out)),
+        }
+    }
+
+    fn write_id(&self, row: u32, before: &str, given: Option<(Anchor, Anchor)>, out: &mut Vec<u8>) {
+        let Some(id) = self.ids.of(row) else {
+            return given.into_iter().for_each(|(from, to)| out.extend_from_slice(self.piece(from, to)));
+        };
+        out.extend_from_slice(before.as_bytes());
+        match (self.ids, id) {
+            (Ids::Params(_), _) => out.push(b'?'),
+            (_, Id::Number(number)) => out.extend_from_slice(number.to_string().as_bytes()),
+            (_, Id::Uuid(text)) => {
+                out.push(b'\'');
+                out.extend_from_slice(&text);
+                out.push(b'\'');
+            }
+            (_, Id::Given) => {}
         }
     }
 
@@ -269,8 +336,8 @@ impl<'a> Bound<'a> {
         self.rows.get(row).copied() == target.shard
     }
 
-    /// The numbers of the client's parameters in the order in which the rendered text has them.
-    fn params(&self, text: &Text, target: Target) -> Vec<u16> {
+    /// The parameters in the order in which the rendered text has them.
+    fn params(&self, text: &Text, target: Target) -> Vec<Pick> {
         let mut found = Vec::with_capacity(self.scan.params.len());
         let mut copied = 0;
         for edit in &text.edits {
@@ -284,18 +351,24 @@ impl<'a> Bound<'a> {
     }
 
     /// Adds the parameters of one part.
-    fn part_params(&self, part: &Part, target: Target, found: &mut Vec<u16>) {
-        let piece = |from: Anchor, to: Anchor, found: &mut Vec<u16>| {
+    fn part_params(&self, part: &Part, target: Target, found: &mut Vec<Pick>) {
+        let piece = |from: Anchor, to: Anchor, found: &mut Vec<Pick>| {
             if let (Some(from), Some(to)) = (from.resolve(self.scan), to.resolve(self.scan)) {
                 within(self.scan, from, to, found);
             }
         };
         match part {
             Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
+            Part::IdColumn(_) => {}
+            Part::Id { row, given, .. } => match (self.ids.of(*row), given) {
+                (Some(id), _) if matches!(self.ids, Ids::Params(_)) => found.push(Pick::Id(id)),
+                (None, Some((from, to))) => piece(*from, *to, found),
+                _ => {}
+            },
             Part::Copy(from, to) => piece(*from, *to, found),
             Part::Rows(rows) => {
                 let owned = rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row));
-                owned.for_each(|(_, (from, to))| piece(*from, *to, found));
+                owned.for_each(|(_, part)| self.part_params(part, target, found));
             }
             Part::All(parts) => parts.iter().for_each(|part| self.part_params(part, target, found)),
         }
@@ -310,10 +383,10 @@ pub fn put_name(schema: &str, table: &str, out: &mut Vec<u8>) {
 }
 
 /// Adds the parameters that stand in `from..to`.
-fn within(scan: &Scan, from: u32, to: u32, found: &mut Vec<u16>) {
+fn within(scan: &Scan, from: u32, to: u32, found: &mut Vec<Pick>) {
     let first = scan.params.partition_point(|at| *at < from);
     let last = scan.params.partition_point(|at| *at < to);
-    found.extend((first..last).map(|index| index as u16));
+    found.extend((first..last).map(|index| Pick::Client(index as u16)));
 }
 
 /// The name that MySQL gives to a column from this text: cut between two characters.

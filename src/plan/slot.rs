@@ -22,4 +22,6 @@ pub enum Slot {
     Null,
     /// The words TRUE and FALSE: 1 and 0.
     Bool(bool),
+    /// The id of a row of an INSERT, counted from 0: made for it, or what it gives.
+    Id(u32),
 }

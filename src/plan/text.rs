@@ -32,8 +32,19 @@ pub enum Part {
     Quoted(Anchor, Anchor),
     /// How many rows each target has to give: OFFSET + LIMIT.
     Take,
-    /// Of the rows of VALUES, between these anchors, those that belong to the target.
-    Rows(Box<[(Anchor, Anchor)]>),
+    /// Of the rows of VALUES those that belong to the target.
+    Rows(Box<[Part]>),
+    /// The column of the ids that are made, as a further one of the column list; nothing if none are made.
+    IdColumn(Box<str>),
+    /// The id that is made for a row.
+    Id {
+        /// The row's number.
+        row: u32,
+        /// What stands in front of it.
+        before: &'static str,
+        /// What stands there in the client's text, which stays if no id is made.
+        given: Option<(Anchor, Anchor)>,
+    },
     /// One after the other.
     All(Box<[Part]>),
 }
@@ -53,6 +64,10 @@ pub enum Rewrite {
     Relation(u16, Option<Span>),
     /// These bytes.
     Fixed(String),
+    /// These bytes, if ids are made.
+    IdColumn(String),
+    /// The id that is made for a row, behind some text, instead of what stands there if it says so.
+    Id(u32, &'static str, Option<Span>),
 }
 
 /// Puts texts together from the edits that names ask for and those that a merge adds.
@@ -155,6 +170,10 @@ impl<'a> Composer<'a> {
                 Part::All([Part::Fixed(" AS ".into()), Part::Quoted(from, to)].into())
             }
             Rewrite::Fixed(text) => Part::Fixed(text.as_str().into()),
+            Rewrite::IdColumn(text) => Part::IdColumn(text.as_str().into()),
+            Rewrite::Id(row, before, given) => {
+                Part::Id { row: *row, before, given: given.map(|span| self.anchors(span)).transpose()? }
+            }
         })
     }
 

@@ -1,17 +1,21 @@
 //! INSERT, REPLACE, UPDATE and DELETE: which rows they touch where, and what must not differ from copy to copy.
 //! A row is stored on the one shard of its key; a write that could put it elsewhere is refused.
 
+mod ids;
+
 use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
 use crate::plan::locality::{Locality, routing, single_group};
+use crate::plan::numbering::{Numbering, RowId};
 use crate::plan::resolve::{BlockId, Column, Model, QueryId, RefId, Source, parts, several, strip};
 use crate::plan::route::{By, KeyColumn, Routing};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Composer, Part, Rewrite, Text};
 use crate::plan::ties::{Ties, slot};
+use crate::plan::write::ids::Numbers;
 use crate::plan::{Many, Place, Plan, Sharded};
 use crate::rules::catalog::TableInfo;
-use crate::rules::{FamilyId, GroupId};
+use crate::rules::{FamilyId, GroupId, IdKind};
 use crate::sql::ast::{
     Assignment, Delete, Expr, Insert, InsertSource, Keyword, Query, SelectItem, Span, TableRef, Update,
 };
@@ -301,12 +305,16 @@ impl<'a> Writing<'_, '_, 'a> {
         }
     }
 
-    /// Plans an INSERT or REPLACE into `table`.
+    /// Plans an INSERT or REPLACE into `table`; also tells which ids are to be made for its rows.
     ///
     /// # Errors
     /// 1235 with the reason and the place; 1136 for a row of another length than the column list.
-    pub(super) fn insert(&self, insert: &'a Insert, table: u16, query: Option<QueryId>) -> Result<Plan, SqlError> {
-        let composer = self.composer();
+    pub(super) fn insert(
+        &self,
+        insert: &'a Insert,
+        table: u16,
+        query: Option<QueryId>,
+    ) -> Result<(Plan, Option<Box<Numbering>>), SqlError> {
         let info = {
             let found = &self.model.tables[usize::from(table)];
             self.model.catalog.table(&found.schema, &found.name).map(|info| &**info)
@@ -315,16 +323,29 @@ impl<'a> Writing<'_, '_, 'a> {
         if matches!(place, Place::Sharded(_)) {
             self.no_qualified_column(insert)?;
         }
-        match place {
+        let split = match place {
+            Place::Sharded(_) => true,
+            Place::Broadcast => self.model.rules.groups().len() > 1,
+            Place::Single(_) | Place::System => false,
+        };
+        let numbering = Numbers { writing: self, insert, table };
+        let (numbering, edits) = match info.filter(|_| split && query.is_none()) {
+            Some(info) => numbering.read(info)?,
+            None => (None, Vec::new()),
+        };
+        let numbers = numbering.as_ref();
+        let composer = Composer::new(self.scan, self.model.edits.iter().cloned().chain(edits).collect());
+        let plan = match place {
             Place::Single(group) => self.insert_single(insert, group, &composer),
             Place::System => self.on_one_group(&composer),
-            Place::Broadcast => self.insert_everywhere(insert, info, query, &composer),
+            Place::Broadcast => self.insert_everywhere(insert, info, query, numbers, &composer),
             Place::Sharded(family) => match (info, query) {
                 (None, _) => Err(self.no_table(table)),
                 (Some(info), Some(query)) => self.insert_selected(insert, table, info, query, family, &composer),
-                (Some(info), None) => self.insert_rows(insert, table, info, family, &composer),
+                (Some(info), None) => self.insert_rows(insert, table, info, family, numbers, &composer),
             },
-        }
+        };
+        Ok((plan?, numbering.map(Box::new)))
     }
 
     fn no_table(&self, table: u16) -> SqlError {
@@ -360,6 +381,7 @@ impl<'a> Writing<'_, '_, 'a> {
         insert: &'a Insert,
         info: Option<&TableInfo>,
         query: Option<QueryId>,
+        numbers: Option<&Numbering>,
         composer: &Composer<'_>,
     ) -> Result<Plan, SqlError> {
         if self.model.rules.groups().len() == 1 {
@@ -373,15 +395,23 @@ impl<'a> Writing<'_, '_, 'a> {
         let mut values: Vec<&Expr> = rows.iter().copied().flatten().collect();
         values.extend(insert.on_duplicate.iter().map(|assignment| &assignment.value));
         self.same_everywhere(&values, limited)?;
-        let numbered = self.numbered(insert, info)?;
+        let numbered = self.numbered(insert, info, numbers)?;
         Ok(Plan::Everywhere { text: composer.plain()?, numbered: numbered.into() })
     }
 
     /// The values for an AUTO_INCREMENT column, which must be given: servers count each for itself.
-    fn numbered(&self, insert: &'a Insert, info: Option<&TableInfo>) -> Result<Vec<Slot>, SqlError> {
+    fn numbered(
+        &self,
+        insert: &'a Insert,
+        info: Option<&TableInfo>,
+        numbers: Option<&Numbering>,
+    ) -> Result<Vec<Slot>, SqlError> {
         let Some(column) = info.and_then(|info| info.auto_increment()) else {
             return Ok(Vec::new());
         };
+        if numbers.is_some_and(|numbers| numbers.column.eq_ignore_ascii_case(&column.name)) {
+            return Ok(Vec::new());
+        }
         let refuse = |at: u32| {
             let why = format!("each server would number {} by itself: give it a value;", column.name);
             Err(SqlError::refuse_at(&why, self.model.sql, at as usize))
@@ -417,6 +447,7 @@ impl<'a> Writing<'_, '_, 'a> {
         table: u16,
         info: &TableInfo,
         family: FamilyId,
+        numbers: Option<&Numbering>,
         composer: &Composer<'_>,
     ) -> Result<Plan, SqlError> {
         self.insert_allowed(insert, table)?;
@@ -430,11 +461,13 @@ impl<'a> Writing<'_, '_, 'a> {
         }
         let keys = self.key_columns(table, info)?;
         let rows = rows_of(insert);
-        if let (Some(key), None, true) = (keys.first(), &insert.columns, rows.iter().any(|row| row.is_empty())) {
-            let why = format!("the sharding key {} needs a value;", key.label);
-            return Err(SqlError::refuse_at(&why, self.model.sql, insert.table.span.start as usize));
-        }
-        let width = insert.columns.as_ref().map_or_else(|| info.visible().count(), Vec::len);
+        let empty = rows.iter().all(|row| row.is_empty());
+        let width = match &insert.columns {
+            Some(columns) => columns.len(),
+            // `VALUES ()`: every column has its default.
+            None if empty => 0,
+            None => info.visible().count(),
+        };
         let mut slots = Vec::with_capacity(rows.len() * keys.len());
         for (index, row) in rows.iter().enumerate() {
             if row.len() != width {
@@ -442,10 +475,12 @@ impl<'a> Writing<'_, '_, 'a> {
                 return Err(SqlError { errno: 1136, state: *b"21S01", message });
             }
             for key in &keys {
-                slots.push(self.key_value(insert, info, key, row)?);
+                let id = numbers.filter(|numbers| numbers.column.eq_ignore_ascii_case(key.column()));
+                let made = id.is_some_and(|id| id.kind != IdKind::Uuid || id.rows[index] == RowId::Made);
+                slots.push(if made { Slot::Id(index as u32) } else { self.key_value(insert, info, key, row)? });
             }
         }
-        let numbered = self.numbered(insert, Some(info))?;
+        let numbered = self.numbered(insert, Some(info), numbers)?;
         let text = composer.plain()?;
         let many = match &insert.source {
             InsertSource::Values(rows) => {
@@ -478,8 +513,8 @@ impl<'a> Writing<'_, '_, 'a> {
         if self.model.edits.iter().any(inside) {
             return Err(several(self.model.sql, "a subquery in VALUES", whole));
         }
-        let anchors: Result<Vec<_>, SqlError> = rows.iter().map(|(_, span)| composer.anchors(*span)).collect();
-        composer.with(vec![(whole, Part::Rows(anchors?.into()))], true)
+        let parts: Result<Vec<_>, SqlError> = rows.iter().map(|(_, span)| composer.copy(*span)).collect();
+        composer.with(vec![(whole, Part::Rows(parts?.into()))], true)
     }
 
     /// What any INSERT into a sharded table must keep to.
@@ -517,11 +552,11 @@ impl<'a> Writing<'_, '_, 'a> {
 
     /// The value that a row has for a key.
     fn key_value(&self, insert: &Insert, info: &TableInfo, key: &KeyColumn, row: &[Expr]) -> Result<Slot, SqlError> {
-        let Some(position) = self.position(insert, Some(info), key.column()) else {
+        let position = self.position(insert, Some(info), key.column());
+        let Some(value) = position.and_then(|position| row.get(position)) else {
             let why = format!("the sharding key {} needs a value: it is not in the column list;", key.label);
             return Err(SqlError::refuse_at(&why, self.model.sql, insert.table.span.start as usize));
         };
-        let value = &row[position];
         slot(value).ok_or_else(|| {
             let why = format!("the sharding key {} needs a literal or parameter:", key.label);
             SqlError::refuse_at(&why, self.model.sql, value.span().start as usize)
@@ -539,6 +574,13 @@ impl<'a> Writing<'_, '_, 'a> {
         composer: &Composer<'_>,
     ) -> Result<Plan, SqlError> {
         self.insert_allowed(insert, table)?;
+        let found = &self.model.tables[usize::from(table)];
+        let rule = self.model.rules.schema(&found.schema).and_then(|schema| schema.id(&found.name));
+        if rule.is_some_and(|rule| rule.kind == IdKind::Segment) {
+            let why =
+                "an INSERT ... SELECT into a table with `id = \"segment\"`, whose counter would not know the ids;";
+            return Err(SqlError::refuse_at(why, self.model.sql, insert.table.span.start as usize));
+        }
         if let Some(column) = info.auto_increment() {
             let given = self.position(insert, Some(info), &column.name).is_some();
             if !given {

@@ -120,7 +120,7 @@ pub struct Schema {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Table {
     Sharded(ShardedTable),
-    Broadcast(String),
+    Broadcast(String, Option<IdRule>),
     Single(String, GroupId),
 }
 
@@ -145,20 +145,27 @@ pub struct ShardedTable {
     /// Its sharding column for each level of the family; none for families routed by hint.
     pub columns: Vec<String>,
     /// Who makes its ids.
-    pub id: Option<IdKind>,
-    /// The column that ids are made for; none: its AUTO_INCREMENT column.
-    pub id_column: Option<String>,
+    id: Option<IdRule>,
     physical: Arc<[PhysicalName]>,
+}
+
+/// How a table gets its ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdRule {
+    /// Who makes them.
+    pub kind: IdKind,
+    /// The column that they are made for; none: its AUTO_INCREMENT column. UUIDs have one always.
+    pub column: Option<String>,
 }
 
 /// A generator of ids that are unique over all shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdKind {
-    /// 63 bits: time, worker, sequence.
+    /// 63 bits: time, worker, sequence ([`crate::sequence::snowflake`]).
     Snowflake,
-    /// Ranges taken from a table.
+    /// Blocks taken from a table ([`crate::sequence::segment`]).
     Segment,
-    /// UUIDs.
+    /// UUIDs of version 7 ([`crate::sequence::uuid`]).
     Uuid,
 }
 
@@ -263,8 +270,17 @@ impl Schema {
     pub fn tables(&self) -> impl Iterator<Item = (&str, Placement<'_>)> {
         self.tables.values().map(|table| match table {
             Table::Sharded(sharded) => (sharded.name.as_str(), table.placement()),
-            Table::Broadcast(name) | Table::Single(name, _) => (name.as_str(), table.placement()),
+            Table::Broadcast(name, _) | Table::Single(name, _) => (name.as_str(), table.placement()),
         })
+    }
+
+    /// Who makes the ids of a table; none: each server its own, so that an INSERT has to give them.
+    pub fn id(&self, table: &str) -> Option<&IdRule> {
+        match self.tables.get(&table.to_lowercase())? {
+            Table::Sharded(table) => table.id.as_ref(),
+            Table::Broadcast(_, id) => id.as_ref(),
+            Table::Single(..) => None,
+        }
     }
 
     /// The name of its physical schema on a group, where its broadcast and single tables are.
@@ -277,7 +293,7 @@ impl Table {
     fn placement(&self) -> Placement<'_> {
         match self {
             Table::Sharded(table) => Placement::Sharded(table),
-            Table::Broadcast(_) => Placement::Broadcast,
+            Table::Broadcast(..) => Placement::Broadcast,
             Table::Single(_, group) => Placement::Single(*group),
         }
     }

@@ -21,6 +21,7 @@ use crate::backend::cluster::Group;
 use crate::backend::{probe, schema};
 use crate::config::{Config, Identity, Listen, Password, Tls, User};
 use crate::error::SqlError;
+use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::plan::cache::PlanCache;
 use crate::rules::RuleSet;
@@ -192,6 +193,7 @@ fn proxy(config: Arc<Config>, workers: usize, topology: Topology) -> Result<Prox
     Ok(Proxy {
         metrics: Arc::new(Metrics::new(workers)),
         topology: ArcSwap::from_pointee(topology),
+        ids: Ids::default(),
         plans: PlanCache::new(config.limits.plan_cache as u64),
         sessions: Arc::new(Registry::new(config.limits.connections)),
         door: Door::new(gate, users, version),

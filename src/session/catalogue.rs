@@ -72,6 +72,7 @@ impl Session {
             naming,
             definitions: &found,
             statement: None,
+            insert_id: None,
         };
         ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
         let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
@@ -79,7 +80,7 @@ impl Session {
         if let Some(statement) = lease.prepared.forget(&text) {
             lease.close_statement(statement);
         }
-        self.remember(&mut lease, planned, &outcome, naming).await;
+        self.remember(&mut lease, planned, &outcome, naming, None).await;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ pub mod door;
 pub mod explain;
 pub mod greet;
 pub mod local;
+mod numbering;
 pub mod prepared;
 pub mod proxy;
 pub mod query;

@@ -148,6 +148,7 @@ impl Session {
             naming,
             definitions: &[],
             statement: Some(id),
+            insert_id: None,
         };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await;
         match outcome {
@@ -192,6 +193,7 @@ impl Session {
             add: Status::default(),
             naming,
             statement: Some(id),
+            insert_id: None,
             definitions: &[],
         };
         let outcome = relay(&mut self.client, &mut lease, Kind::Prepare, &mut patience, &style).await?;
@@ -363,6 +365,7 @@ impl Session {
             naming: Naming::Same,
             definitions: &[],
             statement: None,
+            insert_id: None,
         };
         let outcome = relay(&mut self.client, &mut lease, Kind::Fetch, &mut patience, &style).await;
         match outcome {

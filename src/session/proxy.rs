@@ -7,6 +7,7 @@ use quick_cache::sync::Cache;
 
 use crate::backend::settings::Settings;
 use crate::config::Config;
+use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::plan::cache::PlanCache;
 use crate::session::door::Door;
@@ -24,6 +25,8 @@ pub struct Proxy {
     pub metrics: Arc<Metrics>,
     /// The rules, tables and servers of now; a statement loads it once.
     pub topology: ArcSwap<Topology>,
+    /// Makes ids.
+    pub ids: Ids,
     /// Plans by statement text.
     pub plans: PlanCache,
     /// Who is connected.

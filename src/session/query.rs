@@ -17,9 +17,10 @@ use crate::exec::relay::{Style, relay};
 use crate::exec::scatter::{self, Scatter};
 use crate::exec::write;
 use crate::metrics::Kind;
-use crate::plan::bind::bind;
+use crate::plan::bind::bind_with;
 use crate::plan::cache::PlanKey;
 use crate::plan::gather::{Extent, Gather};
+use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
 use crate::session::registry::Entry;
@@ -166,9 +167,22 @@ impl Session {
         if effects.implicit_commit {
             Box::pin(self.end_transaction(true)).await?;
         }
-        let bound = bind(planned, &topology.rules, sql, scan, args)?;
+        let made = match &planned.numbering {
+            Some(numbering) => Box::pin(self.make_ids(topology, planned, numbering, sql, scan, args)).await?,
+            None => Vec::new(),
+        };
+        let ids = match (made.is_empty(), ask.is_binary()) {
+            (true, _) => Ids::None,
+            (false, true) => Ids::Params(&made),
+            (false, false) => Ids::Written(&made),
+        };
+        let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
         // Boxed but for the last, as they must not make each idle session larger.
         let target = match (&bound.route, bound.answer) {
+            (Route::One(target), Answer::Relay) if bound.is_unsure() => {
+                let targets = [*target];
+                return Box::pin(self.run_write(topology, planned, &bound, &targets, Answer::Sum, ask, add)).await;
+            }
             (_, Answer::Gather(gather)) => {
                 return Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await;
             }
@@ -242,6 +256,8 @@ impl Session {
             naming,
             definitions: &[],
             statement: None,
+            // The server tells the last of several ids that are written out, MySQL the first of those it made.
+            insert_id: bound.made_id().filter(|_| bound.is_certain()),
         };
         let limit = self.time_limit(planned);
         // Of the fields themselves, as the client's is written to meanwhile.
@@ -267,7 +283,7 @@ impl Session {
         match outcome {
             Ok(outcome) => {
                 self.pin_for(group, &mut lease, planned, &outcome, statement);
-                self.remember(&mut lease, planned, &outcome, naming).await;
+                self.remember(&mut lease, planned, &outcome, naming, bound.made_id()).await;
                 if planned.effects.sets_variables {
                     Box::pin(self.carry_variables(&mut lease, bound.sql())).await;
                 }
@@ -352,12 +368,13 @@ impl Session {
         let naming = Naming::Of(bound, target);
         let open = matches!(self.txn.state(), State::Open(_));
         let add = add.when(Status::IN_TRANS, open || add.has(Status::IN_TRANS));
-        let style = Style { capabilities: self.capabilities, add, naming, statement: None, definitions: &[] };
+        let style =
+            Style { capabilities: self.capabilities, add, naming, statement: None, definitions: &[], insert_id: None };
         // A cursor would need the copies for as long as it is open: all rows are sent at once, as a server may do.
         let ask = ask.without_cursor();
         ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
         let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
-        self.remember(&mut lease, planned, &outcome, naming).await;
+        self.remember(&mut lease, planned, &outcome, naming, None).await;
         if let Some(statement) = lease.prepared.forget(&text) {
             lease.close_statement(statement);
         }
@@ -416,12 +433,15 @@ impl Session {
             ask: ask.without_cursor(),
             autocommit: self.autocommit(),
             clock: self.one_clock(planned),
+            last_insert_id: planned.effects.last_insert_id.then_some(self.last_insert_id),
         };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
-        if outcome.last_insert_id != 0 {
-            self.last_insert_id = outcome.last_insert_id;
+        self.last_insert_id = outcome.made_id.unwrap_or(self.last_insert_id);
+        for conditions in &outcome.conditions {
+            let naming = Naming::Of(bound, targets[0]);
+            self.diagnostics.add(conditions, |message| naming.text(message));
         }
         let packet = crate::wire::reply::OkPacket {
             affected_rows: outcome.affected_rows,
@@ -442,12 +462,18 @@ impl Session {
         planned: &Planned,
         outcome: &Outcome,
         naming: Naming<'_>,
+        made: Option<u64>,
     ) {
         self.diagnostics.clear();
         self.found_rows = outcome.has_rows.then_some(outcome.rows);
         self.row_count = if outcome.has_rows || outcome.error.is_some() { -1 } else { outcome.affected_rows as i64 };
         let calc = planned.effects.calc_found_rows && outcome.error.is_none();
-        let insert_id = outcome.last_insert_id != 0 || planned.effects.sets_last_insert_id;
+        // Of ids that were made here nobody need be asked: the server tells whether the row came to be.
+        let told = |first: &u64| outcome.error.is_none() && (outcome.has_rows || outcome.last_insert_id == *first);
+        let made = made.filter(told);
+        self.last_insert_id = made.unwrap_or(self.last_insert_id);
+        let numbers_itself = planned.numbering.is_none() && outcome.last_insert_id != 0;
+        let insert_id = made.is_none() && (numbers_itself || planned.effects.sets_last_insert_id);
         let wants_more = outcome.warnings > 0 || outcome.error.is_some() || calc || insert_id;
         if !wants_more && !planned.effects.sets_variables {
             return;

@@ -188,7 +188,7 @@ pub(super) fn initial(topology: &Topology, collation: Option<u16>) -> (Arc<Setti
 }
 
 /// What the settings mean to the bytes of the session's statements.
-fn facts_of(settings: &Settings, before: Facts) -> Facts {
+pub(super) fn facts_of(settings: &Settings, before: Facts) -> Facts {
     let mode = match settings.variable("sql_mode") {
         Some(value) => SqlMode::parse(&unquoted(value)),
         None => before.mode,

@@ -314,6 +314,7 @@ impl Session {
             naming: crate::exec::names::Naming::Of(&bound, target),
             definitions: &[],
             statement: None,
+            insert_id: None,
         };
         let kind = crate::wire::response::Kind::FieldList;
         crate::exec::relay::relay(&mut self.client, &mut lease, kind, &mut patience, &style).await.map(|_| ())

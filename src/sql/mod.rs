@@ -69,11 +69,11 @@ pub enum TextCharset {
     Gb18030,
 }
 
-/// The parts of `sql_mode` that change how text is read, as a set.
+/// The parts of `sql_mode` that change how text is read, or what it asks of the proxy, as a set.
 ///
 /// <https://dev.mysql.com/doc/refman/9.7/en/sql-mode.html>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct SqlMode(u8);
+pub struct SqlMode(u16);
 
 impl SqlMode {
     /// None of them.
@@ -92,6 +92,8 @@ impl SqlMode {
     pub const ORACLE: SqlMode = SqlMode(32);
     /// MariaDB: `''` is NULL.
     pub const EMPTY_STRING_IS_NULL: SqlMode = SqlMode(64);
+    /// 0 is a value for an AUTO_INCREMENT column, not "the next number".
+    pub const NO_AUTO_VALUE_ON_ZERO: SqlMode = SqlMode(128);
 
     /// Reads the value of `@@sql_mode`: names separated by commas, without case. Combination modes of
     /// both vendors count as what they stand for; names without influence on reading are passed over.
@@ -105,6 +107,7 @@ impl SqlMode {
                 "HIGH_NOT_PRECEDENCE" => SqlMode::HIGH_NOT_PRECEDENCE,
                 "IGNORE_SPACE" => SqlMode::IGNORE_SPACE,
                 "EMPTY_STRING_IS_NULL" => SqlMode::EMPTY_STRING_IS_NULL,
+                "NO_AUTO_VALUE_ON_ZERO" => SqlMode::NO_AUTO_VALUE_ON_ZERO,
                 "ANSI" | "DB2" | "MAXDB" | "MSSQL" | "POSTGRESQL" => ansi,
                 "ORACLE" => ansi.with(SqlMode::ORACLE),
                 "MYSQL323" | "MYSQL40" => SqlMode::HIGH_NOT_PRECEDENCE,

@@ -112,7 +112,19 @@ pub fn put_execute(out: &mut Vec<u8>, statement: u32, flags: u8, params: &[Param
     }
 }
 
-impl Param<'_> {
+impl<'a> Param<'a> {
+    /// A parameter of the proxy's own: a BIGINT UNSIGNED, from its eight bytes, the lowest first.
+    pub fn unsigned(raw: &'a [u8; 8]) -> Param<'a> {
+        let ty = ParamType { ty: ColumnType::LONGLONG, unsigned: true };
+        Param { ty, value: Value::UInt(u64::from_le_bytes(*raw)), raw }
+    }
+
+    /// A parameter of the proxy's own: a text.
+    pub fn text(text: &'a [u8]) -> Param<'a> {
+        let ty = ParamType { ty: ColumnType::VAR_STRING, unsigned: false };
+        Param { ty, value: Value::Bytes(text), raw: &[] }
+    }
+
     /// The type to send: what was sent ahead for a number is bytes all the same.
     fn coded_type(&self) -> ColumnType {
         match self.value {

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 
 /// The storeys from the ground up. A room imports only rooms of lower storeys, or of its own folder.
 ///
-/// The pure wing (value, sql, rules, plan, commit) and the left wing (wire, backend, txn) meet in exec;
+/// The pure wing (value, sequence, sql, rules, plan, commit) and the left wing (wire, backend, txn) meet in exec;
 /// `txn` and `backend` name groups by the ids of `rules`.
 const STOREYS: &[&[&str]] = &[
-    &["error", "value", "metrics", "diagnostic", "commit"],
+    &["error", "value", "sequence", "metrics", "diagnostic", "commit"],
     &["document"],
     &["config", "sql", "wire"],
     &["rules"],
     &["plan", "backend"],
-    &["txn"],
+    &["txn", "ids"],
     &["exec"],
     &["session"],
     &["admin", "migrate"],
@@ -25,7 +25,7 @@ const STOREYS: &[&[&str]] = &[
 ];
 
 /// Rooms without tokio, sockets, files, clock, threads and configuration.
-const PURE: &[&str] = &["value", "sql", "rules", "plan", "commit"];
+const PURE: &[&str] = &["value", "sequence", "sql", "rules", "plan", "commit"];
 
 struct Source {
     path: PathBuf,

@@ -9,7 +9,7 @@ use crate::rules::name::{Part, Values, unfit};
 use crate::rules::read::names::{FamilyNames, Names, template};
 use crate::rules::read::{Defined, group_id, methods, unknown};
 use crate::rules::shards::MAX_SHARDS;
-use crate::rules::{Family, FamilyId, GroupId, IdKind, Schema, ShardedTable, Table};
+use crate::rules::{Family, FamilyId, GroupId, IdKind, IdRule, Schema, ShardedTable, Table};
 
 const MAX_FAMILIES: usize = 4096;
 
@@ -266,7 +266,7 @@ fn table(
                         mistakes,
                     );
                 }
-                Some(Table::Broadcast(name.to_owned()))
+                Some(Table::Broadcast(name.to_owned(), id(&section, mistakes)))
             }
             Some(false) => {
                 let help = "leave the line out: the table is in the schema's home then, or name its `group`";
@@ -309,7 +309,7 @@ fn sharded(
     mistakes: &Mistakes,
 ) -> Option<Table> {
     let own = columns(section, mistakes);
-    let (id, id_column) = id(section, mistakes);
+    let id = id(section, mistakes);
     let listed = section.get("names");
     let wanted = node.word(mistakes)?;
     let known: Vec<&str> = drafts.iter().map(|draft| draft.family.name.as_str()).collect();
@@ -342,32 +342,32 @@ fn sharded(
     }
     let physical = draft.names.table(name, place, listed.as_ref(), &draft.family, names, mistakes)?;
     draft.family.tables.insert(name.to_lowercase(), physical.clone());
-    Some(Table::Sharded(ShardedTable {
-        name: name.to_owned(),
-        family: draft.family.id,
-        columns,
-        id,
-        id_column,
-        physical,
-    }))
+    Some(Table::Sharded(ShardedTable { name: name.to_owned(), family: draft.family.id, columns, id, physical }))
 }
 
 /// `id = "snowflake"`, or `id = { kind = "snowflake", column = "id" }`.
-fn id(section: &Section<'_>, mistakes: &Mistakes) -> (Option<IdKind>, Option<String>) {
+fn id(section: &Section<'_>, mistakes: &Mistakes) -> Option<IdRule> {
     let kinds = [("snowflake", IdKind::Snowflake), ("segment", IdKind::Segment), ("uuid", IdKind::Uuid)];
-    let Some(node) = section.get("id") else { return (None, None) };
-    if node.as_str().is_some() {
-        return (node.choice(&kinds, mistakes), None);
-    }
-    let Some(id) = node.as_section("id") else {
+    let node = section.get("id")?;
+    let rule = if node.as_str().is_some() {
+        IdRule { kind: node.choice(&kinds, mistakes)?, column: None }
+    } else if let Some(id) = node.as_section("id") {
+        let kind = id.require("kind", "\"snowflake\"", mistakes).and_then(|node| node.choice(&kinds, mistakes));
+        let column = id.get("column").and_then(|node| node.word(mistakes)).map(str::to_owned);
+        id.finish(mistakes);
+        IdRule { kind: kind?, column }
+    } else {
         let help = "write `id = \"snowflake\"` or `id = { kind = \"snowflake\", column = \"id\" }`";
         mistakes.add(node.wrong("a kind of generator or a table").help(help));
-        return (None, None);
+        return None;
     };
-    let kind = id.require("kind", "\"snowflake\"", mistakes).and_then(|node| node.choice(&kinds, mistakes));
-    let column = id.get("column").and_then(|node| node.word(mistakes)).map(str::to_owned);
-    id.finish(mistakes);
-    (kind, column)
+    if rule.kind == IdKind::Uuid && rule.column.is_none() {
+        let title = "UUIDs need the name of their column: AUTO_INCREMENT columns hold none";
+        let help = "write `id = { kind = \"uuid\", column = \"id\" }`";
+        mistakes.add(Diagnostic::at(node.place, title, "").help(help));
+        return None;
+    }
+    Some(rule)
 }
 
 fn check_name(what: &str, name: &str, place: &Place, mistakes: &Mistakes) {

@@ -79,7 +79,7 @@ impl Case {
         let value = |slot| match slot {
             Slot::Literal { index, .. } => Some(Datum::Int(index.into())),
             Slot::Param { index, .. } => Some(Datum::Decimal(tenths(index))),
-            Slot::Null | Slot::Bool(_) => None,
+            Slot::Null | Slot::Bool(_) | Slot::Id(_) => None,
         };
         let merger = Merger::new(&self.merge, self.window, &columns, form, PARTS.len(), 1 << 20, &value);
         let merged = merger.and_then(|merger| merge(merger, &parts));

@@ -8,6 +8,7 @@ mod collations;
 mod demo;
 mod gather;
 mod hostile;
+mod ids;
 mod keys;
 mod merge;
 mod proxy;

@@ -226,7 +226,7 @@ fn literal_value(slot: Slot) -> Option<Datum<'static>> {
         Slot::Param { index, .. } => {
             Datum::Decimal(Decimal::parse(format!("{}.{}", index / 10, index % 10).as_bytes()).unwrap())
         }
-        Slot::Null => Datum::Null,
+        Slot::Null | Slot::Id(_) => Datum::Null,
         Slot::Bool(truth) => Datum::Int(truth.into()),
     })
 }

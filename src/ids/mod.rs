@@ -1,0 +1,108 @@
+//! The ids that this proxy makes, from worker ids and blocks that it takes through the metadata schema. What an id means
+//! to a statement is for those above; the arithmetic is `sequence`'s.
+
+pub mod counter;
+pub mod worker;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::backend::cluster::Group;
+use crate::error::{Code, SqlError};
+use crate::ids::counter::{Counted, Counter};
+use crate::ids::worker::Worker;
+use crate::sequence::snowflake::{AHEAD_MS, Empty};
+use crate::sequence::uuid;
+
+/// How long a statement waits for a clock that was set back, or for a burst to pass.
+const CLOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// All generators of a proxy. They outlive rule sets: a table keeps its generator by its name.
+#[derive(Default)]
+pub struct Ids {
+    /// By the name of the home group.
+    workers: Mutex<HashMap<String, Arc<Worker>>>,
+    /// By schema and table.
+    counters: Mutex<HashMap<(String, String), Arc<Counter>>>,
+}
+
+impl Ids {
+    /// The first of `count` consecutive snowflake ids for tables whose schema is at home on `home`.
+    ///
+    /// # Errors
+    /// 1235 for too many; 1467 if the clock stays too far behind, or if no worker id can be leased in time.
+    pub async fn snowflake(&self, home: &Arc<Group>, count: u64) -> Result<u64, SqlError> {
+        let worker = entry(&self.workers, home.name.clone());
+        let mut waited = Duration::ZERO;
+        loop {
+            match worker.take(now_ms(), count) {
+                Ok(first) => {
+                    worker.keep(home);
+                    return Ok(first);
+                }
+                Err(Empty::TooMany) => return Err(SqlError::refuse(Empty::TooMany.to_string())),
+                Err(Empty::Ended) => worker.lease(home).await?,
+                Err(Empty::Ahead(ms)) if waited < CLOCK_WAIT && ms < AHEAD_MS + CLOCK_WAIT.as_millis() as u64 => {
+                    let pause = Duration::from_millis(ms.saturating_sub(AHEAD_MS).max(1));
+                    tokio::time::sleep(pause).await;
+                    waited += pause;
+                }
+                Err(ahead) => return Err(SqlError::new(Code::NoMoreIds, format!("No id could be made: {ahead}"))),
+            }
+        }
+    }
+
+    /// The first of `count` consecutive ids of a table's counter.
+    ///
+    /// # Errors
+    /// Those of the servers; 1467 if the counter is at its end.
+    pub async fn segment(&self, table: &Counted<'_>, count: u64) -> Result<u64, SqlError> {
+        let counter = self.counter(table);
+        loop {
+            if let Some(first) = counter.take(count) {
+                counter.keep(table);
+                return Ok(first);
+            }
+            counter.fetch(table, count).await?;
+        }
+    }
+
+    /// Takes note of ids that a client gives itself: none of them is made by this proxy afterwards, and none beyond
+    /// the counter by any.
+    ///
+    /// # Errors
+    /// Those of the servers.
+    pub async fn given(&self, table: &Counted<'_>, ids: &[u64]) -> Result<(), SqlError> {
+        self.counter(table).given(table, ids).await
+    }
+
+    /// A UUID.
+    ///
+    /// # Errors
+    /// If the system has no random bytes.
+    pub fn uuid(&self) -> Result<uuid::Text, SqlError> {
+        let mut random = [0; 10];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| SqlError::new(Code::Unknown, "no random bytes for a UUID"))?;
+        Ok(uuid::version_7(now_ms(), random))
+    }
+
+    fn counter(&self, table: &Counted<'_>) -> Arc<Counter> {
+        entry(&self.counters, (table.schema.to_lowercase(), table.table.to_lowercase()))
+    }
+}
+
+fn entry<K: Eq + Hash, V: Default>(map: &Mutex<HashMap<K, Arc<V>>>, key: K) -> Arc<V> {
+    locked(map).entry(key).or_default().clone()
+}
+
+/// What a lock guards; nothing that is done under these locks can leave it half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The Unix time in milliseconds.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
