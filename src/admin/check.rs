@@ -8,6 +8,7 @@ use crate::backend::cluster::Group;
 use crate::backend::conn::Class;
 use crate::backend::schema::tables;
 use crate::error::SqlError;
+use crate::plan::define::not_unique;
 use crate::rules::catalog::TableInfo;
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet};
 
@@ -116,14 +117,7 @@ fn keys(found: &mut Findings, schema: &str, name: &str, placement: Placement<'_>
         }
     }
     for key in info.unique() {
-        let has = |column: &String| key.iter().any(|part| part.eq_ignore_ascii_case(column));
-        if !table.columns.iter().all(has) {
-            found.warnings.push(format!(
-                "{schema}.{name}: unique key ({}) does not contain the sharding column: each shard keeps it unique \
-                 for itself only",
-                key.join(", ")
-            ));
-        }
+        found.warnings.extend(not_unique(table, key).map(|why| format!("{schema}.{why}")));
     }
 }
 

@@ -1,10 +1,11 @@
 //! Where a CREATE TABLE by logical names has to run, and with which names. It runs nothing.
 
 use crate::error::SqlError;
-use crate::plan::text::quote;
-use crate::rules::{FamilyId, GroupId, PhysicalName, Placement, RuleSet, Schema};
+use crate::plan::Session;
+use crate::plan::define::{Step, World};
+use crate::rules::catalog::Catalog;
+use crate::rules::{GroupId, PhysicalName, RuleSet, Schema};
 use crate::sql::Facts;
-use crate::sql::ast::ObjectName;
 use crate::sql::head::{Ddl, Head, head};
 use crate::sql::scan::{Scan, scan};
 
@@ -43,78 +44,20 @@ pub fn statements(text: &str, facts: Facts) -> Result<Vec<&str>, SqlError> {
 /// broadcast table, one for each shard for a sharded table.
 ///
 /// # Errors
-/// 1064, and 1235 if it is no CREATE TABLE, if it is a temporary one, or if it names another table (in REFERENCES or
-/// LIKE) that does not lie beside it.
+/// 1064, and 1235 if it is no CREATE TABLE, if it is a temporary one, or if it is not the same on every server as
+/// [`crate::plan::define`] has it.
 pub fn creations(rules: &RuleSet, schema: &Schema, create: &str, facts: Facts) -> Result<Vec<Creation>, SqlError> {
-    let found = head(create.as_bytes(), facts)?;
-    let Head::Ddl { verb: Ddl::CreateTable, tables, temporary: false } = found else {
+    let Head::Ddl { verb: Ddl::CreateTable, temporary: false, .. } = head(create.as_bytes(), facts)? else {
         return Err(SqlError::refuse_at("This is not a CREATE TABLE that lasts:", create.as_bytes(), 0));
     };
-    let Some(table) = tables.first() else {
-        return Err(SqlError::refuse_at("This CREATE TABLE names no table:", create.as_bytes(), 0));
+    let session = Session { schema: Some(&schema.name), facts };
+    let world = World { sql: create.as_bytes(), session, rules, catalog: &Catalog::default() };
+    let (_, define) = world.define(Ddl::CreateTable)?;
+    let creation = |step: Step| {
+        let (name, _) = step.tables.into_iter().next()?;
+        Some(Creation { group: step.target.group, name, sql: String::from_utf8_lossy(&step.sql).into_owned() })
     };
-    let places = match schema.table(&table.name.name) {
-        Placement::Single(group) => vec![Place::Single(group)],
-        Placement::Broadcast => (0..rules.groups().len()).map(|group| Place::Copy(GroupId(group as u16))).collect(),
-        Placement::Sharded(sharded) => rules.family(sharded.family).map_or_else(Vec::new, |family| {
-            (0..family.shards).map(|shard| Place::Shard(family.home(shard), family.id, shard)).collect()
-        }),
-    };
-    places.into_iter().map(|place| creation(schema, place, &tables, create)).collect()
-}
-
-/// Where one of the new tables goes.
-#[derive(Clone, Copy)]
-enum Place {
-    /// The only one, on this group.
-    Single(GroupId),
-    /// One of the copies on all groups.
-    Copy(GroupId),
-    /// A shard of a family.
-    Shard(GroupId, FamilyId, u32),
-}
-
-impl Place {
-    fn group(self) -> GroupId {
-        let (Place::Single(group) | Place::Copy(group) | Place::Shard(group, ..)) = self;
-        group
-    }
-}
-
-fn creation(schema: &Schema, place: Place, tables: &[ObjectName], create: &str) -> Result<Creation, SqlError> {
-    let (mut sql, mut copied, mut created) = (Vec::new(), 0, None);
-    for table in tables {
-        let name = physical(schema, place, table, create)?;
-        sql.extend_from_slice(&create.as_bytes()[copied..table.span.start as usize]);
-        quote(name.schema.as_bytes(), &mut sql);
-        sql.push(b'.');
-        quote(name.table.as_bytes(), &mut sql);
-        copied = table.span.end as usize;
-        created.get_or_insert(name);
-    }
-    sql.extend_from_slice(&create.as_bytes()[copied..]);
-    let name = created.unwrap_or_else(|| PhysicalName { schema: String::new(), table: String::new() });
-    Ok(Creation { group: place.group(), name, sql: String::from_utf8_lossy(&sql).into_owned() })
-}
-
-/// What a table of the statement is called beside the new one.
-fn physical(schema: &Schema, place: Place, table: &ObjectName, create: &str) -> Result<PhysicalName, SqlError> {
-    let refuse = |why: &str| SqlError::refuse_at(why, create.as_bytes(), table.span.start as usize);
-    if table.schema.as_ref().is_some_and(|written| !written.name.eq_ignore_ascii_case(&schema.name)) {
-        return Err(refuse("The statement names a table of another schema"));
-    }
-    match (schema.table(&table.name.name), place) {
-        (Placement::Sharded(other), Place::Shard(_, family, shard)) if other.family == family => {
-            Ok(other.physical(shard).clone())
-        }
-        (Placement::Broadcast, _) => Ok(unsplit(schema, place, table)),
-        (Placement::Single(group), Place::Single(here)) if group == here => Ok(unsplit(schema, place, table)),
-        _ => Err(refuse("This table does not lie beside the new one on every server:")),
-    }
-}
-
-fn unsplit(schema: &Schema, place: Place, table: &ObjectName) -> PhysicalName {
-    PhysicalName { schema: schema.physical(place.group()).to_owned(), table: table.name.name.clone() }
+    Ok(define.steps.into_iter().filter_map(creation).collect())
 }
 
 #[cfg(test)]
@@ -165,8 +108,8 @@ mod tests {
     #[test]
     fn one_statement_for_each_place() {
         check(
-            "create table Orders (id int)",
-            &["g0 create table `shop`.`orders_0` (id int)", "g1 create table `shop`.`orders_1` (id int)"],
+            "create table Orders (user_id int)",
+            &["g0 create table `shop`.`orders_0` (user_id int)", "g1 create table `shop`.`orders_1` (user_id int)"],
         );
         check(
             "CREATE TABLE IF NOT EXISTS `shop`.currencies (c CHAR(3))",
@@ -182,11 +125,11 @@ mod tests {
     #[test]
     fn tables_beside_it_may_be_named() {
         check(
-            "CREATE TABLE orders (u INT REFERENCES users (id), c CHAR(3) REFERENCES currencies (code))",
+            "CREATE TABLE orders (user_id INT REFERENCES users (id), c CHAR(3) REFERENCES currencies (code))",
             &[
-                "g0 CREATE TABLE `shop`.`orders_0` (u INT REFERENCES `shop`.`users_0` (id), \
+                "g0 CREATE TABLE `shop`.`orders_0` (user_id INT REFERENCES `shop`.`users_0` (id), \
                  c CHAR(3) REFERENCES `shop`.`currencies` (code))",
-                "g1 CREATE TABLE `shop`.`orders_1` (u INT REFERENCES `shop`.`users_1` (id), \
+                "g1 CREATE TABLE `shop`.`orders_1` (user_id INT REFERENCES `shop`.`users_1` (id), \
                  c CHAR(3) REFERENCES `shop`.`currencies` (code))",
             ],
         );
@@ -202,7 +145,7 @@ mod tests {
             "CREATE TABLE log LIKE other",
             &["This table does not lie beside the new one on every server: near 'other'"],
         );
-        check("CREATE TABLE log LIKE blog.posts", &["The statement names a table of another schema near 'blog.posts'"]);
+        check("CREATE TABLE log LIKE blog.posts", &["Unknown database 'blog'"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::exec::names::logical;
 use crate::exec::relay::lost;
 use crate::exec::scatter::Place;
 use crate::plan::gather::{Extent, Gather, Source};
-use crate::plan::render::put_name;
+use crate::plan::text::put_name;
 use crate::plan::{Bound, Gathered, Target};
 use crate::rules::GroupId;
 use crate::txn::{self, Access, Txn, Wanted};

@@ -5,10 +5,12 @@
 //! scatter   many targets answer; `merge` makes one answer of their rows
 //! gather    rows of many targets are copied to one server, where the statement runs; then relay
 //! write     many targets do their part; one OK tells the sum
+//! define    a data definition at every place of its tables, under a record
 //! ```
 
 pub mod ask;
 pub mod catalogue;
+pub mod define;
 pub mod drain;
 pub mod gather;
 pub mod infile;

@@ -4,6 +4,7 @@
 use std::ops::Bound as Edge;
 
 use crate::error::{Code, SqlError};
+use crate::plan::define::Define;
 use crate::plan::gather::{Gather, Source};
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
 use crate::plan::numbering::Ids;
@@ -80,6 +81,7 @@ pub fn bind_with<'a>(
             bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
             bound.answer = Answer::Catalogue(catalogue);
         }
+        Plan::Define(define) => define_everywhere(define, &mut bound),
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -139,9 +141,22 @@ pub fn sample<'a>(
             bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
             bound.answer = Answer::Catalogue(catalogue);
         }
+        Plan::Define(define) => define_everywhere(define, &mut bound),
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
+}
+
+/// A definition goes wherever it has a step.
+fn define_everywhere<'a>(define: &'a Define, bound: &mut Bound<'a>) {
+    let mut targets: Vec<Target> = define.steps.iter().map(|step| step.target).collect();
+    targets.sort();
+    targets.dedup();
+    bound.route = match *targets.as_slice() {
+        [target] => Route::One(target),
+        _ => Route::Many(targets),
+    };
+    bound.answer = Answer::Define(define);
 }
 
 /// The placing of one statement over sharded tables.

@@ -6,6 +6,7 @@ use crate::plan::catalogue::is_system_schema;
 use crate::plan::catalogue::list::ListKind;
 use crate::plan::catalogue::reading::{self, Listed};
 use crate::plan::catalogue::relation::{Found, find};
+use crate::plan::define::World;
 use crate::plan::locality::{Locality, routing, single_group};
 use crate::plan::numbering::Numbering;
 use crate::plan::read::merge;
@@ -272,12 +273,57 @@ impl<'a> Build<'a> {
                 let why = "schemas are declared in the rules; CREATE, ALTER and DROP DATABASE are not passed on:";
                 self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
             }
+            _ if !temporary && self.lies_in_several(verb, tables) => self.define(verb, tables),
             _ => self.forward(tables, None),
         };
         planned.effects.implicit_commit = !temporary;
         planned.effects.temporary_table = temporary;
+        planned.effects.defines = !temporary;
         planned.effects.writes = true;
         planned
+    }
+
+    /// Whether a definition concerns tables in several places, and is one that may.
+    fn lies_in_several(self, verb: Ddl, tables: &[ObjectName]) -> bool {
+        let place = |name: &ObjectName| {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema)?;
+            Some(self.rules.schema(schema)?.table(&name.name.name))
+        };
+        let mut places = tables.iter().filter_map(place);
+        let is_single = |place: Placement<'_>| matches!(place, Placement::Single(_));
+        match verb {
+            // Only those whose own name the rules give several places: else what they read decides.
+            Ddl::CreateView => places.next().is_some_and(|view| !is_single(view)),
+            Ddl::DropTable | Ddl::DropView => {
+                let all: Vec<Placement<'_>> = places.collect();
+                all.iter().any(|place| !is_single(*place) || *place != all[0])
+            }
+            Ddl::CreateTable
+            | Ddl::AlterTable
+            | Ddl::TruncateTable
+            | Ddl::RenameTable
+            | Ddl::CreateIndex
+            | Ddl::DropIndex => places.any(|place| !is_single(place)),
+            _ => false,
+        }
+    }
+
+    fn define(self, verb: Ddl, tables: &[ObjectName]) -> Planned {
+        let sql = &self.sql[..self.scan.end as usize];
+        let world = World { sql, session: self.session, rules: self.rules, catalog: self.catalog };
+        let defined = match verb {
+            Ddl::CreateView => world.define_view(tables),
+            _ => world.define(verb),
+        };
+        match defined {
+            // What is done is rendered once, so it fits no other literals.
+            Ok((tables, define)) => Planned {
+                tables,
+                pins: (0..self.scan.literals.len() as u32).collect(),
+                ..self.planned(Plan::Define(Box::new(define)))
+            },
+            Err(refusal) => self.planned(Plan::Refuse(refusal)),
+        }
     }
 
     fn show(self, show: &Show) -> Planned {
@@ -498,6 +544,10 @@ impl<'a> Build<'a> {
             },
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
             Plan::Gather(_) => Err(SqlError::refuse("the hint shard= is not for tables that no shard has together")),
+            Plan::Define(_) => {
+                let why = "the hint shard= is not for a definition, which would make the shards differ";
+                Err(SqlError::refuse(why))
+            }
             Plan::Catalogue(_) | Plan::Relay { .. } | Plan::Everywhere { .. } => {
                 Err(SqlError::refuse("the hint shard= is for statements over sharded tables"))
             }
@@ -512,6 +562,7 @@ impl<'a> Build<'a> {
             Plan::Relay { group, .. } => *group = Some(wanted),
             Plan::Refuse(_) => {}
             Plan::Catalogue(_)
+            | Plan::Define(_)
             | Plan::Sharded(_)
             | Plan::Gather(_)
             | Plan::Everywhere { .. }

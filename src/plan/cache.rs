@@ -173,6 +173,7 @@ fn size(planned: &Planned) -> usize {
                 + text_size(&catalogue.text)
                 + text_size(&catalogue.original)
         }
+        Plan::Define(define) => define.steps.iter().map(|step| size_of_val(step) + 2 * step.sql.len()).sum(),
         Plan::Refuse(refusal) => refusal.message.len(),
     };
     let tables: usize =

@@ -11,6 +11,7 @@ pub mod bind;
 pub mod build;
 pub mod cache;
 pub mod catalogue;
+pub mod define;
 mod fold;
 mod functions;
 pub mod gather;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 use crate::error::SqlError;
 use crate::plan::catalogue::Catalogue;
+use crate::plan::define::Define;
 use crate::plan::gather::Gather;
 use crate::plan::merge::Merge;
 use crate::plan::numbering::{Id, Ids, Numbering};
@@ -98,6 +100,8 @@ pub enum Answer<'a> {
     Describe,
     /// The rows of relations are asked for first, then one target answers with them in the text.
     Catalogue(&'a Catalogue),
+    /// A data definition is done at every place in turn, under a record of what is done.
+    Define(&'a Define),
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -163,6 +167,8 @@ pub struct Effects {
     pub account: bool,
     /// It calls RAND(), UUID() or another function with a new value each time.
     pub random: bool,
+    /// It defines tables: what is known of them is asked anew afterwards.
+    pub defines: bool,
     /// It creates or drops a temporary table.
     pub temporary_table: bool,
     /// It calls a function that is not MySQL's own and may do anything on the server.
@@ -261,6 +267,8 @@ pub enum Plan {
     },
     /// A statement about schemas and tables themselves.
     Catalogue(Box<Catalogue>),
+    /// A definition of tables that lie in several places.
+    Define(Box<Define>),
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.

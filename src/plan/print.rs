@@ -76,6 +76,7 @@ impl<'a> Out<'_, 'a> {
             (Answer::Catalogue(_), _) => {
                 ("tables", "every group tells of its tables, and one answers with the logical names of all")
             }
+            (Answer::Define(_), _) => ("define", "every place in turn, under a record of what is done"),
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
         self.push(about, text);
@@ -174,6 +175,14 @@ impl<'a> Out<'_, 'a> {
         let names: Vec<String> = targets.iter().map(|target| self.target(*target)).collect();
         if !matches!(self.bound.route, Route::Any) {
             self.push("targets", names.join(", "));
+        }
+        if let Answer::Define(define) = self.bound.answer {
+            define.warnings.iter().for_each(|warning| self.push("warning", warning.clone()));
+            for step in define.steps.iter().take(statements) {
+                let place = self.target(step.target);
+                self.push("sql", format!("{place}: {}", String::from_utf8_lossy(&step.sql)));
+            }
+            return;
         }
         for (target, name) in targets.iter().zip(&names).take(statements) {
             let mut text = Vec::new();

@@ -4,7 +4,7 @@
 use crate::plan::gather::{Extent, Source};
 use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::slot::Slot;
-use crate::plan::text::{Part, Text, quote};
+use crate::plan::text::{Part, Text, put_name, quote};
 use crate::plan::values::Values;
 use crate::plan::{Answer, Bound, Many, Params, Pick, Place, Plan, Target};
 use crate::rules::PhysicalName;
@@ -90,6 +90,11 @@ impl<'a> Bound<'a> {
 
     /// Appends the text for one target of the route; for [`crate::plan::Route::Any`], of the group picked.
     pub fn render(&self, target: Target, out: &mut Vec<u8>) -> Params {
+        if let Answer::Define(define) = self.answer {
+            let step = define.steps.iter().find(|step| step.target == target);
+            out.extend_from_slice(step.map_or(self.sql, |step| &*step.sql));
+            return Params::Same;
+        }
         let Some(text) = self.text() else {
             out.extend_from_slice(&self.sql[..self.scan.end as usize]);
             return Params::Same;
@@ -244,7 +249,7 @@ impl<'a> Bound<'a> {
                 _ => Some(&sharded.text),
             },
             Plan::Gather(gather) => Some(&gather.text),
-            Plan::Refuse(_) => None,
+            Plan::Define(_) | Plan::Refuse(_) => None,
         }
     }
 
@@ -373,13 +378,6 @@ impl<'a> Bound<'a> {
             Part::All(parts) => parts.iter().for_each(|part| self.part_params(part, target, found)),
         }
     }
-}
-
-/// Appends `` `schema`.`table` ``.
-pub fn put_name(schema: &str, table: &str, out: &mut Vec<u8>) {
-    quote(schema.as_bytes(), out);
-    out.push(b'.');
-    quote(table.as_bytes(), out);
 }
 
 /// Adds the parameters that stand in `from..to`.

@@ -183,6 +183,13 @@ impl<'a> Composer<'a> {
     }
 }
 
+/// Appends `` `schema`.`table` ``.
+pub fn put_name(schema: &str, table: &str, out: &mut Vec<u8>) {
+    quote(schema.as_bytes(), out);
+    out.push(b'.');
+    quote(table.as_bytes(), out);
+}
+
 /// Writes a name in backquotes.
 pub fn quote(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'`');

@@ -131,7 +131,7 @@ pub async fn serve(
             },
             _ = sweep.tick() => proxy.sessions.sweep(config.timeouts.idle),
             _ = look.tick() => {
-                if let Err(error) = refresh_catalog(&proxy).await {
+                if let Err(error) = proxy.refresh_catalog().await {
                     tracing::warn!(%error, "the tables could not be looked at again");
                 }
             }
@@ -274,16 +274,6 @@ async fn reload(proxy: &Proxy, workers: usize) -> Result<Watchers, StartError> {
     let (new, watchers) = start_topology(rules, &proxy.config, workers, Some(&before)).await?;
     proxy.topology.store(Arc::new(new));
     Ok(watchers)
-}
-
-/// Takes over what changed of the tables; plans made for the old ones are then not found any more.
-async fn refresh_catalog(proxy: &Proxy) -> Result<(), SqlError> {
-    let now = proxy.topology.load_full();
-    let catalog = schema::catalog(&now.rules, &now.groups).await?;
-    if catalog != *now.catalog {
-        proxy.topology.store(Arc::new(now.with_catalog(Arc::new(catalog))));
-    }
-    Ok(())
 }
 
 async fn listen(

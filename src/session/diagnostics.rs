@@ -34,6 +34,11 @@ impl Diagnostics {
             vec![Condition { level: "Error".to_owned(), code: error.errno, message: error.message.clone() }];
     }
 
+    /// Adds a condition.
+    pub fn push(&mut self, level: String, code: u16, message: String) {
+        self.conditions.push(Condition { level, code, message });
+    }
+
     /// Adds what a server answered to SHOW WARNINGS; `logical` puts messages into the client's names.
     pub fn add(&mut self, answer: &Answer, logical: impl Fn(&str) -> String) {
         for row in 0..answer.rows.len() {

@@ -2,6 +2,7 @@
 //! It knows what belongs to the session; what a statement means is for `query` and the rooms below.
 
 pub mod catalogue;
+pub mod define;
 pub mod diagnostics;
 pub mod door;
 pub mod explain;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
 
+use crate::backend::schema;
 use crate::backend::settings::Settings;
 use crate::config::Config;
+use crate::error::SqlError;
 use crate::ids::Ids;
 use crate::metrics::Metrics;
 use crate::plan::cache::PlanCache;
@@ -49,6 +51,25 @@ pub struct SetKey {
 }
 
 impl Proxy {
+    /// Takes over what changed of the tables; plans made for the old ones are then not found any more. Rules that are
+    /// taken over meanwhile stay.
+    ///
+    /// # Errors
+    /// That of a server that cannot be asked; then nothing changes.
+    pub async fn refresh_catalog(&self) -> Result<(), SqlError> {
+        loop {
+            let now = self.topology.load_full();
+            let catalog = schema::catalog(&now.rules, &now.groups).await?;
+            if catalog == *now.catalog {
+                return Ok(());
+            }
+            let new = Arc::new(now.with_catalog(Arc::new(catalog)));
+            if Arc::ptr_eq(&self.topology.compare_and_swap(&now, new), &now) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Room for the remembered SET statements.
     pub fn remembered_sets() -> Cache<SetKey, Arc<Settings>> {
         Cache::new(REMEMBERED_SETS)

@@ -186,6 +186,10 @@ impl Session {
             (_, Answer::Gather(gather)) => {
                 return Box::pin(self.run_gather(topology, planned, &bound, gather, ask, add)).await;
             }
+            (_, Answer::Define(define)) if define.steps.len() > 1 => {
+                let limit = self.time_limit(planned);
+                return Box::pin(self.run_define(topology, define, &sql[..scan.end as usize], limit, add)).await;
+            }
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
                 return Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await;
@@ -199,6 +203,11 @@ impl Session {
             (Route::One(target), _) => *target,
             (Route::Any, _) => Target { group: self.any_group(topology), shard: None },
         };
+        if effects.defines {
+            let outcome = Box::pin(self.relay_to(topology, planned, &bound, target, None, ask, add)).await;
+            Box::pin(self.look_again()).await;
+            return outcome;
+        }
         self.relay_to(topology, planned, &bound, target, None, ask, add).await
     }
 
@@ -634,6 +643,7 @@ fn is_planned(head: &Head) -> bool {
             | Head::Kill { .. }
             | Head::Explain { shardloom: true, .. }
             | Head::ExplainConnection(_)
+            | Head::ShardloomDdl { .. }
             | Head::Show(Show {
                 kind: ShowKind::Warnings
                     | ShowKind::Errors
@@ -683,7 +693,7 @@ fn kind_of(planned: &Planned) -> Kind {
         Plan::Relay { .. } => Kind::Relay,
         Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
         Plan::Gather(_) => Kind::Gather,
-        Plan::Everywhere { .. } => Kind::Write,
+        Plan::Everywhere { .. } | Plan::Define(_) => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
 }

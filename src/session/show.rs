@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::backend::server::{HealthState, Lag};
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
+use crate::exec::define::Wish;
 use crate::exec::interrupt::Stop;
 use crate::plan::bind::bind;
 use crate::plan::print::{explain, explain_refusal};
@@ -73,6 +74,14 @@ impl Session {
                 return Err(refused("EXPLAIN ANALYZE over sharded tables: it would run on one shard only"));
             }
             Head::Explain { inner, .. } => return self.explain_part(sql, inner, topology, ask, add).await,
+            Head::ShardloomDdl { resume, id, group } => {
+                let wish = if resume { Wish::Resume } else { Wish::Drop };
+                return self.settle_ddl(topology, wish, id, group.as_ref(), add).await;
+            }
+            Head::Show(show) if shows_ddl(&show, sql) => {
+                let table = self.unfinished(topology).await?;
+                return self.answer(&table, ask, add);
+            }
             Head::Show(show) => {
                 let table = self.show(&show, sql, topology)?;
                 return self.answer(&table, ask, add);
@@ -185,7 +194,7 @@ impl Session {
                     "TABLES" | "RULES" => Ok(tables(topology)),
                     "SESSION" => Ok(self.session_state(topology)),
                     _ => Err(refused(&format!(
-                        "SHOW SHARDLOOM {words}: known are SHOW SHARDLOOM SERVERS, TABLES and SESSION"
+                        "SHOW SHARDLOOM {words}: known are SHOW SHARDLOOM SERVERS, TABLES, SESSION and DDL"
                     ))),
                 }
             }
@@ -346,6 +355,11 @@ fn bare_select(sql: &[u8]) -> Option<Vec<(String, String)>> {
     };
     let items: Option<Vec<_>> = list.split(',').map(item).collect();
     items.filter(|_| verb.eq_ignore_ascii_case("SELECT"))
+}
+
+/// SHOW SHARDLOOM DDL.
+fn shows_ddl(show: &Show, sql: &[u8]) -> bool {
+    show.kind == ShowKind::Shardloom && show.arguments.of(sql).trim_ascii().eq_ignore_ascii_case(b"DDL")
 }
 
 /// `LIMIT [skip,] take` behind SHOW WARNINGS.

@@ -95,6 +95,15 @@ pub enum Head {
         /// The explained statement.
         inner: Span,
     },
+    /// SHARDLOOM DDL RESUME and SHARDLOOM DDL DROP, of a definition that was left half done.
+    ShardloomDdl {
+        /// RESUME.
+        resume: bool,
+        /// Its number.
+        id: u64,
+        /// ON: the group that keeps its record.
+        group: Option<Ident>,
+    },
     /// EXPLAIN FOR CONNECTION.
     ExplainConnection(u64),
     /// DESCRIBE of a table.
@@ -350,6 +359,13 @@ fn read(cursor: &mut Cursor<'_>) -> Option<Head> {
         }
         "EXECUTE" => execute(cursor),
         "DEALLOCATE" if cursor.eat(&["PREPARE"]) => last(Head::Deallocate(cursor.name()?), cursor),
+        "SHARDLOOM" if cursor.eat(&["DDL"]) => {
+            let resume = cursor.eat(&["RESUME"]);
+            (resume || cursor.eat(&["DROP"])).then_some(())?;
+            let id = cursor.integer()?;
+            let group = if cursor.eat(&["ON"]) { Some(cursor.name()?) } else { None };
+            last(Head::ShardloomDdl { resume, id, group }, cursor)
+        }
         "SIGNAL" | "RESIGNAL" | "GET" => Some(Head::Diagnostics),
         "IF" | "CASE" | "LOOP" | "WHILE" | "REPEAT" | "FOR" | "DECLARE" => {
             Some(Head::Compound { tables: names::all(cursor) })

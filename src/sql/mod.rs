@@ -5,6 +5,7 @@ use crate::error::{Code, SqlError, excerpt};
 
 pub mod ast;
 mod cursor;
+pub mod define;
 pub mod digest;
 pub mod head;
 pub mod hint;

@@ -258,6 +258,11 @@ impl Txn {
         self.written.insert(group, None);
     }
 
+    /// Notes a write of the session to a group that was made outside of its connections, by its number if it has one.
+    pub fn wrote_at(&mut self, group: GroupId, gtid: Option<Gtid>) {
+        self.written.insert(group, gtid);
+    }
+
     /// The replica to read from, if one may be read and has applied all that the session wrote.
     fn replica(&self, id: GroupId, group: &Group, access: Access) -> Option<Arc<Server>> {
         match (access, self.written.get(&id)) {

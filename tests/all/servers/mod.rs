@@ -5,6 +5,7 @@ mod catalogue;
 mod check;
 mod clients;
 mod collations;
+mod define;
 mod demo;
 mod gather;
 mod hostile;

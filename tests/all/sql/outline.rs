@@ -395,6 +395,10 @@ fn head_line(sql: &[u8], facts: Facts) -> String {
             let using: Vec<_> = using.iter().map(|span| text(*span, sql)).collect();
             format!("execute {} [{}]", name.name, using.join("; "))
         }
+        Head::ShardloomDdl { resume, id, group } => {
+            let group = group.as_ref().map_or(String::new(), |group| format!(" on {}", group.name));
+            format!("shardloom ddl {} {id}{group}", if *resume { "resume" } else { "drop" })
+        }
         Head::Savepoint(name) => format!("savepoint {}", name.name),
         Head::RollbackTo(name) => format!("rollback to {}", name.name),
         Head::Release(name) => format!("release {}", name.name),

@@ -1,0 +1,149 @@
+//! Data definitions over real servers: that all places change, that what is half done shows and can be gone on with,
+//! and that nothing is done twice.
+
+use shardloom::demo::cluster::Layout;
+use shardloom::demo::install::account;
+
+use crate::servers::proxy::{Client, TestProxy};
+use crate::servers::shop::RULES;
+use crate::servers::testbed::{TestCluster, installations};
+
+/// Each statement with what it must answer; `…` stands for any end.
+fn check(client: &mut Client, steps: &[(&str, &str)]) {
+    for (sql, expected) in steps {
+        let got = client.show(sql);
+        match expected.strip_suffix('…') {
+            Some(start) => assert!(got.starts_with(start), "{sql}\n  got      {got}\n  expected {expected}"),
+            None => assert_eq!(got, *expected, "{sql}"),
+        }
+    }
+}
+
+/// Two groups with an empty schema, behind a proxy.
+struct World {
+    cluster: TestCluster,
+    proxy: TestProxy,
+}
+
+impl World {
+    fn client(&self) -> Client {
+        Client::of(&self.proxy)
+    }
+
+    /// Straight to the primary of a group.
+    fn server(&self, group: usize) -> Client {
+        let address = self.cluster.cluster.groups[group].primary.addr();
+        Client::connect(&address, account::USER, account::PASSWORD, "shop")
+    }
+}
+
+fn with_world(test: impl Fn(&mut World)) {
+    for installation in installations() {
+        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
+        for group in &cluster.cluster.groups {
+            group.primary.sql("CREATE DATABASE shop CHARACTER SET utf8mb4").unwrap();
+        }
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        test(&mut World { cluster, proxy });
+    }
+}
+
+const USERS: &str = "CREATE TABLE users (id BIGINT PRIMARY KEY, name VARCHAR(40))";
+const ORDERS: &str = "CREATE TABLE orders (id BIGINT, user_id BIGINT, total INT, PRIMARY KEY (id, user_id), \
+                      FOREIGN KEY (user_id) REFERENCES users (id))";
+
+#[test]
+fn all_places_change_and_the_next_statement_knows() {
+    with_world(|world| {
+        let mut client = world.client();
+        check(
+            &mut client,
+            &[
+                (USERS, "ok 0"),
+                (ORDERS, "ok 0"),
+                (USERS, "error 1050: Table 'users' already exists"),
+                ("CREATE TABLE currencies (code CHAR(3) PRIMARY KEY)", "ok 0"),
+                ("SHOW SHARDLOOM DDL", ""),
+                ("INSERT INTO users VALUES (1, 'ann')", "ok 1"),
+                ("INSERT INTO orders VALUES (1, 1, 10)", "ok 1"),
+                ("ALTER TABLE orders ADD COLUMN note VARCHAR(10) DEFAULT 'x'", "ok 0"),
+                ("SELECT * FROM orders", "1|1|10|x"),
+                ("ALTER TABLE orders ADD COLUMN note INT", "error 1060: Duplicate column name 'note'"),
+                ("SHOW SHARDLOOM DDL", ""),
+                ("CREATE INDEX by_total ON orders (total)", "ok 0"),
+                ("BEGIN", "ok 0"),
+                ("INSERT INTO orders VALUES (2, 1, 20, 'y')", "ok 1"),
+                ("DROP TABLE IF EXISTS currencies", "ok 0"),
+                ("ROLLBACK", "ok 0"),
+                ("SELECT COUNT(*) FROM orders", "2"),
+                ("SELECT * FROM currencies", "error 1146: Table 'shop.currencies' doesn't exist"),
+                ("TRUNCATE users", "error 1701: Cannot truncate a table referenced in a foreign key constraint…"),
+                ("TRUNCATE orders", "ok 0"),
+                ("SELECT COUNT(*) FROM orders", "0"),
+                ("DROP TABLE orders, users", "ok 0"),
+                ("SELECT * FROM users", "error 1146: Table 'shop.users' doesn't exist"),
+                ("SHOW TABLES", ""),
+            ],
+        );
+        for group in 0..2 {
+            assert_eq!(world.server(group).show("SHOW TABLES"), "");
+        }
+    });
+}
+
+/// One target refuses: the record shows where, and resuming it does what is left.
+#[test]
+fn what_is_half_done_shows_and_is_resumed() {
+    with_world(|world| {
+        let mut client = world.client();
+        client.run(USERS);
+        // On one shard only a column is in the way.
+        world.server(1).run("ALTER TABLE users_05 ADD COLUMN age INT");
+        check(
+            &mut client,
+            &[
+                (
+                    "ALTER TABLE users ADD COLUMN age INT",
+                    "error 1060: Duplicate column name 'age'; DDL 2 is half done: done at g0/0, g0/1, g0/2, g0/3, g1/4, \
+                     refused at g1/5, not tried at g1/6, g1/7; SHARDLOOM DDL RESUME 2 goes on, SHOW SHARDLOOM DDL tells \
+                     more",
+                ),
+                ("ALTER TABLE users ADD COLUMN b INT", "error 1235: DDL 2 on shop.users is half done: SHARDLOOM DDL…"),
+                ("TRUNCATE users", "error 1235: DDL 2 on shop.users is half done…"),
+                ("SHARDLOOM DDL RESUME 7", "error 1235: There is no unfinished DDL 7…"),
+                ("SHARDLOOM DDL RESUME 2", "error 1060: Duplicate column name 'age'; DDL 2 is half done…"),
+            ],
+        );
+        let shown = client.show("SHOW SHARDLOOM DDL");
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 8, "{shown}");
+        assert!(lines[4].starts_with("2|g0|shop|ALTER TABLE users ADD COLUMN age INT|app|"), "{shown}");
+        assert!(lines[4].ends_with("|half done|g1/4|done|"), "{shown}");
+        assert!(lines[5].ends_with("|half done|g1/5|failed|Duplicate column name 'age'"), "{shown}");
+        assert!(lines[6].ends_with("|half done|g1/6|waiting|"), "{shown}");
+
+        world.server(1).run("ALTER TABLE users_05 DROP COLUMN age");
+        check(
+            &mut client,
+            &[
+                ("SHARDLOOM DDL RESUME 2", "ok 0"),
+                ("SHOW SHARDLOOM DDL", ""),
+                ("INSERT INTO users VALUES (1, 'ann', 30)", "ok 1"),
+                ("SELECT SUM(age) FROM users", "30"),
+            ],
+        );
+
+        // Dropped, the record stands in nobody's way, and the tables are as they are.
+        world.server(1).run("ALTER TABLE users_04 ADD COLUMN c INT");
+        check(
+            &mut client,
+            &[
+                ("ALTER TABLE users ADD COLUMN c INT", "error 1060: Duplicate column name 'c'; DDL 3 is half done…"),
+                ("SHARDLOOM DDL DROP 3", "ok 0"),
+                ("SHOW SHARDLOOM DDL", ""),
+            ],
+        );
+        world.server(1).run("ALTER TABLE users_04 DROP COLUMN c");
+        check(&mut client, &[("ALTER TABLE users DROP COLUMN c", "error 1091…")]);
+    });
+}
