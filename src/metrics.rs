@@ -81,9 +81,28 @@ pub struct LatencySum {
     pub sum_us: u64,
 }
 
+/// What became of transactions that wrote to several groups.
+#[derive(Debug, Default)]
+pub struct Commits {
+    /// Committed by their coordinator.
+    pub committed: AtomicU64,
+    /// Rolled back by their coordinator at COMMIT.
+    pub aborted: AtomicU64,
+    /// Those whose COMMIT was not answered; each is one of the others too, if it could be found out.
+    pub unanswered: AtomicU64,
+    /// Branches that recovery committed.
+    pub recovered: AtomicU64,
+    /// Branches that recovery rolled back.
+    pub rolled_back: AtomicU64,
+    /// Branches that should be committed and are gone. Each is an alarm.
+    pub lost: AtomicU64,
+}
+
 /// All counters of the process.
 #[derive(Debug)]
 pub struct Metrics {
+    /// What became of transactions over several groups.
+    pub commits: Commits,
     workers: Vec<Counters>,
     errors: Mutex<BTreeMap<u16, u64>>,
 }
@@ -91,7 +110,11 @@ pub struct Metrics {
 impl Metrics {
     /// Counters for `workers` workers.
     pub fn new(workers: usize) -> Metrics {
-        Metrics { workers: (0..workers.max(1)).map(|_| Counters::default()).collect(), errors: Mutex::default() }
+        Metrics {
+            commits: Commits::default(),
+            workers: (0..workers.max(1)).map(|_| Counters::default()).collect(),
+            errors: Mutex::default(),
+        }
     }
 
     /// The counters of one worker.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
@@ -58,12 +59,20 @@ impl Collector for Process {
             let labels = [("errno", errno.to_string())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
+        let commits = &metrics.commits;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = [
             ("plan_cache_hits", "Plans found in the cache", metrics.sum(|c| &c.plan_hits)),
             ("plan_cache_misses", "Plans built", metrics.sum(|c| &c.plan_misses)),
             ("sent_bytes", "Bytes of answers sent to clients", metrics.sum(|c| &c.bytes_out)),
             ("connections", "Client connections accepted", metrics.sum(|c| &c.accepted)),
             ("logins_failed", "Logins refused", metrics.sum(|c| &c.logins_failed)),
+            ("commits", "Transactions over several groups that were committed", read(&commits.committed)),
+            ("commits_aborted", "The same, rolled back at COMMIT", read(&commits.aborted)),
+            ("commits_unanswered", "The same, whose COMMIT was not answered", read(&commits.unanswered)),
+            ("branches_recovered", "Branches that recovery committed", read(&commits.recovered)),
+            ("branches_rolled_back", "Branches that recovery rolled back", read(&commits.rolled_back)),
+            ("branches_lost", "Branches of committed transactions that are gone: an alarm", read(&commits.lost)),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);

@@ -66,6 +66,8 @@ pub struct Conn {
     preludes: u32,
     /// The number of the first frame of the answer to the last command: a command over 16 MB takes several.
     answer: u8,
+    /// The last answer was an error, which does not say whether the transaction is still open.
+    doubtful: bool,
     state: State,
 }
 
@@ -132,6 +134,7 @@ impl Conn {
             gtid: None,
             preludes: 0,
             answer: 1,
+            doubtful: false,
             state: State::default(),
         }
     }
@@ -212,17 +215,19 @@ impl Conn {
     /// An answer was read to its end, and it ended with these flags.
     pub fn answered(&mut self, status: Status) {
         self.state.in_transaction = status.has(Status::IN_TRANS);
-        self.failed();
+        self.doubtful = false;
+        self.described();
     }
 
     /// An answer was read to its end, and it was an error: that tells nothing of the transaction.
     pub fn failed(&mut self) {
-        self.state.owed = self.state.owed.saturating_sub(1);
+        self.doubtful = true;
+        self.described();
     }
 
     /// The description of a prepared statement was read to its end, which says nothing of the transaction.
     pub fn described(&mut self) {
-        self.failed();
+        self.state.owed = self.state.owed.saturating_sub(1);
     }
 
     /// Has the server tell the id of each transaction that writes. MariaDB tells it as a variable.
@@ -258,6 +263,11 @@ impl Conn {
     /// Whether the server has a transaction open, as of its last answer.
     pub fn in_transaction(&self) -> bool {
         self.state.in_transaction
+    }
+
+    /// Whether the last answer left open if the transaction goes on: some errors roll all of it back.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// Whether an answer is still to come.

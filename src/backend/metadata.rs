@@ -3,7 +3,7 @@
 //!
 //! What belongs to a logical schema lies on that schema's home group.
 
-use crate::backend::conn::{Answer, BackendError, Class, Conn};
+use crate::backend::conn::{Answer, BackendError, Class, Conn, ServerInfo};
 use crate::backend::server::Server;
 use crate::error::{Code, SqlError};
 
@@ -70,6 +70,30 @@ impl<'s> Metadata<'s> {
     /// The server's own.
     pub async fn query_elsewhere(&mut self, sql: &str) -> Result<Answer, SqlError> {
         self.conn.query(sql).await.map_err(|error| error.to_client(&self.server.name))
+    }
+
+    /// Runs a statement as it is; nothing is made for it.
+    ///
+    /// # Errors
+    /// As of any connection.
+    pub async fn ask(&mut self, sql: &str) -> Result<Answer, BackendError> {
+        self.conn.query(sql).await
+    }
+
+    /// Runs a statement as [`Metadata::ask`]; `None` if the table it names is not there.
+    ///
+    /// # Errors
+    /// As [`Metadata::query`].
+    pub async fn look(&mut self, sql: &str) -> Result<Option<Answer>, SqlError> {
+        match self.conn.query(sql).await {
+            Err(BackendError::Server(error)) if MISSING.contains(&error.errno) => Ok(None),
+            answer => answer.map(Some).map_err(|error| self.told(error)),
+        }
+    }
+
+    /// What the server is.
+    pub fn info(&self) -> &ServerInfo {
+        &self.conn.info
     }
 
     /// Makes the schema and a table of it, if they are not there.

@@ -1,7 +1,7 @@
 //! One MySQL or MariaDB server: its address, how to log in, its pool, and what probes last said of it.
 //! It knows nothing of the group it is in.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -10,6 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::backend::conn::{BackendError, Class, Conn, ServerInfo};
 use crate::backend::gtid::Applied;
 use crate::backend::pool::{Pool, PoolLimits};
+use crate::commit::id::Identity;
 use crate::error::{Code, SqlError};
 use crate::wire::capabilities::Capabilities;
 use crate::wire::link::Link;
@@ -54,6 +55,8 @@ pub struct Server {
     pub pool: Pool,
     /// What the last probe said.
     pub health: ArcSwap<Health>,
+    /// How transactions over several groups name the group it belongs to, once that was asked for.
+    pub group_identity: OnceLock<Identity>,
     connect_timeout: Duration,
 }
 
@@ -105,7 +108,15 @@ impl Server {
         connect_timeout: Duration,
         workers: usize,
     ) -> Server {
-        Server { name, identity, spec, pool: Pool::new(limits, workers), health: ArcSwap::default(), connect_timeout }
+        Server {
+            name,
+            identity,
+            spec,
+            pool: Pool::new(limits, workers),
+            health: ArcSwap::default(),
+            group_identity: OnceLock::new(),
+            connect_timeout,
+        }
     }
 
     /// Opens a connection outside of the pool's bound: for probes, KILL, and the pool itself.

@@ -7,6 +7,7 @@ mod demo;
 mod live;
 mod password;
 mod serve;
+mod txn;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Explain(ask::Explain),
     /// Show where the rows with a key are
     Route(ask::Route),
+    /// Show or finish transactions over several groups that a proxy has left
+    Txn(txn::Txn),
     /// Turn a password into the verifiers that shardloom.toml takes
     HashPassword(password::HashPassword),
     /// Print a completion script for a shell
@@ -59,6 +62,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Explain(explain) => explain.run(),
             Command::Route(route) => route.run(),
+            Command::Txn(txn) => txn.run(),
             Command::HashPassword(hash) => hash.run(),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "shardloom", &mut std::io::stdout());

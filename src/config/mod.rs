@@ -125,6 +125,8 @@ pub enum Schemas {
 /// What happens when a transaction touches a second group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionMode {
+    /// The groups commit together or not at all.
+    Atomic,
     /// It is refused: a transaction lives on one group.
     Single,
     /// One after the other is committed; a crash in between leaves some committed and some not.
@@ -204,6 +206,10 @@ pub struct Timeouts {
     pub probe_answer: Duration,
     /// A replica that lags more gets no reads, unless its group says otherwise.
     pub replica_lag: Duration,
+    /// How long a transaction over several groups may be open: later its COMMIT is refused.
+    pub transaction: Duration,
+    /// After which a part of a transaction that waits for its coordinator is taken for left alone.
+    pub in_doubt: Duration,
 }
 
 /// How the log is written.
@@ -320,6 +326,8 @@ impl Default for Timeouts {
             probe: Duration::from_secs(1),
             probe_answer: Duration::from_secs(2),
             replica_lag: Duration::from_secs(10),
+            transaction: Duration::from_secs(86_400),
+            in_doubt: Duration::from_secs(10),
         }
     }
 }

@@ -257,16 +257,13 @@ fn schemas(section: &Section<'_>, mistakes: &Mistakes) -> Schemas {
 }
 
 fn transaction_mode(section: &Section<'_>, mistakes: &Mistakes) -> TransactionMode {
-    let Some(node) = section.get("transaction_mode") else { return TransactionMode::Single };
-    if node.as_str() == Some("atomic") {
-        mistakes.add(
-            Diagnostic::at(node.place.clone(), "atomic transactions over several groups are not there yet", "")
-                .help("use \"single\", which refuses a second group, or \"best_effort\""),
-        );
-        return TransactionMode::Single;
-    }
-    let modes = [("single", TransactionMode::Single), ("best_effort", TransactionMode::BestEffort)];
-    node.choice(&modes, mistakes).unwrap_or(TransactionMode::Single)
+    let modes = [
+        ("atomic", TransactionMode::Atomic),
+        ("single", TransactionMode::Single),
+        ("best_effort", TransactionMode::BestEffort),
+    ];
+    let node = section.get("transaction_mode");
+    node.and_then(|node| node.choice(&modes, mistakes)).unwrap_or(TransactionMode::Atomic)
 }
 
 fn limits(section: &Section<'_>, limits: &mut Limits, mistakes: &Mistakes) {
@@ -312,6 +309,8 @@ fn timeouts(section: &Section<'_>, timeouts: &mut Timeouts, mistakes: &Mistakes)
     time("probe", MILLISECOND * 10, HOUR, &mut timeouts.probe);
     time("probe_answer", MILLISECOND * 10, HOUR, &mut timeouts.probe_answer);
     time("replica_lag", MILLISECOND, DAY, &mut timeouts.replica_lag);
+    time("transaction", SECOND, 365 * DAY, &mut timeouts.transaction);
+    time("in_doubt", SECOND, DAY, &mut timeouts.in_doubt);
     if let Some(node) = section.get("query") {
         timeouts.query = node.duration(MILLISECOND, 30 * DAY, mistakes);
     }
@@ -432,7 +431,8 @@ mod tests {
              merge_memory = '{}'\ncursor = '{}'\ngather = '{}'\npool_primary = {}\npool_replica = {}\npool_idle = {}\n\
              pool_queue = {}\nscatter = {}\n[timeouts]\nhandshake = '{}'\nidle = '{}'\nread = '{}'\nwrite = '{}'\n\
              connect = '{}'\npool_wait = '{}'\nprimary_wait = '{}'\nbackend_idle = '{}'\nbackend_lifetime = '{}'\n\
-             drain = '{}'\nprobe = '{}'\nprobe_answer = '{}'\nreplica_lag = '{}'\n",
+             drain = '{}'\nprobe = '{}'\nprobe_answer = '{}'\nreplica_lag = '{}'\ntransaction = '{}'\n\
+             in_doubt = '{}'\n",
             limits.connections,
             size(limits.packet),
             size(limits.statement),
@@ -460,6 +460,8 @@ mod tests {
             time(timeouts.probe),
             time(timeouts.probe_answer),
             time(timeouts.replica_lag),
+            time(timeouts.transaction),
+            time(timeouts.in_doubt),
         ));
         assert_eq!((config.limits, config.timeouts), (limits, timeouts));
     }

@@ -5,6 +5,7 @@
 //! has one connection, on which its targets run one after the other.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::backend::cluster::Group;
 use crate::backend::lease::Lease;
@@ -64,7 +65,7 @@ pub struct Scatter<'a> {
 pub const CLOCK_RUNS: &str = "SET timestamp=DEFAULT";
 
 /// Where a statement's targets are: the servers of a group, and what a connection there must be like.
-pub type Place<'p, 't> = &'p (dyn Fn(GroupId) -> (&'t Group, Wanted<'t>) + Sync);
+pub type Place<'p, 't> = &'p (dyn Fn(GroupId) -> (&'t Arc<Group>, Wanted<'t>) + Sync);
 
 /// Runs the statement and queues its answer.
 pub async fn run(
@@ -125,8 +126,13 @@ async fn lease(
         let sources = from..from + of_group.len();
         from = sources.end;
         if shared {
-            let lease = txn.lease(id, group, access, &wanted).await?;
-            lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None });
+            match txn.lease(id, group, access, &wanted).await {
+                Ok(lease) => lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None }),
+                Err(error) => {
+                    lanes.into_iter().for_each(|lane: Lane| txn.settle(lane.group, lane.lease));
+                    return Err(error);
+                }
+            }
         } else {
             let leases = txn.side_leases(id, group, access, of_group.len(), &wanted).await?;
             for (lease, source) in leases.into_iter().zip(sources) {

@@ -1,5 +1,5 @@
 //! A write that several targets do their part of: one transaction per group, one OK that tells the sum.
-//! Several groups are committed one after the other, which the user's transaction mode must allow.
+//! Several groups are committed as the user's transaction mode says.
 
 use crate::backend::conn::{Answer as Told, BackendError};
 use crate::backend::lease::Lease;
@@ -44,14 +44,16 @@ pub async fn run(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Outcome, Stop> {
-    let own = *txn.state() == State::Auto && write.autocommit;
     one_group_or_allowed(write, place)?;
-    if own {
+    let closed = *txn.state() == State::Auto;
+    let own = closed && write.autocommit;
+    if closed {
         txn.begin(Start::default());
     }
     let outcome = parts(client, txn, write, place, patience, own).await;
     if own {
-        let ended = txn.end(outcome.is_ok()).await;
+        let ledger = place(write.targets[0].group).1.ledger;
+        let ended = txn.end(outcome.is_ok(), ledger).await;
         if outcome.is_ok() {
             ended?;
         }
@@ -62,12 +64,12 @@ pub async fn run(
 fn one_group_or_allowed(write: &Write<'_>, place: Place<'_, '_>) -> Result<(), SqlError> {
     let (first, last) = (write.targets[0].group, write.targets[write.targets.len() - 1].group);
     let (group, wanted) = place(first);
-    if first == last || wanted.mode == Mode::BestEffort {
+    if first == last || wanted.mode != Mode::Single {
         return Ok(());
     }
     Err(SqlError::refuse(format!(
-        "The statement writes to several groups ({}, {} ...), which is not atomic yet: narrow it by the sharding key, \
-         or allow transaction_mode = \"best_effort\" for the user",
+        "The statement writes to several groups ({}, {} ...), which transaction_mode = \"single\" refuses: narrow it by \
+         the sharding key, or allow \"atomic\" for the user",
         group.name,
         place(last).0.name
     )))

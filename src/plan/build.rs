@@ -519,6 +519,7 @@ impl<'a> Build<'a> {
             match item {
                 HintItem::Primary => planned.wishes.role = Some(Role::Primary),
                 HintItem::Replica => planned.wishes.role = Some(Role::Replica),
+                HintItem::Transaction(mode) => planned.wishes.transaction = Some(mode),
                 HintItem::TimeoutMs(timeout) => planned.wishes.timeout_ms = Some(timeout),
                 HintItem::Shard(shard) => self.to_shard(planned, shard)?,
                 HintItem::Group(name) => self.to_group(planned, &name)?,

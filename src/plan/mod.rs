@@ -48,6 +48,7 @@ use crate::plan::slot::Slot;
 use crate::plan::text::Text;
 use crate::rules::{FamilyId, GroupId, PhysicalName, RuleSet};
 use crate::sql::Facts;
+use crate::sql::hint::TransactionMode;
 use crate::sql::scan::Scan;
 use crate::value::Datum;
 
@@ -185,6 +186,8 @@ pub struct Wishes {
     pub role: Option<Role>,
     /// `timeout=`, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// `transaction=`: for the transaction that the statement is the first of.
+    pub transaction: Option<TransactionMode>,
 }
 
 /// Which server of a group.

@@ -11,6 +11,7 @@ use crate::plan::route::{By, Condition, Routing};
 use crate::plan::slot::Slot;
 use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
 use crate::rules::RuleSet;
+use crate::sql::hint::TransactionMode;
 use crate::sql::scan::Scan;
 
 /// One line of an explanation: what it is about, and what there is to say.
@@ -396,6 +397,11 @@ fn effects(effects: &Effects, wishes: &Wishes) -> String {
         (wishes.role == Some(Role::Replica), "replica wanted"),
     ];
     let mut words: Vec<String> = flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_string()).collect();
+    words.extend(wishes.transaction.map(|mode| match mode {
+        TransactionMode::Atomic => "atomic transaction wanted".to_owned(),
+        TransactionMode::Single => "transaction on one group wanted".to_owned(),
+        TransactionMode::BestEffort => "best-effort transaction wanted".to_owned(),
+    }));
     words.extend(wishes.timeout_ms.map(|timeout| format!("{timeout} ms at most")));
     words.join(", ")
 }

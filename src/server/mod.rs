@@ -32,6 +32,8 @@ use crate::session::greet;
 use crate::session::proxy::Proxy;
 use crate::session::registry::Registry;
 use crate::session::topology::Topology;
+use crate::txn::ledger::Ledger;
+use crate::txn::recovery;
 use crate::wire::auth::Verifier;
 use crate::wire::login_server::{Gate, NativeAccounts};
 use crate::wire::stream::Stream;
@@ -104,6 +106,7 @@ pub async fn serve(
     let proxy = Arc::new(proxy(config.clone(), workers, first)?);
     let accepting = Arc::new(AtomicBool::new(true));
     let serving = proxy.clone();
+    let _recovery = Watchers(vec![recover(&proxy)]);
     let crew = Workers::start(workers, move |number, arrival| greet(serving.clone(), number, arrival))
         .map_err(io_error("cannot start a worker"))?;
     let crew = Arc::new(crew);
@@ -188,19 +191,30 @@ fn proxy(config: Arc<Config>, workers: usize, topology: Topology) -> Result<Prox
     let tls = config.tls.as_ref().map(server_tls).transpose()?;
     let require_tls = !users.is_empty() && users.iter().all(|(user, _)| user.require_tls);
     let gate = Gate::new(tls, require_tls, native).map_err(|error| StartError::Tls(error.to_string()))?;
-    let mut seed = [0; 8];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| StartError::Tls("no random bytes".to_owned()))?;
+    let random = || {
+        let mut bits = [0; 8];
+        let filled = aws_lc_rs::rand::fill(&mut bits).map(|()| u64::from_le_bytes(bits));
+        filled.map_err(|_| StartError::Tls("no random bytes".to_owned()))
+    };
+    let metrics = Arc::new(Metrics::new(workers));
     Ok(Proxy {
-        metrics: Arc::new(Metrics::new(workers)),
         topology: ArcSwap::from_pointee(topology),
         ids: Ids::default(),
         plans: PlanCache::new(config.limits.plan_cache as u64),
         sessions: Arc::new(Registry::new(config.limits.connections)),
         door: Door::new(gate, users, version),
         sets: Proxy::remembered_sets(),
-        seed: u64::from_le_bytes(seed),
+        ledger: Arc::new(Ledger::new(random()?, config.timeouts.transaction, metrics.clone())),
+        metrics,
+        seed: random()?,
         config,
     })
+}
+
+/// Finishes, as long as it is held, what transactions over several groups leave behind.
+fn recover(proxy: &Arc<Proxy>) -> JoinHandle<()> {
+    let (ledger, suspect, proxy) = (proxy.ledger.clone(), proxy.config.timeouts.in_doubt, proxy.clone());
+    tokio::spawn(recovery::watch(ledger, suspect, move || proxy.topology.load().groups.clone()))
 }
 
 fn verifier(user: &User) -> Result<Verifier, StartError> {
@@ -232,7 +246,7 @@ fn server_tls(config: &Tls) -> Result<Arc<rustls::ServerConfig>, StartError> {
     tls::server_config(certificate.as_bytes(), key.as_bytes()).map_err(|error| StartError::Tls(error.to_string()))
 }
 
-/// Probes that run as long as this is held.
+/// Tasks that run as long as this is held.
 struct Watchers(Vec<JoinHandle<()>>);
 
 impl Drop for Watchers {

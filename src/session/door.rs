@@ -42,6 +42,7 @@ impl Door {
                     schemas: user.schemas,
                     max_connections: user.max_connections,
                     mode: match user.transaction_mode {
+                        TransactionMode::Atomic => Mode::Atomic,
                         TransactionMode::Single => Mode::Single,
                         TransactionMode::BestEffort => Mode::BestEffort,
                     },

@@ -38,7 +38,7 @@ impl Session {
 
     /// Ends what is open, if anything is.
     pub(super) async fn end_transaction(&mut self, commit: bool) -> Result<(), Stop> {
-        self.txn.end(commit).await.map_err(Stop::from)
+        self.txn.end(commit, &self.needs.ledger).await.map_err(Stop::from)
     }
 
     /// SAVEPOINT, ROLLBACK TO, RELEASE: on the one server that the transaction has touched. Before it has

@@ -37,6 +37,7 @@ use crate::session::registry::Seat;
 use crate::session::topology::Topology;
 use crate::sql::Facts;
 use crate::sql::scan::Scan;
+use crate::txn::ledger::Ledger;
 use crate::txn::{Mode, State, Txn, Wanted};
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::command::Command;
@@ -92,6 +93,7 @@ struct Needs {
     /// The default schema, by its logical name.
     schema: Option<Arc<str>>,
     mode: Mode,
+    ledger: Arc<Ledger>,
 }
 
 impl Needs {
@@ -103,6 +105,7 @@ impl Needs {
             settings: &self.settings,
             database: self.schema.as_deref().and_then(|schema| topology.database(group, schema)),
             mode: self.mode,
+            ledger: &self.ledger,
         }
     }
 }
@@ -156,6 +159,7 @@ impl Session {
             settings,
             schema: (!login.schema.is_empty()).then(|| login.schema.as_str().into()),
             mode: guest.mode,
+            ledger: proxy.ledger.clone(),
         };
         Session {
             proxy,

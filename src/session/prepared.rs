@@ -181,7 +181,7 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         let needs = &self.needs;
-        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
         let mut lease = gather::describe(&mut self.client, &self.txn, &gathering, &place, &mut patience).await?;
         let target = Target { group: gathering.gathered.group, shard: None };
         let mut text = Vec::new();

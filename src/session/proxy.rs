@@ -15,6 +15,7 @@ use crate::plan::cache::PlanCache;
 use crate::session::door::Door;
 use crate::session::registry::Registry;
 use crate::session::topology::Topology;
+use crate::txn::ledger::Ledger;
 
 /// How many SET statements are remembered with what they do; drivers send a handful of different ones.
 const REMEMBERED_SETS: usize = 4_096;
@@ -33,6 +34,8 @@ pub struct Proxy {
     pub plans: PlanCache,
     /// Who is connected.
     pub sessions: Arc<Registry>,
+    /// What its transactions over several groups share.
+    pub ledger: Arc<Ledger>,
     /// Who may come in: users, TLS, the greeting.
     pub door: Door,
     /// What a SET statement makes of given settings, as a server once said.

@@ -27,9 +27,10 @@ use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
+use crate::sql::hint::TransactionMode;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{self, Facts};
-use crate::txn::{Access, Pin, State};
+use crate::txn::{Access, Mode, Pin, State};
 use crate::value::Datum;
 use crate::wire::capabilities::Status;
 
@@ -94,6 +95,9 @@ impl Session {
             // Boxed, as its many branches must not make each idle session larger.
             Ok(Understood::Head(head)) => (Kind::Local, Box::pin(self.local(sql, *head, &topology, ask, add)).await),
         };
+        if self.txn.needs_review() {
+            Box::pin(self.txn.review()).await;
+        }
         let refused = matches!(&outcome, Err(Stop::Error(error)) if error.errno == 1235);
         let kind = if refused { Kind::Refused } else { kind };
         self.counters().answered(kind, started.elapsed());
@@ -160,6 +164,12 @@ impl Session {
     ) -> Result<(), Stop> {
         self.txn.check()?;
         self.may_touch(planned)?;
+        self.needs.mode = match planned.wishes.transaction {
+            None => self.guest.mode,
+            Some(TransactionMode::Atomic) => Mode::Atomic,
+            Some(TransactionMode::Single) => Mode::Single,
+            Some(TransactionMode::BestEffort) => Mode::BestEffort,
+        };
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;
@@ -177,6 +187,10 @@ impl Session {
             (false, false) => Ids::Written(&made),
         };
         let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
+        let of_one = matches!(bound.route, Route::One(_) | Route::Any) && !matches!(bound.answer, Answer::Gather(_));
+        if !of_one && self.txn.is_doubtful() {
+            Box::pin(self.txn.review()).await;
+        }
         // Boxed but for the last, as they must not make each idle session larger.
         let target = match (&bound.route, bound.answer) {
             (Route::One(target), Answer::Relay) if bound.is_unsure() => {
@@ -338,7 +352,7 @@ impl Session {
             clock: self.one_clock(planned),
         };
         let needs = &self.needs;
-        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
         let outcome = scatter::run(&mut self.client, &mut self.txn, &run, access, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = -1;
@@ -361,7 +375,7 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
-        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
         let mut lease = gather::run(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
         if lease.is_none() {
             gathering.extent = Extent::Whole;
@@ -434,7 +448,7 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
-        let place = |id: GroupId| (&**topology.group(id), needs.wanted(topology, id));
+        let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
         let part = write::Write {
             bound,
             targets,

@@ -159,7 +159,7 @@ impl Session {
         self.needs.settings = settings;
         if was_off && self.autocommit() && self.txn.check().is_ok() {
             // Turning autocommit on commits what is open.
-            self.txn.end(true).await?;
+            self.txn.end(true, &self.needs.ledger).await?;
         }
         self.facts = facts_of(&self.needs.settings, self.facts);
         Ok(())

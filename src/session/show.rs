@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::backend::server::{HealthState, Lag};
+use crate::commit::protocol::Decision;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
 use crate::exec::define::Wish;
@@ -18,6 +19,7 @@ use crate::session::reply::{self, CellKind, Table};
 use crate::session::topology::Topology;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
+use crate::txn::recovery;
 use crate::txn::{Access, Pin};
 use crate::wire::capabilities::Status;
 
@@ -83,7 +85,11 @@ impl Session {
                 return self.answer(&table, ask, add);
             }
             Head::Show(show) => {
-                let table = self.show(&show, sql, topology)?;
+                let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
+                let table = match (show.kind, words.as_str()) {
+                    (ShowKind::Shardloom, "TRANSACTIONS") => transactions(topology).await?,
+                    _ => self.show(&show, sql, topology)?,
+                };
                 return self.answer(&table, ask, add);
             }
             Head::Xa(_) => return Err(refused("XA: the proxy itself decides how transactions end")),
@@ -194,7 +200,7 @@ impl Session {
                     "TABLES" | "RULES" => Ok(tables(topology)),
                     "SESSION" => Ok(self.session_state(topology)),
                     _ => Err(refused(&format!(
-                        "SHOW SHARDLOOM {words}: known are SHOW SHARDLOOM SERVERS, TABLES, SESSION and DDL"
+                        "SHOW SHARDLOOM {words}: known are SHOW SHARDLOOM SERVERS, TABLES, TRANSACTIONS, SESSION and DDL"
                     ))),
                 }
             }
@@ -414,6 +420,26 @@ fn servers(topology: &Topology) -> Table {
         }
     }
     table
+}
+
+/// Transactions over several groups that have left something on the servers: being committed, or left by a proxy.
+async fn transactions(topology: &Topology) -> Result<Table, SqlError> {
+    let mut table = Table::of(&["transaction", "commit point", "decision", "prepared on", "committed on"]);
+    for (global, left) in recovery::left(&topology.groups).await? {
+        let decision = match left.decision {
+            Some(Decision::Commit) => "commit",
+            Some(Decision::Abort) => "abort",
+            None => "none",
+        };
+        table.rows.push(vec![
+            Some(global.to_string()),
+            left.commit_point,
+            Some(decision.to_owned()),
+            Some(left.prepared.join(", ")),
+            Some(left.committed.join(", ")),
+        ]);
+    }
+    Ok(table)
 }
 
 /// The tables that the rules name, and where they are.

@@ -17,6 +17,20 @@ pub enum HintItem {
     Replica,
     /// `timeout=200ms` or `timeout=2s`: give up after that many milliseconds.
     TimeoutMs(u64),
+    /// `transaction=atomic`, `single` or `best_effort`: what a transaction over several groups is that this statement
+    /// is the first of.
+    Transaction(TransactionMode),
+}
+
+/// What a transaction that writes to several groups is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionMode {
+    /// Committed on all of them or on none.
+    Atomic,
+    /// Refused.
+    Single,
+    /// Committed on one after the other.
+    BestEffort,
 }
 
 /// The hints of a scanned statement, in order.
@@ -79,9 +93,12 @@ fn hint_item(item: &str) -> Result<HintItem, SqlError> {
         ("shard", Some(number)) => number.parse().ok().map(HintItem::Shard),
         ("group", Some(name)) if !name.is_empty() => Some(HintItem::Group(name.trim_matches('`').to_owned())),
         ("timeout", Some(time)) => timeout(time).map(HintItem::TimeoutMs),
+        ("transaction", Some("atomic")) => Some(HintItem::Transaction(TransactionMode::Atomic)),
+        ("transaction", Some("single")) => Some(HintItem::Transaction(TransactionMode::Single)),
+        ("transaction", Some("best_effort")) => Some(HintItem::Transaction(TransactionMode::BestEffort)),
         _ => None,
     };
-    parsed.ok_or_else(|| misspelt(&format!("'{item}' is none of shard=N, group=NAME, primary, replica, timeout=200ms")))
+    parsed.ok_or_else(|| misspelt(&format!("'{item}' is none of shard=N, group=NAME, primary, replica, timeout=200ms, transaction=atomic|single|best_effort")))
 }
 
 /// Milliseconds of `200ms` or `2s`.
@@ -101,7 +118,7 @@ fn misspelt(why: &str) -> SqlError {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    use super::{HintItem, hints};
+    use super::{HintItem, TransactionMode, hints};
     use crate::sql::scan::{Scan, scan};
     use crate::sql::tests::MYSQL;
 
@@ -121,6 +138,7 @@ mod tests {
             ("/*+ shardloom(shard=3) */", vec![HintItem::Shard(3)]),
             ("/*+ShardLoom ( group=g1 primary)*/", vec![HintItem::Group("g1".to_owned()), HintItem::Primary]),
             ("/*+ shardloom(replica, timeout=200ms) */", vec![HintItem::Replica, HintItem::TimeoutMs(200)]),
+            ("/*+ shardloom(transaction=single) */", vec![HintItem::Transaction(TransactionMode::Single)]),
             ("/*+ INDEX(shardloom i) shardloom(timeout=2s) BKA(t) */", vec![HintItem::TimeoutMs(2000)]),
         ] {
             assert_eq!(read(comment), Ok(expected), "{comment}");

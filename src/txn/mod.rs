@@ -1,6 +1,11 @@
 //! The transaction of a session: the only door to a backend connection. It knows which connections the
 //! session holds and why; it does not know what the statements say.
 
+mod finish;
+pub mod ledger;
+pub mod recovery;
+mod site;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,8 +15,10 @@ use crate::backend::gtid::Gtid;
 use crate::backend::lease::{Lease, Permit};
 use crate::backend::server::Server;
 use crate::backend::settings::Settings;
+use crate::commit::id::{BranchId, GlobalId};
 use crate::error::{Code, SqlError};
 use crate::rules::GroupId;
+use crate::txn::ledger::{Ledger, sql};
 use crate::wire::command::com;
 
 /// What a session's transaction is, and the connections it holds for it.
@@ -23,10 +30,42 @@ pub struct Txn {
     pinned: BTreeMap<GroupId, Pin>,
     /// The savepoints of the transaction, in order, for servers that it touches later.
     pending: Savepoints,
-    /// The groups that the open transaction may have written to. All others have nothing to commit.
-    writers: BTreeSet<GroupId>,
+    /// What the open transaction has on the groups.
+    reach: Reach,
     /// The last write of the session to each group; `None` where the server gives writes no number.
     written: BTreeMap<GroupId, Option<Gtid>>,
+}
+
+/// How far an open transaction reaches. Empty if none is open.
+#[derive(Default)]
+struct Reach {
+    /// The groups that it has touched, each with a connection in `held`.
+    parts: BTreeMap<GroupId, Part>,
+    /// Those of them that it may have written to. All others have nothing to commit.
+    writers: BTreeSet<GroupId>,
+    /// The first group it touched, where it is plain in any case.
+    first: Option<First>,
+    /// Its name, once it has branches.
+    global: Option<GlobalId>,
+    /// The mode of the statement that touched the first group holds for all of it.
+    mode: Option<Mode>,
+}
+
+/// What a transaction is on one group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// A transaction of that server.
+    Plain,
+    /// A branch of an XA transaction.
+    Branch(BranchId),
+}
+
+/// The group that a transaction touched first: its commit point, if others follow.
+struct First {
+    group: Arc<Group>,
+    server: Arc<Server>,
+    /// The server's number for the connection.
+    connection: u32,
 }
 
 /// The savepoints of a transaction, each with the statement that set it.
@@ -51,6 +90,13 @@ impl Savepoints {
         let release = sql.get(..7).is_some_and(|verb| verb.eq_ignore_ascii_case(b"RELEASE"));
         self.0.truncate(if release { place } else { place + 1 });
         Ok(())
+    }
+
+    /// Queues them on a connection that joins.
+    fn queue(&self, lease: &mut Lease) {
+        for (_, savepoint) in &self.0 {
+            lease.send_prelude(savepoint);
+        }
     }
 }
 
@@ -100,6 +146,8 @@ pub enum Pin {
 /// Whether one transaction may write to several groups. It may read from as many as it likes: a snapshot of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// It may, and they commit together or not at all.
+    Atomic,
     /// A write to a second group is refused.
     Single,
     /// Each group commits for itself, one after the other: a failure between two commits leaves some done.
@@ -118,6 +166,8 @@ pub struct Wanted<'a> {
     pub database: Option<&'a Arc<str>>,
     /// Whether several groups may be written to.
     pub mode: Mode,
+    /// Where transactions over several groups get their names.
+    pub ledger: &'a Ledger,
 }
 
 /// Which member of a group a statement may run on.
@@ -156,8 +206,7 @@ impl Txn {
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);
         self.state = State::Open(start);
-        self.writers.clear();
-        self.pending = Savepoints::default();
+        self.reach = Reach::default();
     }
 
     /// Keeps the connection of `group` with the session, from its next [`Txn::settle`] until the pin is
@@ -192,30 +241,40 @@ impl Txn {
     pub async fn lease(
         &mut self,
         id: GroupId,
-        group: &Group,
+        group: &Arc<Group>,
         access: Access,
         wanted: &Wanted<'_>,
     ) -> Result<Lease, SqlError> {
+        if !self.reach.parts.is_empty() && !self.reach.parts.contains_key(&id) && self.is_doubtful() {
+            Box::pin(self.review()).await;
+        }
+        if self.reach.parts.contains_key(&id) && !self.held.contains_key(&id) {
+            self.lost(id, format!("the connection to {} was given up", group.name));
+        }
         self.check()?;
         if access == Access::Write {
             self.admit_writer(id, group, wanted.mode)?;
         }
         if let Some(mut lease) = self.held.remove(&id) {
-            if !suits(&mut lease, wanted)
-                && let Err(error) = Box::pin(adapt(&mut lease, wanted)).await
-            {
-                self.settle(id, lease);
-                return Err(error);
-            }
-            if !lease.in_transaction() {
-                self.queue_begin(&mut lease);
-            }
-            return Ok(lease);
+            let ready = match suits(&mut lease, wanted) {
+                true => self.enter(id, group, &mut lease, wanted).await,
+                false => match Box::pin(adapt(&mut lease, wanted)).await {
+                    Ok(()) => self.enter(id, group, &mut lease, wanted).await,
+                    Err(error) => Err(error),
+                },
+            };
+            return match ready {
+                Ok(()) => Ok(lease),
+                Err(error) => {
+                    self.settle(id, lease);
+                    Err(error)
+                }
+            };
         }
         let access = if self.is_open() { Access::Primary } else { access };
         let replica = self.replica(id, group, access);
         let mut lease = free_lease(group, replica, wanted).await?;
-        self.queue_begin(&mut lease);
+        self.enter(id, group, &mut lease, wanted).await?;
         Ok(lease)
     }
 
@@ -288,9 +347,15 @@ impl Txn {
         match &self.state {
             State::Auto if open => {
                 self.state = State::Open(Start { implicit: true, ..Start::default() });
+                self.reach.parts.insert(group, Part::Plain);
                 self.held.insert(group, lease);
             }
             // The server ended the transaction by itself: an implicit commit, or a deadlock's rollback.
+            State::Open(_) if !open && self.reach.parts.len() > 1 && self.reach.parts.contains_key(&group) => {
+                let why = format!("{} ended its part of it by itself", lease.server().name);
+                drop(lease);
+                return self.lost(group, why);
+            }
             State::Open(_) if !open && self.held.is_empty() && !self.pinned.contains_key(&group) => {
                 self.state = State::Auto;
             }
@@ -302,8 +367,8 @@ impl Txn {
             }
             State::Auto | State::Failed(_) => drop(lease),
         }
-        if self.state == State::Auto {
-            self.writers.clear();
+        if self.state == State::Auto && !(self.reach.parts.is_empty() && self.reach.writers.is_empty()) {
+            self.reach = Reach::default();
         }
     }
 
@@ -358,62 +423,13 @@ impl Txn {
         Ok(())
     }
 
-    /// COMMIT or ROLLBACK on every connection of the transaction.
-    ///
-    /// Errors of several groups are told as the first one; with ROLLBACK a lost server is no error,
-    /// because it rolls back by itself.
-    pub async fn end(&mut self, commit: bool) -> Result<(), SqlError> {
-        self.pending = Savepoints::default();
-        let state = std::mem::take(&mut self.state);
-        let writers = std::mem::take(&mut self.writers);
-        if let State::Failed(why) = state {
-            self.abandon();
-            return match commit {
-                false => Ok(()),
-                true => Err(SqlError::new(
-                    Code::Aborted,
-                    format!("The transaction was rolled back because {why}; nothing was committed"),
-                )),
-            };
-        }
-        let sql: &[u8] = if commit { b"COMMIT" } else { b"ROLLBACK" };
-        let mut first_error = None;
-        let several = writers.len() > 1;
-        // What was only read has nothing to lose: its end comes last and decides nothing.
-        let (first, last): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.held).into_iter().partition(|(group, _)| writers.contains(group));
-        for (group, mut lease) in first.into_iter().chain(last) {
-            if lease.in_transaction() {
-                lease.send(com::QUERY, sql);
-                let outcome = match lease.link.flush().await {
-                    Ok(()) => lease.read_answer().await.map(drop),
-                    Err(error) => Err(error.into()),
-                };
-                if let Err(error) = outcome {
-                    let name = lease.server().name.clone();
-                    self.pinned.remove(&group);
-                    let lost = lease.is_busy();
-                    drop(lease);
-                    let matters = writers.contains(&group) || writers.is_empty();
-                    if matters && (commit || !lost) {
-                        let partly = if several { "; other groups may have committed" } else { "" };
-                        let mut error = error.to_client(&name);
-                        error.message.push_str(partly);
-                        first_error.get_or_insert(error);
-                    }
-                    continue;
-                }
-            }
-            self.settle(group, lease);
-        }
-        first_error.map_or(Ok(()), Err)
-    }
-
     /// Gives everything up: open transactions are rolled back by the servers when their connections close.
     pub fn abandon(&mut self) {
         self.pinned.clear();
-        for (_, mut lease) in std::mem::take(&mut self.held) {
-            if lease.in_transaction() {
+        let reach = std::mem::take(&mut self.reach);
+        for (group, mut lease) in std::mem::take(&mut self.held) {
+            // A branch that can only be rolled back any more is not told of as a transaction.
+            if lease.in_transaction() || matches!(reach.parts.get(&group), Some(Part::Branch(_))) {
                 lease.taint();
             }
         }
@@ -426,41 +442,138 @@ impl Txn {
         }
     }
 
-    fn queue_begin(&self, lease: &mut Lease) {
-        match &self.state {
-            State::Open(start) => {
-                if let Some(level) = &start.isolation {
-                    lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
-                }
-                if !start.implicit {
-                    lease.send_prelude(start.sql());
+    /// Makes a connection part of the open transaction, if one is open and it is none yet.
+    async fn enter(
+        &mut self,
+        id: GroupId,
+        group: &Arc<Group>,
+        lease: &mut Lease,
+        wanted: &Wanted<'_>,
+    ) -> Result<(), SqlError> {
+        let State::Open(start) = &self.state else {
+            self.await_transaction(group, lease, wanted);
+            return Ok(());
+        };
+        if self.reach.parts.contains_key(&id) && lease.in_transaction() {
+            return Ok(());
+        }
+        let others = self.reach.parts.keys().any(|other| *other != id);
+        let read_only = start.read_only == Some(true);
+        let branch = match *self.reach.mode.get_or_insert(wanted.mode) {
+            // Boxed, as it must not make each idle session larger.
+            Mode::Atomic if others && !read_only => Some(Box::pin(self.branch(lease, wanted.ledger)).await?),
+            _ => None,
+        };
+        self.queue_begin(lease, branch, others);
+        self.reach.parts.insert(id, branch.map_or(Part::Plain, |(_, branch)| Part::Branch(branch)));
+        self.reach.first.get_or_insert_with(|| First::new(group, lease));
+        Ok(())
+    }
+
+    /// Before a statement outside of a transaction, which with autocommit off may open one by itself.
+    fn await_transaction(&mut self, group: &Arc<Group>, lease: &mut Lease, wanted: &Wanted<'_>) {
+        if wanted.settings.variable("autocommit") == Some(b"0") {
+            self.reach.mode = Some(wanted.mode);
+            self.reach.first = Some(First::new(group, lease));
+        }
+        // Savepoints can come before that statement; should it open none, nobody else may get a connection that knows
+        // them.
+        if !self.pending.0.is_empty() {
+            lease.taint();
+            self.pending.queue(lease);
+        }
+    }
+
+    /// Queues what opens the transaction on a connection. `others`: other groups have a part in it already.
+    fn queue_begin(&self, lease: &mut Lease, branch: Option<(GlobalId, BranchId)>, others: bool) {
+        let State::Open(start) = &self.state else { return };
+        if let Some(level) = &start.isolation {
+            lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
+        }
+        match branch {
+            Some((global, branch)) => {
+                lease.send_prelude(sql::xa("START", global, branch).as_bytes());
+                if start.snapshot {
+                    // XA START has no such clause: any consistent read makes the snapshot.
+                    lease.send_prelude(sql::GLANCE.as_bytes());
                 }
             }
-            // With autocommit off, savepoints can come before the statement that opens the transaction; should that
-            // open none, nobody else may get a connection that knows them.
-            State::Auto if !self.pending.0.is_empty() => lease.taint(),
-            State::Auto | State::Failed(_) => return,
+            None if start.implicit && !others => {}
+            None => lease.send_prelude(start.sql()),
         }
-        for (_, savepoint) in &self.pending.0 {
-            lease.send_prelude(savepoint);
+        self.pending.queue(lease);
+    }
+
+    /// The names for a new branch on this connection.
+    async fn branch(&mut self, lease: &Lease, ledger: &Ledger) -> Result<(GlobalId, BranchId), SqlError> {
+        let Some(first) = &self.reach.first else {
+            return Err(SqlError::new(Code::Unknown, "a branch of a transaction that has touched no group"));
+        };
+        let commit_point = ledger.identity(&first.server).await?;
+        let own = ledger.identity(lease.server()).await?;
+        let taken = |part: &Part| matches!(part, Part::Branch(branch) if branch.group == own);
+        if own == commit_point || self.reach.parts.values().any(taken) {
+            return Err(SqlError::refuse(format!(
+                "{} has the same `_shardloom`.`group_identity` as another group: it is a copy of its servers, or the \
+                 same; no transaction can span both",
+                lease.server().name
+            )));
+        }
+        let global = *self.reach.global.get_or_insert_with(|| ledger.name(commit_point, first.connection));
+        Ok((global, BranchId { group: own, connection: lease.thread_id }))
+    }
+
+    /// Whether a server has answered with an error that may have rolled the open transaction back.
+    pub fn is_doubtful(&self) -> bool {
+        self.reach.parts.keys().any(|group| self.held.get(group).is_some_and(|lease| lease.is_doubtful()))
+    }
+
+    /// Whether [`Txn::review`] is due: where several groups are touched, one that rolled back takes the others along.
+    pub fn needs_review(&self) -> bool {
+        self.reach.parts.len() > 1 && self.is_doubtful()
+    }
+
+    /// Asks the servers that answered with an error whether their part of the transaction is still there. If one rolled
+    /// it back (a deadlock, say), all of it is rolled back, as one server would have done.
+    pub async fn review(&mut self) {
+        let doubtful = self.reach.parts.keys().copied().collect::<Vec<_>>();
+        let mut gone = false;
+        for group in doubtful {
+            let Some(lease) = self.held.get_mut(&group) else { continue };
+            if !lease.is_doubtful() {
+                continue;
+            }
+            if let Err(error) = lease.query("DO 0").await {
+                let why = error.to_client(&lease.server().name).message;
+                return self.lost(group, why);
+            }
+            gone |= !lease.in_transaction();
+        }
+        if gone {
+            self.roll_back().await;
         }
     }
 
     /// Notes that the open transaction writes to this group, if it may.
     fn admit_writer(&mut self, id: GroupId, group: &Group, mode: Mode) -> Result<(), SqlError> {
-        if let Some(first) = self.writers.iter().find(|first| **first != id)
-            && mode == Mode::Single
+        if let Some(first) = self.reach.writers.iter().find(|first| **first != id)
+            && self.reach.mode.unwrap_or(mode) == Mode::Single
         {
             let first = self.held.get(first).map_or("another group", |lease| &lease.server().name);
             return Err(SqlError::refuse(format!(
-                "The transaction has written to {first} and this statement writes to group {} too; transactions that \
-                 write to several groups are not atomic yet: end the transaction first, or allow transaction_mode = \
-                 \"best_effort\" for the user",
+                "The transaction has written to {first} and this statement writes to group {} too, which \
+                 transaction_mode = \"single\" refuses: end the transaction first, or allow \"atomic\" for the user",
                 group.name
             )));
         }
-        self.writers.insert(id);
+        self.reach.writers.insert(id);
         Ok(())
+    }
+}
+
+impl First {
+    fn new(group: &Arc<Group>, lease: &Lease) -> First {
+        First { group: group.clone(), server: lease.server().clone(), connection: lease.thread_id }
     }
 }
 

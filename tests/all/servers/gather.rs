@@ -104,7 +104,7 @@ impl Depot {
 }
 
 fn through(proxy: &TestProxy) -> Client {
-    Client::connect(&proxy.address().to_string(), "wide", PASSWORD, "depot")
+    Client::connect(&proxy.address().to_string(), "atomic", PASSWORD, "depot")
 }
 
 /// All that a client sees of an answer.

@@ -1,5 +1,6 @@
 //! Everything that needs real servers; `testbed` gives them.
 
+mod atomic;
 mod averages;
 mod catalogue;
 mod check;
@@ -7,6 +8,7 @@ mod clients;
 mod collations;
 mod define;
 mod demo;
+mod failpoints;
 mod gather;
 mod hostile;
 mod ids;

@@ -37,7 +37,7 @@ pub(crate) struct TestProxy {
 }
 
 impl TestProxy {
-    /// A proxy before `cluster`, with users `app` (transaction_mode single) and `wide` (best_effort).
+    /// A proxy before `cluster`, with users `app` (transaction_mode single), `wide` (best_effort) and `atomic`.
     pub(crate) fn start(cluster: &Cluster, rules: &str) -> TestProxy {
         TestProxy::start_with(cluster, rules, |_| {})
     }
@@ -59,7 +59,11 @@ impl TestProxy {
         let mut config = Config {
             listen: vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())],
             rules: folder.path().to_owned(),
-            users: vec![user("app", TransactionMode::Single), user("wide", TransactionMode::BestEffort)],
+            users: vec![
+                user("app", TransactionMode::Single),
+                user("wide", TransactionMode::BestEffort),
+                user("atomic", TransactionMode::Atomic),
+            ],
             admin: Some("127.0.0.1:0".parse().unwrap()),
             ..Config::default()
         };

@@ -339,7 +339,7 @@ fn random_statements_are_answered_as_by_one_server_or_refused() {
     for installation in installations() {
         let shop = Shop::open(&installation);
         let proxy = shop.proxy();
-        let mut through = Client::connect(&proxy.address().to_string(), "wide", PASSWORD, "shop");
+        let mut through = Client::connect(&proxy.address().to_string(), "atomic", PASSWORD, "shop");
         let mut one = shop.reference();
         for sql in rows(&mut Dice(99)) {
             through.query(&sql).unwrap();

@@ -182,7 +182,7 @@ impl World {
 
     /// A client of the proxy.
     pub(super) fn proxy(&self, layout: Layout) -> Client {
-        Client::connect(&self.proxy.address().to_string(), "wide", PASSWORD, layout.schema())
+        Client::connect(&self.proxy.address().to_string(), "atomic", PASSWORD, layout.schema())
     }
 
     /// A client of the server that has everything.

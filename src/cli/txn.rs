@@ -1,0 +1,72 @@
+//! `shardloom txn`: transactions over several groups that a proxy has left on the servers, and finishing them by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::{RulesFolder, live};
+use crate::commit::protocol::Decision;
+use crate::metrics::Metrics;
+use crate::server::topology;
+use crate::txn::ledger::Ledger;
+use crate::txn::recovery;
+
+/// Arguments of `txn`.
+#[derive(Debug, Args)]
+pub(super) struct Txn {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show what transactions over several groups have left on the servers
+    List {
+        #[command(flatten)]
+        folder: RulesFolder,
+    },
+    /// Commit or roll back, as their commit points say, all that are prepared; proxies do this by themselves
+    ///
+    /// A transaction that has no decision yet is aborted, even if its proxy is about to commit it.
+    Resolve {
+        #[command(flatten)]
+        folder: RulesFolder,
+    },
+}
+
+impl Txn {
+    pub(super) fn run(self) -> Result<(), String> {
+        let (folder, resolve) = match self.action {
+            Action::List { folder } => (folder, false),
+            Action::Resolve { folder } => (folder, true),
+        };
+        let rules = topology::read_rules(&folder.rules, super::color()).map_err(|error| error.to_string())?;
+        live::runtime()?.block_on(async {
+            let groups = live::groups(&rules).await?;
+            if resolve {
+                // It names no transaction: nothing but counters are used of it.
+                let ledger = Ledger::new(0, Duration::ZERO, Arc::new(Metrics::new(1)));
+                recovery::finish_now(&groups, &ledger).await.map_err(|error| error.to_string())?;
+            }
+            let left = recovery::left(&groups).await.map_err(|error| error.to_string())?;
+            for (global, left) in &left {
+                let decision = match left.decision {
+                    Some(Decision::Commit) => "commit",
+                    Some(Decision::Abort) => "abort",
+                    None => "none",
+                };
+                println!("{global}");
+                println!("  commit point  {}", left.commit_point.as_deref().unwrap_or("not among the groups"));
+                println!("  decision      {decision}");
+                for (what, places) in [("prepared on", &left.prepared), ("committed on", &left.committed)] {
+                    if !places.is_empty() {
+                        println!("  {what:<13} {}", places.join(", "));
+                    }
+                }
+            }
+            println!("{} transactions", left.len());
+            Ok(())
+        })
+    }
+}

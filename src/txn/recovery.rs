@@ -1,0 +1,254 @@
+//! Finishes what others began: looks for branches that stay prepared, decides them by their commit point, and clears the
+//! traces of what is over. Every proxy does this, without a leader; what is safe is decided by `commit::protocol`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::backend::cluster::Group;
+use crate::commit::id::{BranchId, GlobalId};
+use crate::commit::protocol::{Decision, Step, after_fence, may_forget, may_unmark, resolve};
+use crate::error::{Code, SqlError};
+use crate::txn::ledger::Ledger;
+use crate::txn::site::Site;
+
+/// Between two looks, if nothing was left for recovery.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The least time between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Looks of [`finish_now`].
+const TRIES: u32 = 6;
+/// A look that takes longer is given up.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// How far the clocks of a group's servers may be apart, in seconds.
+const SKEW: u64 = 60;
+/// Looks that miss a branch before it is called lost.
+const MISSED_LOOKS: u32 = 5;
+
+/// Looks again and again, until the task is dropped. `suspect`: a branch prepared for longer belongs to nobody.
+pub async fn watch(ledger: Arc<Ledger>, suspect: Duration, groups: impl Fn() -> Vec<Arc<Group>>) {
+    let mut memory = Memory::default();
+    loop {
+        let groups = groups();
+        let look = look(&ledger, suspect, &groups, &mut memory);
+        let busy = tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(true);
+        tokio::time::sleep(PAUSE).await;
+        if !busy {
+            let _ = tokio::time::timeout(INTERVAL - PAUSE, ledger.wait()).await;
+        }
+    }
+}
+
+/// What became of a transaction whose COMMIT was not answered: asks its commit point, and if that knows nothing of it,
+/// sees to it that it never will. `None` if that cannot be found out within `limit`.
+pub(super) async fn settle(group: &Group, global: GlobalId, limit: Duration) -> Option<Decision> {
+    let ask = async {
+        loop {
+            if let Ok(primary) = group.primary().await
+                && let Ok(Some(mut site)) = Site::open(primary).await
+                && site.identity == global.commit_point
+                && let Ok(known) = site.decision(global).await
+            {
+                if known.is_some() {
+                    return known;
+                }
+                if let Some(decision) = after_fence(site.fence(global).await) {
+                    return Some(decision);
+                }
+            }
+            tokio::time::sleep(PAUSE / 4).await;
+        }
+    };
+    tokio::time::timeout(limit, ask).await.ok().flatten()
+}
+
+/// A transaction over several groups that has left something on the servers.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// What its commit point says of it, if it says anything.
+    pub decision: Option<Decision>,
+    /// The server that is its commit point's primary now, if it is among the groups.
+    pub commit_point: Option<String>,
+    /// Where a branch of it is prepared.
+    pub prepared: Vec<String>,
+    /// Where a branch of it is committed.
+    pub committed: Vec<String>,
+}
+
+/// All such transactions: those being committed right now, and those that wait for recovery.
+///
+/// # Errors
+/// That of a group that cannot be asked: then not all can be told.
+pub async fn left(groups: &[Arc<Group>]) -> Result<BTreeMap<GlobalId, Left>, SqlError> {
+    let mut left: BTreeMap<GlobalId, Left> = BTreeMap::new();
+    for group in groups {
+        let Some(mut site) = Site::open(group.primary().await?).await? else { continue };
+        site.see_branches().await?;
+        site.see_decisions().await?;
+        let name = || site.server.name.clone();
+        for (global, _) in &site.prepared {
+            left.entry(*global).or_default().prepared.push(name());
+        }
+        for (global, _) in &site.markers {
+            left.entry(*global).or_default().committed.push(name());
+        }
+        for (global, (decision, _)) in &site.decisions {
+            left.entry(*global).or_default().decision = Some(*decision);
+        }
+        for (_, left) in left.iter_mut().filter(|(global, _)| global.commit_point == site.identity) {
+            left.commit_point = Some(name());
+        }
+    }
+    Ok(left)
+}
+
+/// Finishes what is prepared on any group now, without waiting for its coordinator.
+///
+/// # Errors
+/// If something is prepared still.
+pub async fn finish_now(groups: &[Arc<Group>], ledger: &Ledger) -> Result<(), SqlError> {
+    let mut memory = Memory::default();
+    for _ in 0..TRIES {
+        look(ledger, Duration::ZERO, groups, &mut memory).await;
+        if left(groups).await?.values().all(|left| left.prepared.is_empty()) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(SqlError::new(Code::Unknown, "some transactions are prepared still: the log tells why"))
+}
+
+/// What is remembered from look to look.
+#[derive(Default)]
+struct Memory {
+    /// When a branch was first seen prepared.
+    prepared: BTreeMap<(GlobalId, BranchId), Instant>,
+    /// How often a fence was tried.
+    fences: BTreeMap<GlobalId, u32>,
+    /// How often a branch that must be committed was not found.
+    missed: BTreeMap<(GlobalId, BranchId), u32>,
+    /// Whose alarm was raised.
+    told: BTreeSet<(GlobalId, BranchId)>,
+}
+
+/// One look at all groups; whether there was anything.
+async fn look(ledger: &Ledger, suspect: Duration, groups: &[Arc<Group>], memory: &mut Memory) -> bool {
+    let mut sites = Vec::new();
+    for primary in groups.iter().filter_map(|group| group.current_primary()) {
+        match Site::open(primary).await {
+            Ok(Some(site)) => sites.push(site),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "recovery of transactions passes a group over"),
+        }
+    }
+    // What vouches for a branch is read before what vouches for its transaction: whoever clears up deletes in the
+    // other order. A group that shows nothing is left out, and nothing that concerns it is decided.
+    let mut seen = Vec::with_capacity(sites.len());
+    for mut site in sites {
+        match site.see_branches().await {
+            Ok(()) => seen.push(site),
+            Err(error) => tracing::warn!(server = site.server.name, %error, "cannot see prepared transactions"),
+        }
+    }
+    let mut sites = Vec::with_capacity(seen.len());
+    for mut site in seen {
+        match site.see_decisions().await {
+            Ok(()) => sites.push(site),
+            Err(error) => tracing::warn!(server = site.server.name, %error, "cannot see decisions"),
+        }
+    }
+    let busy = sites.iter().any(|s| !(s.prepared.is_empty() && s.markers.is_empty() && s.decisions.is_empty()));
+    if busy {
+        finish(ledger, suspect, &mut sites, memory).await;
+        collect(ledger, &mut sites, memory).await;
+    }
+    busy
+}
+
+/// Decides the branches that were prepared at the last look already.
+async fn finish(ledger: &Ledger, suspect: Duration, sites: &mut [Site<'_>], memory: &mut Memory) {
+    let found: Vec<(usize, GlobalId, BranchId)> = sites
+        .iter()
+        .enumerate()
+        .flat_map(|(at, site)| site.prepared.iter().map(move |(global, branch)| (at, *global, *branch)))
+        .collect();
+    let now = Instant::now();
+    let before = std::mem::take(&mut memory.prepared);
+    for (at, global, branch) in found {
+        let since = before.get(&(global, branch)).copied();
+        memory.prepared.insert((global, branch), since.unwrap_or(now));
+        let Some(since) = since else { continue };
+        let old = now.duration_since(since) >= suspect;
+        let Some(point) = sites.iter().position(|site| site.identity == global.commit_point) else {
+            if old && memory.told.insert((global, branch)) {
+                let server = &sites[at].server.name;
+                tracing::error!(server, %global, %branch, "a prepared transaction whose commit point is not to be seen");
+            }
+            continue;
+        };
+        let known = match (sites[point].decisions.get(&global), sites[point].truncated) {
+            (Some((decision, _)), _) => Ok(Some(*decision)),
+            (None, false) => Ok(None),
+            (None, true) => sites[point].decision(global).await,
+        };
+        let Ok(known) = known else { continue };
+        let decision = match resolve(known, old) {
+            Step::Wait => continue,
+            Step::Commit => Decision::Commit,
+            Step::RollBack => Decision::Abort,
+            Step::Fence => {
+                let tries = memory.fences.entry(global).or_default();
+                *tries += 1;
+                match after_fence(sites[point].fence_at_last(global, *tries).await) {
+                    Some(decision) => decision,
+                    None => continue,
+                }
+            }
+        };
+        sites[at].finish(global, branch, decision, old, ledger).await;
+    }
+}
+
+/// Forgets what is over, and looks for branches that should be there.
+async fn collect(ledger: &Ledger, sites: &mut [Site<'_>], memory: &mut Memory) {
+    let site_of = |sites: &[Site<'_>], identity| sites.iter().position(|site| site.identity == identity);
+    for point in 0..sites.len() {
+        let mut over = Vec::new();
+        for (global, (decision, branches)) in &sites[point].decisions {
+            let mut all = !branches.is_empty();
+            for branch in branches {
+                let key = (*global, *branch);
+                let site = site_of(sites, branch.group).map(|at| &sites[at]);
+                let committed = site.is_some_and(|site| site.markers.contains(&key));
+                all &= committed;
+                match site {
+                    Some(site) if !committed && !site.prepared.contains(&key) => {
+                        *memory.missed.entry(key).or_default() += 1;
+                    }
+                    _ => {
+                        memory.missed.remove(&key);
+                    }
+                }
+                if memory.missed.get(&key).is_some_and(|looks| *looks >= MISSED_LOOKS) && memory.told.insert(key) {
+                    ledger.counts().lost.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(%global, %branch, "a branch of a committed transaction is lost: what it wrote is not there");
+                }
+            }
+            if may_forget(*decision, all, sites[point].now > u64::from(global.deadline) + SKEW) {
+                over.push(*global);
+            }
+        }
+        sites[point].forget(&over).await;
+    }
+    for at in 0..sites.len() {
+        let free = |(global, _): &&(GlobalId, BranchId)| {
+            site_of(sites, global.commit_point).is_some_and(|point| {
+                let point = &sites[point];
+                !point.truncated && may_unmark(point.decisions.get(global).map(|(decision, _)| *decision))
+            })
+        };
+        let free: Vec<GlobalId> = sites[at].markers.iter().filter(free).map(|(global, _)| *global).collect();
+        sites[at].unmark(&free).await;
+    }
+}

@@ -1,0 +1,289 @@
+//! Transactions over several groups on real servers: what they mean while all is well.
+
+use shardloom::demo::cluster::{Cluster, Layout};
+use shardloom::demo::install::{Installation, account};
+
+use crate::servers::proxy::{Client, PASSWORD, TestProxy};
+use crate::servers::testbed::{TestCluster, installations};
+
+/// Three groups; an account's group is its id modulo 3.
+pub(crate) const RULES: &str = r#"
+[schema.bank]
+home = "g0"
+
+[schema.bank.family.by_id]
+column = "id"
+method = { mod = 3 }
+groups = ["g0", "g1", "g2"]
+table  = "{table}_{shard}"
+
+[schema.bank.table]
+acct  = { family = "by_id" }
+rates = { broadcast = true }
+"#;
+
+/// The bank's servers with twelve empty accounts.
+pub(crate) fn bank(installation: &Installation) -> TestCluster {
+    let cluster = TestCluster::start(installation, &Layout::new(3, 0));
+    for (g, group) in cluster.cluster.groups.iter().enumerate() {
+        let accounts: Vec<String> = (0..4).map(|i| format!("({}, 0)", 3 * i + g)).collect();
+        let ddl = format!(
+            "CREATE DATABASE bank; USE bank; CREATE TABLE acct_{g} (id INT PRIMARY KEY, v INT NOT NULL); \
+             CREATE TABLE rates (id INT PRIMARY KEY, v INT NOT NULL); INSERT INTO rates VALUES (1, 0); \
+             INSERT INTO acct_{g} VALUES {};",
+            accounts.join(", ")
+        );
+        group.primary.sql(&ddl).unwrap();
+    }
+    cluster
+}
+
+pub(crate) fn connect(proxy: &TestProxy, user: &str) -> Client {
+    Client::connect(&proxy.address().to_string(), user, PASSWORD, "bank")
+}
+
+/// Asks all servers until none has anything of a transaction over several groups left but fences.
+pub(crate) fn wait_until_clean(cluster: &Cluster) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let mut left = Vec::new();
+    while std::time::Instant::now() < deadline {
+        left.clear();
+        for group in &cluster.groups {
+            let mut server = Client::connect(&group.primary.addr(), account::USER, account::PASSWORD, "");
+            left.push(server.show("XA RECOVER"));
+            for rows in ["branch", "decision WHERE verdict='C'"] {
+                let shown = server.show(&format!("SELECT * FROM _shardloom.{rows}"));
+                left.push(if shown.starts_with("error 1146") || shown.starts_with("error 1049") {
+                    String::new()
+                } else {
+                    shown
+                });
+            }
+        }
+        left.retain(|shown| !shown.is_empty());
+        if left.is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("left on the servers: {left:#?}");
+}
+
+/// Accounts 0, 1 and 2, one on each group.
+fn three(client: &mut Client) -> String {
+    client.show("SELECT v FROM acct WHERE id < 3 ORDER BY id").replace('\n', " ")
+}
+
+#[test]
+fn several_groups_commit_together_or_not_at_all() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut c = connect(&proxy, "atomic");
+        let mut other = connect(&proxy, "atomic");
+        let script =
+            |c: &mut Client, statements: &[&str]| -> Vec<String> { statements.iter().map(|sql| c.show(sql)).collect() };
+
+        let told = script(
+            &mut c,
+            &[
+                "BEGIN",
+                "UPDATE acct SET v = v + 1 WHERE id = 0",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "UPDATE acct SET v = v + 1 WHERE id = 2",
+            ],
+        );
+        assert_eq!(told, ["ok 0", "ok 1", "ok 1", "ok 1"]);
+        assert_eq!((three(&mut c), three(&mut other)), ("1 1 1".into(), "0 0 0".into()));
+        assert_eq!(c.show("COMMIT"), "ok 0");
+        assert_eq!((three(&mut c), three(&mut other)), ("1 1 1".into(), "1 1 1".into()));
+
+        script(&mut c, &["BEGIN", "UPDATE acct SET v = 9 WHERE id IN (0, 1, 2)", "ROLLBACK"]);
+        assert_eq!(three(&mut c), "1 1 1");
+
+        // One statement over all groups, alone and in a transaction of its own length.
+        assert_eq!(c.show("UPDATE acct SET v = v + 1"), "ok 12");
+        assert_eq!(three(&mut other), "2 2 2");
+        assert!(c.show("UPDATE acct SET v = IF(id = 2, NULL, v + 1)").starts_with("error 1048"));
+        assert_eq!(three(&mut other), "2 2 2");
+        let told = script(
+            &mut c,
+            &["BEGIN", "UPDATE acct SET v = 5 WHERE id = 1", "UPDATE acct SET v = IF(id = 2, NULL, v + 1)", "COMMIT"],
+        );
+        assert!(told[2].starts_with("error 1048"), "{told:?}");
+        assert_eq!(three(&mut other), "2 5 2");
+
+        // A duplicate in a branch is an error of that statement only.
+        let told = script(
+            &mut c,
+            &[
+                "BEGIN",
+                "UPDATE acct SET v = 6 WHERE id = 0",
+                "INSERT INTO acct VALUES (1, 0)",
+                "UPDATE acct SET v = 6 WHERE id = 1",
+                "COMMIT",
+            ],
+        );
+        assert!(told[2].starts_with("error 1062"), "{told:?}");
+        assert_eq!((told[4].as_str(), three(&mut other)), ("ok 0", "6 6 2".into()));
+
+        // Savepoints hold on groups that join behind them.
+        let told = script(
+            &mut c,
+            &[
+                "BEGIN",
+                "UPDATE acct SET v = 7 WHERE id = 0",
+                "SAVEPOINT a",
+                "UPDATE acct SET v = 8 WHERE id IN (0, 1)",
+                "SAVEPOINT b",
+                "UPDATE acct SET v = 9",
+                "ROLLBACK TO b",
+                "UPDATE acct SET v = 8 WHERE id = 2",
+                "ROLLBACK TO a",
+                "UPDATE acct SET v = 7 WHERE id = 2",
+                "RELEASE SAVEPOINT a",
+                "COMMIT",
+            ],
+        );
+        assert!(told.iter().all(|told| told.starts_with("ok")), "{told:?}");
+        assert_eq!(three(&mut other), "7 6 7");
+
+        // Autocommit off, and a broadcast table.
+        let told = script(
+            &mut c,
+            &[
+                "SET autocommit = 0",
+                "UPDATE acct SET v = 1 WHERE id = 2",
+                "UPDATE acct SET v = 1 WHERE id = 0",
+                "UPDATE rates SET v = v + 1",
+                "SELECT COUNT(*) FROM acct",
+            ],
+        );
+        assert_eq!(told[1..], ["ok 1", "ok 1", "ok 1", "12"]);
+        assert_eq!(three(&mut other), "7 6 7");
+        assert_eq!(script(&mut c, &["COMMIT", "UPDATE acct SET v = 2", "ROLLBACK", "SET autocommit = 1"])[0], "ok 0");
+        assert_eq!((three(&mut other), other.show("SELECT v FROM rates")), ("1 6 1".into(), "1".into()));
+
+        // What only reads elsewhere; levels, snapshots, a clock that stands.
+        for begin in ["BEGIN", "START TRANSACTION WITH CONSISTENT SNAPSHOT", "START TRANSACTION READ WRITE"] {
+            let told = script(
+                &mut c,
+                &[
+                    "SET timestamp = 5",
+                    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                    begin,
+                    "SELECT v FROM acct WHERE id = 0 FOR UPDATE",
+                    "SELECT SUM(v) FROM acct",
+                    "UPDATE acct SET v = v + 1 WHERE id = 1",
+                    "COMMIT",
+                    "SELECT UNIX_TIMESTAMP()",
+                ],
+            );
+            assert_eq!(
+                (told[5].as_str(), told[6].as_str(), told[7].as_str()),
+                ("ok 1", "ok 0", "5"),
+                "{begin}: {told:?}"
+            );
+            let told = script(
+                &mut c,
+                &[
+                    begin,
+                    "SELECT SUM(v) FROM acct",
+                    "UPDATE acct SET v = v + 1 WHERE id IN (0, 1)",
+                    "COMMIT",
+                    "SELECT UNIX_TIMESTAMP()",
+                    "SET timestamp = DEFAULT",
+                ],
+            );
+            assert_eq!(
+                (told[2].as_str(), told[3].as_str(), told[4].as_str()),
+                ("ok 2", "ok 0", "5"),
+                "{begin}: {told:?}"
+            );
+        }
+        assert_eq!(three(&mut other), "4 12 1");
+        let told = script(
+            &mut c,
+            &["START TRANSACTION READ ONLY", "SELECT SUM(v) FROM acct", "UPDATE acct SET v = 0", "COMMIT"],
+        );
+        assert!(told[2].starts_with("error 1792"), "{told:?}");
+
+        // What a transaction may not be.
+        assert!(c.show("XA START 'a'").starts_with("error 1235"));
+        let mut single = connect(&proxy, "app");
+        let told = script(
+            &mut single,
+            &[
+                "UPDATE acct SET v = 0",
+                "BEGIN",
+                "UPDATE acct SET v = 0 WHERE id = 0",
+                "UPDATE acct SET v = 0 WHERE id = 1",
+                "ROLLBACK",
+            ],
+        );
+        assert!(told[0].starts_with("error 1235") && told[3].starts_with("error 1235"), "{told:?}");
+
+        // The first statement of a transaction can say what it shall be.
+        assert!(c.show("UPDATE /*+ shardloom(transaction=single) */ acct SET v = 0").starts_with("error 1235"));
+        let told = script(
+            &mut single,
+            &[
+                "BEGIN",
+                "UPDATE /*+ shardloom(transaction=atomic) */ acct SET v = v + 1 WHERE id = 0",
+                "UPDATE acct SET v = v - 1 WHERE id = 1",
+                "COMMIT",
+            ],
+        );
+        assert_eq!(told, ["ok 0", "ok 1", "ok 1", "ok 0"]);
+
+        wait_until_clean(&cluster.cluster);
+        assert_eq!(three(&mut other), "5 11 1");
+    }
+}
+
+/// A deadlock rolls a whole transaction back on one server; so it does on several.
+#[test]
+fn a_deadlock_on_one_group_rolls_all_back() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        // The deadlock is on a branch (accounts 1 and 4), then on the commit point (accounts 0 and 3).
+        for (elsewhere, one, two) in [(0, 1, 4), (1, 0, 3)] {
+            let mut told = Vec::new();
+            let mut clients = [connect(&proxy, "atomic"), connect(&proxy, "atomic")];
+            for (i, client) in clients.iter_mut().enumerate() {
+                client.run("BEGIN");
+                let own = if i == 0 { one } else { two };
+                let places = [elsewhere + 6 * i, own];
+                // The commit point is what is touched first.
+                let places = if elsewhere == 0 { places } else { [own, places[0]] };
+                for id in places {
+                    client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {id}"));
+                }
+            }
+            let [mut first, mut second] = clients;
+            let waiting = std::thread::spawn(move || {
+                let shown = first.show(&format!("UPDATE acct SET v = v + 1 WHERE id = {two}"));
+                (first, shown)
+            });
+            // Whoever comes second finds the deadlock, wherever the other is by then.
+            told.push(second.show(&format!("UPDATE acct SET v = v + 1 WHERE id = {one}")));
+            let victim_is_second = told[0].starts_with("error 1213");
+            if victim_is_second {
+                let (mut first, shown) = waiting.join().unwrap();
+                assert_eq!(shown, "ok 1");
+                assert_eq!(second.show("COMMIT"), "ok 0");
+                assert_eq!(first.show("ROLLBACK"), "ok 0");
+            } else {
+                assert_eq!(told[0], "ok 1");
+                let (mut first, shown) = waiting.join().unwrap();
+                assert!(shown.starts_with("error 1213"), "{shown}");
+                assert_eq!(first.show("COMMIT"), "ok 0");
+                assert_eq!(second.show("ROLLBACK"), "ok 0");
+            }
+            let mut fresh = connect(&proxy, "atomic");
+            assert_eq!(fresh.show("SELECT SUM(v) FROM acct"), "0", "a part of the victim was committed");
+        }
+        wait_until_clean(&cluster.cluster);
+    }
+}
