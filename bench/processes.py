@@ -201,6 +201,7 @@ table  = "{{table}}_{{shard:02}}"
 [schema.sharded.table]
 sbtest1 = {{ family = "by_id" }}
 big     = {{ family = "by_id" }}
+trades  = {{ family = "by_id", column = "broker" }}
 """
 
 

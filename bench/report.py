@@ -154,6 +154,12 @@ def targets(results):
             found = ratio(speed(measured["shardloom"]), speed(measured["haproxy"]))
             rows.append(["MB/s of a large result", ">= 0.9 x HAProxy", show(found, ".2f"),
                          verdict(found, lambda figure: figure >= 0.9)])
+    for statement, measured in results.answers.items():
+        limit = 5.0 if statement.startswith("join") else 1.0 if statement.startswith("aggregate") else None
+        if limit and {"direct", "shardloom, sharded"} <= measured.keys():
+            found = ratio(median(measured["shardloom, sharded"], "seconds"), median(measured["direct"], "seconds"))
+            rows.append([f"time of a {statement}", f"<= {limit:.0f} x one server", show(found, ".2f"),
+                         verdict(found, lambda figure, limit=limit: figure <= limit)])
     for (what, who), number in results.memories.items():
         limit = 20 if what.startswith("idle") else 64 if what.startswith("peak") else None
         if limit and who == "shardloom":

@@ -5,7 +5,7 @@
 //! transaction's own connections are read from, so that its writes are in the copies. Whatever goes wrong, the
 //! connection that gathers is closed, and the temporary tables are gone with it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::conn::{Answer, BackendError};
@@ -18,6 +18,7 @@ use crate::exec::names::logical;
 use crate::exec::relay::lost;
 use crate::exec::scatter::Place;
 use crate::plan::gather::{Extent, Gather, Source};
+use crate::plan::semijoin::Reduction;
 use crate::plan::text::put_name;
 use crate::plan::{Bound, Gathered, Target};
 use crate::rules::GroupId;
@@ -130,42 +131,37 @@ pub async fn clear(lease: &mut Lease, gathering: &Gathering<'_>) {
 struct Lane {
     group: GroupId,
     lease: Lease,
-    waiting: VecDeque<(usize, Target)>,
-    running: Option<(usize, Target, Response)>,
+    /// The answer that is being read.
+    running: Option<Response>,
 }
 
 async fn lease(txn: &mut Txn, gathering: &Gathering<'_>, place: Place<'_, '_>) -> Result<(Lease, Vec<Lane>), SqlError> {
     let home_group = gathering.gathered.group;
-    let mut queues: BTreeMap<GroupId, VecDeque<(usize, Target)>> = BTreeMap::new();
-    queues.entry(home_group).or_default();
-    for (number, pulls) in gathering.gathered.pulls.iter().enumerate() {
-        for target in pulls {
-            queues.entry(target.group).or_default().push_back((number, *target));
-        }
-    }
+    let mut groups: BTreeMap<GroupId, bool> = BTreeMap::from([(home_group, false)]);
+    groups.extend(gathering.gathered.pulls.iter().flatten().map(|target| (target.group, true)));
     // The session's own connections are taken last, one by one, because they have to be given back whatever happens.
     let mut home = None;
     if gathering.shared {
         let (group, wanted) = place(home_group);
         home = Some(txn.side_lease(home_group, group, Access::Primary, &wanted).await?);
     }
-    let mut lanes: Vec<Lane> = Vec::with_capacity(queues.len());
+    let mut lanes: Vec<Lane> = Vec::with_capacity(groups.len());
     // In the order of groups, and all of a group at once: no two statements wait for each other in a circle.
-    for (id, waiting) in queues {
+    for (id, is_read) in groups {
         let (group, wanted) = place(id);
         let settings = pull_settings(wanted.settings);
         let wanted = Wanted { settings: &settings, ..wanted };
-        let read = usize::from(!waiting.is_empty());
         if !gathering.shared {
             let own = usize::from(id == home_group);
-            let mut leases = txn.side_leases(id, group, gathering.access, own + read, &wanted).await?.into_iter();
+            let mut leases =
+                txn.side_leases(id, group, gathering.access, own + usize::from(is_read), &wanted).await?.into_iter();
             if own > 0 {
                 home = leases.next();
             }
-            lanes.extend(leases.next().map(|lease| Lane { group: id, lease, waiting, running: None }));
-        } else if read > 0 {
+            lanes.extend(leases.next().map(|lease| Lane { group: id, lease, running: None }));
+        } else if is_read {
             match txn.lease(id, group, Access::Primary, &wanted).await {
-                Ok(lease) => lanes.push(Lane { group: id, lease, waiting, running: None }),
+                Ok(lease) => lanes.push(Lane { group: id, lease, running: None }),
                 Err(error) => {
                     lanes.into_iter().for_each(|lane| txn.settle(lane.group, lane.lease));
                     return Err(error);
@@ -214,93 +210,106 @@ async fn fill(
     definitions: &[Option<String>],
     patience: &mut Patience<'_>,
 ) -> Result<Filled, Stop> {
-    for lane in lanes.iter_mut() {
-        send_next(lane, gathering, patience).await?;
-    }
+    let mut reduction = Reduction::new(&gathering.gather.sources, gathering.extent);
+    let mut next = send_next(lanes, &mut reduction, gathering, patience).await?;
     prepare(home, gathering, place).await?;
     create(client, home, gathering, definitions, patience).await?;
-    let mut batch = Batch { gathering, source: 0, rows: 0, text: Vec::new(), gathered: 0 };
-    for lane in lanes {
-        while let Some((source, target, response)) = &mut lane.running {
-            let (conn, server) = lane.lease.split();
-            let packet = patience.watch(client, server, conn.thread_id, conn.link.expect_packet()).await?;
-            let packet = packet.map_err(|error| lost(&lane.lease, patience, error.into()))?;
-            let payload = lane.lease.link.payload(&packet);
-            match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
-                Event::Rows { .. } => {
-                    let other = batch.source != *source;
-                    if other && !batch.send(client, home, patience).await? {
-                        return Ok(Filled::Unsure);
+    let mut batch = Batch::new(gathering);
+    while let Some(source) = next {
+        batch.begin(source, reduction.fills(source));
+        for lane in lanes.iter_mut() {
+            while let Some(response) = &mut lane.running {
+                let (conn, server) = lane.lease.split();
+                let packet = patience.watch(client, server, conn.thread_id, conn.link.expect_packet()).await?;
+                let packet = packet.map_err(|error| lost(&lane.lease, patience, error.into()))?;
+                let payload = lane.lease.link.payload(&packet);
+                match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
+                    Event::Rows { .. } => {
+                        batch.add(payload, &mut reduction)?;
+                        if batch.is_full() && !batch.send(client, home, patience).await? {
+                            return Ok(Filled::Unsure);
+                        }
                     }
-                    batch.source = *source;
-                    batch.add(payload)?;
-                    if batch.is_full() && !batch.send(client, home, patience).await? {
-                        return Ok(Filled::Unsure);
+                    Event::End(end) => {
+                        lane.lease.answered(end.status);
+                        lane.running = None;
+                        if end.warnings > 0 && gathering.extent == Extent::Needed {
+                            return Ok(Filled::Unsure);
+                        }
                     }
-                }
-                Event::End(end) => {
-                    lane.lease.answered(end.status);
-                    lane.running = None;
-                    if end.warnings > 0 && gathering.extent == Extent::Needed {
-                        return Ok(Filled::Unsure);
+                    Event::Err { .. } => return Err(failed(lane, packet, source, gathering, patience)),
+                    Event::Ok(_) | Event::LocalInfile { .. } => {
+                        let message = format!("{} did not answer with rows", lane.lease.server().name);
+                        return Err(SqlError::new(Code::Unknown, message).into());
                     }
-                    send_next(lane, gathering, patience).await?;
+                    _ => {}
                 }
-                Event::Err { .. } => {
-                    let (source, target) = (*source, *target);
-                    return Err(failed(lane, packet, &gathering.gather.sources[source], target, gathering, patience));
-                }
-                Event::Ok(_) | Event::LocalInfile { .. } => {
-                    let message = format!("{} did not answer with rows", lane.lease.server().name);
-                    return Err(SqlError::new(Code::Unknown, message).into());
-                }
-                _ => {}
             }
         }
+        next = send_next(lanes, &mut reduction, gathering, patience).await?;
+        if !batch.send(client, home, patience).await? {
+            return Ok(Filled::Unsure);
+        }
     }
-    let stored = batch.send(client, home, patience).await?;
+    let stored = batch.stored(client, home, patience).await?;
     match patience.ended() {
         Some(error) => Err(Stop::Error(error)),
         None => Ok(if stored { Filled::Done } else { Filled::Unsure }),
     }
 }
 
-/// Sends the next statement of a lane, if it has one.
-async fn send_next(lane: &mut Lane, gathering: &Gathering<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
-    let Some((source, target)) = lane.waiting.pop_front() else { return Ok(()) };
-    let mut text = Vec::new();
-    gathering.bound.render_pull(&gathering.gather.sources[source], target, gathering.extent, &mut text);
-    lane.lease.send(com::QUERY, &text);
-    lane.lease.link.flush().await.map_err(|error| patience.lost(&lane.lease, error))?;
-    lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
-    lane.lease.expect_answer();
-    lane.running = Some((source, target, Response::new(Kind::Query, lane.lease.capabilities)));
-    Ok(())
+/// Asks for the rows of the next source of which rows can matter, one statement for all its targets of a group.
+async fn send_next(
+    lanes: &mut [Lane],
+    reduction: &mut Reduction<'_>,
+    gathering: &Gathering<'_>,
+    patience: &mut Patience<'_>,
+) -> Result<Option<usize>, Stop> {
+    while let Some(source) = reduction.choose() {
+        if reduction.excludes(source) {
+            continue;
+        }
+        for lane in lanes.iter_mut() {
+            let targets = targets(source, lane.group, gathering);
+            let mut text = Vec::new();
+            gathering.bound.render_pull(source, &targets, reduction, &mut text);
+            if text.is_empty() {
+                continue;
+            }
+            lane.lease.send(com::QUERY, &text);
+            lane.lease.link.flush().await.map_err(|error| patience.lost(&lane.lease, error))?;
+            lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
+            lane.lease.expect_answer();
+            lane.running = Some(Response::new(Kind::Query, lane.lease.capabilities));
+        }
+        return Ok(Some(source));
+    }
+    Ok(None)
 }
 
-/// The error that a target answered with, under the client's names; its connection stays good.
-fn failed(
-    lane: &mut Lane,
-    packet: Packet,
-    source: &Source,
-    target: Target,
-    gathering: &Gathering<'_>,
-    patience: &Patience<'_>,
-) -> Stop {
+/// The targets of a source in one group.
+fn targets(source: usize, group: GroupId, gathering: &Gathering<'_>) -> Vec<Target> {
+    gathering.gathered.pulls[source].iter().filter(|target| target.group == group).copied().collect()
+}
+
+/// The error that a group answered with, under the client's names; its connection stays good.
+fn failed(lane: &mut Lane, packet: Packet, source: usize, gathering: &Gathering<'_>, patience: &Patience<'_>) -> Stop {
     let error = match ErrPacket::decode(lane.lease.link.payload(&packet)) {
         Ok(error) => patience.explain(error.to_sql_error()),
         Err(error) => return lost(&lane.lease, patience, error.into()),
     };
     lane.running = None;
     lane.lease.failed();
-    let message = logical(&error.message, gathering.bound.name(source.table, target).into_iter());
+    let table = gathering.gather.sources[source].table;
+    let targets = targets(source, lane.group, gathering);
+    let message = logical(&error.message, targets.iter().filter_map(|target| gathering.bound.name(table, *target)));
     Stop::Error(SqlError { message, ..error })
 }
 
 /// Reads what is left of the answers on the session's own connections, which must stay.
 async fn read_rest(client: &mut Link, lanes: &mut [Lane], patience: &mut Patience<'_>) -> Result<(), Stop> {
     for lane in lanes {
-        if let Some((_, _, response)) = &mut lane.running {
+        if let Some(response) = &mut lane.running {
             drain(client, &mut lane.lease, response, patience, usize::MAX).await?;
             lane.running = None;
         }
@@ -416,11 +425,20 @@ async fn on_home(
     text: &[u8],
     patience: &mut Patience<'_>,
 ) -> Result<Result<Answer, SqlError>, Stop> {
+    home.send(com::QUERY, text);
+    answer_of_home(client, home, patience).await
+}
+
+/// The answer to what was sent to the connection that gathers.
+async fn answer_of_home(
+    client: &mut Link,
+    home: &mut Lease,
+    patience: &mut Patience<'_>,
+) -> Result<Result<Answer, SqlError>, Stop> {
     let name = home.server().name.clone();
     let (conn, server) = home.split();
     let thread_id = conn.thread_id;
     let answered = async {
-        conn.send(com::QUERY, text);
         conn.link.flush().await?;
         conn.read_answer().await
     };
@@ -442,17 +460,31 @@ async fn ask(lease: &mut Lease, text: &[u8]) -> Result<Answer, BackendError> {
     lease.read_answer().await
 }
 
-/// Rows on their way into one copy.
+/// Rows on their way into the copies. One INSERT is under way while the rows of the next are read.
 struct Batch<'a> {
     gathering: &'a Gathering<'a>,
     source: usize,
+    /// Which column of a row goes to which list of the reduction.
+    fills: Vec<(usize, usize)>,
     rows: usize,
     text: Vec<u8>,
     /// Bytes of all rows so far.
     gathered: usize,
+    /// The source of the rows that were sent, and are not known to be stored.
+    under_way: Option<usize>,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    fn new(gathering: &'a Gathering<'a>) -> Batch<'a> {
+        Batch { gathering, source: 0, fills: Vec::new(), rows: 0, text: Vec::new(), gathered: 0, under_way: None }
+    }
+
+    /// The rows that come are those of another source.
+    fn begin(&mut self, source: usize, fills: Vec<(usize, usize)>) {
+        self.source = source;
+        self.fills = fills;
+    }
+
     fn source(&self) -> &Source {
         &self.gathering.gather.sources[self.source]
     }
@@ -462,24 +494,27 @@ impl Batch<'_> {
     }
 
     /// Takes a row of the source in the text protocol.
-    fn add(&mut self, row: &[u8]) -> Result<(), SqlError> {
+    fn add(&mut self, row: &[u8], reduction: &mut Reduction<'_>) -> Result<(), SqlError> {
         self.gathered += row.len();
         if self.gathered > self.gathering.limit {
             return Err(self.too_much());
         }
         let mut text = std::mem::take(&mut self.text);
         if text.is_empty() {
-            self.begin(&mut text);
+            self.put_insert(&mut text);
         }
         text.extend_from_slice(if self.rows == 0 { b"(" } else { b",(" });
         let mut cursor = Cursor::new("text row", row);
-        let mut first = true;
-        for column in self.source().pulled(self.gathering.extent) {
-            if !std::mem::take(&mut first) {
+        for (place, column) in self.source().pulled(self.gathering.extent).enumerate() {
+            if place > 0 {
                 text.push(b',');
             }
-            if !column.form.put_literal(cursor.lenenc_or_null()?, &mut text) {
+            let cell = cursor.lenenc_or_null()?;
+            if !column.form.put_literal(cell, &mut text) {
                 return Err(self.lossy(&column.name));
+            }
+            for (_, list) in self.fills.iter().filter(|(column, _)| *column == place) {
+                cell.into_iter().for_each(|value| reduction.take(*list, value));
             }
         }
         cursor.end()?;
@@ -489,7 +524,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn begin(&self, text: &mut Vec<u8>) {
+    fn put_insert(&self, text: &mut Vec<u8>) {
         text.extend_from_slice(b"INSERT INTO ");
         self.gathering.bound.put_copy(self.source(), text);
         text.push(b'(');
@@ -502,19 +537,38 @@ impl Batch<'_> {
         text.extend_from_slice(b") VALUES ");
     }
 
-    /// Stores the rows that are held; `false` if the copy refuses them, which may be for want of a column.
+    /// Sends the rows that are held; `false` if the rows sent before were refused.
     async fn send(&mut self, client: &mut Link, home: &mut Lease, patience: &mut Patience<'_>) -> Result<bool, Stop> {
         if self.rows == 0 {
             return Ok(true);
         }
-        match on_home(client, home, &self.text, patience).await? {
-            Ok(_) => {}
-            Err(_) if self.gathering.extent == Extent::Needed => return Ok(false),
-            Err(error) => return Err(self.refused(&error).into()),
+        if !self.stored(client, home, patience).await? {
+            return Ok(false);
         }
+        let name = home.server().name.clone();
+        let (conn, server) = home.split();
+        let thread_id = conn.thread_id;
+        conn.send(com::QUERY, &self.text);
+        let sent = patience.watch(client, server, thread_id, conn.link.flush()).await?;
+        sent.map_err(|error| Stop::Error(BackendError::from(error).to_client(&name)))?;
+        self.under_way = Some(self.source);
         self.text.clear();
         self.rows = 0;
         Ok(true)
+    }
+
+    /// Waits until the rows that were sent are stored; `false` if the copy refuses them, which may be for want of a
+    /// column.
+    async fn stored(&mut self, client: &mut Link, home: &mut Lease, patience: &mut Patience<'_>) -> Result<bool, Stop> {
+        let Some(source) = self.under_way.take() else { return Ok(true) };
+        match answer_of_home(client, home, patience).await? {
+            Ok(_) => Ok(true),
+            Err(_) if self.gathering.extent == Extent::Needed => Ok(false),
+            Err(error) => {
+                self.source = source;
+                Err(self.refused(&error).into())
+            }
+        }
     }
 
     fn table(&self) -> String {

@@ -32,6 +32,46 @@ pub struct Source {
     pub columns: Box<[Pulled]>,
     /// Conditions that every row meets which matters, as pieces of the client's text: they name no other table.
     pub filter: Box<[(Anchor, Anchor)]>,
+    /// Columns that have to equal those of other sources.
+    pub links: Box<[Link]>,
+}
+
+/// A column of which only those rows matter that have a value that a column of another source has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The column.
+    pub column: Box<str>,
+    /// The number of the other source.
+    pub source: u16,
+    /// The other's column, of the same type and collation.
+    pub other: Box<str>,
+    /// How a value is written, so that it compares with the column as the other column does.
+    pub literal: Literal,
+    /// Its number among the keys of its source's routing, if it is one: a shard is asked for its own values only.
+    pub key: Option<u8>,
+}
+
+/// How the values of a list are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Literal {
+    /// Whole numbers, as their digits.
+    Digits,
+    /// Texts of this character set, as their bytes.
+    Text(Box<str>),
+}
+
+impl Literal {
+    /// Appends a value.
+    pub(super) fn put(&self, value: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Literal::Digits => out.extend_from_slice(value),
+            Literal::Text(charset) => {
+                out.push(b'_');
+                out.extend_from_slice(charset.as_bytes());
+                put_hex(b" x'", value, out);
+            }
+        }
+    }
 }
 
 /// How much of the sources is copied.
@@ -132,12 +172,22 @@ impl Form {
                 out.extend_from_slice(cell);
                 out.push(b')');
             }
+            Form::Bytes | Form::Shape if cell.iter().all(|byte| is_plain(*byte)) => {
+                out.extend_from_slice(b"_binary'");
+                out.extend_from_slice(cell);
+                out.push(b'\'');
+            }
             Form::Bytes | Form::Shape => put_hex(b"x'", cell, out),
             Form::Json if cell == [0] => return false,
             Form::Json => put_hex(b"_utf8mb4 x'", cell, out),
         }
         true
     }
+}
+
+/// Whether a byte means itself in a string literal.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')
 }
 
 fn put_hex(before: &[u8], cell: &[u8], out: &mut Vec<u8>) {
@@ -164,6 +214,7 @@ mod tests {
         assert_eq!(literal(Form::Plain, b"-0"), "'-0'");
         assert_eq!(literal(Form::Epoch, b"0.000000"), "0");
         assert_eq!(literal(Form::Epoch, b"1700000000.5"), "FROM_UNIXTIME(1700000000.5)");
+        assert_eq!(literal(Form::Bytes, b"a \"word\""), "_binary'a \"word\"'");
         assert_eq!(literal(Form::Bytes, b"a'\\\x00"), "x'61275C00'");
         assert_eq!(literal(Form::Json, b"{}"), "_utf8mb4 x'7B7D'");
     }

@@ -26,6 +26,7 @@ mod resolve;
 pub mod route;
 mod same;
 mod select;
+pub mod semijoin;
 pub mod slot;
 mod sources;
 pub mod text;

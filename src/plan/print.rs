@@ -8,6 +8,7 @@ use crate::plan::gather::{Extent, Gather};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::numbering::{Numbering, RowId};
 use crate::plan::route::{By, Condition, Routing};
+use crate::plan::semijoin::Reduction;
 use crate::plan::slot::Slot;
 use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
 use crate::rules::RuleSet;
@@ -101,7 +102,8 @@ impl<'a> Out<'_, 'a> {
     fn gather(&mut self, gather: &Gather, gathered: &Gathered<'_>) {
         let group = self.bound.rules.group(gathered.group).map_or("?", |group| group.name.as_str());
         self.push("on", group);
-        for (source, pulls) in gather.sources.iter().zip(&gathered.pulls) {
+        let reduction = Reduction::new(&gather.sources, Extent::Needed);
+        for (number, (source, pulls)) in gather.sources.iter().zip(&gathered.pulls).enumerate() {
             let shown = self.shown();
             let why = source.routing.as_ref().map(|routing| shown.routing(routing, self.bound.rules));
             let places: Vec<String> = pulls.iter().map(|target| self.target(*target)).collect();
@@ -109,8 +111,15 @@ impl<'a> Out<'_, 'a> {
             self.push("source", format!("{} as {}: {places}{why}", source.label, source.copy));
             if let Some(target) = pulls.first() {
                 let mut text = Vec::new();
-                self.bound.render_pull(source, *target, Extent::Needed, &mut text);
+                self.bound.render_pull(number, &[*target], &reduction, &mut text);
                 self.push("pull", String::from_utf8_lossy(&text).into_owned());
+            }
+            for link in &source.links {
+                let other = &gather.sources[usize::from(link.source)].label;
+                self.push(
+                    "keys",
+                    format!("{}.{} by {other}.{}, once that is read", source.label, link.column, link.other),
+                );
             }
         }
     }

@@ -3,15 +3,18 @@
 
 use crate::plan::gather::{Extent, Source};
 use crate::plan::numbering::{Id, Ids, Numbering};
+use crate::plan::route::Routing;
+use crate::plan::semijoin::{Among, Reduction};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Part, Text, put_name, quote};
 use crate::plan::values::Values;
 use crate::plan::{Answer, Bound, Many, Params, Pick, Place, Plan, Target};
 use crate::rules::PhysicalName;
+use crate::rules::shards::Shards;
 use crate::sql::ast::Span;
 use crate::sql::scan::Scan;
 use crate::sql::splice::{Anchor, splice};
-use crate::value::Datum;
+use crate::value::{Datum, Key, KeyKind};
 
 /// How many bytes MySQL gives to the name of a column that has no alias.
 const COLUMN_NAME_BYTES: usize = 256;
@@ -155,31 +158,69 @@ impl<'a> Bound<'a> {
         Some(Name { physical_schema, physical, schema: &table.schema, table: &table.name })
     }
 
-    /// Appends the statement that reads a source of a gather from one of its targets.
-    pub fn render_pull(&self, source: &Source, target: Target, extent: Extent, out: &mut Vec<u8>) {
-        for (index, column) in source.pulled(extent).enumerate() {
-            out.extend_from_slice(if index == 0 { b"SELECT " } else { b"," });
-            column.form.put_expression(&column.name, out);
-        }
-        let Some(name) = self.name(source.table, target) else { return };
-        out.extend_from_slice(b" FROM ");
-        put_name(name.physical_schema, name.physical, out);
-        out.extend_from_slice(b" AS ");
-        quote(source.label.as_bytes(), out);
-        if extent == Extent::Whole {
-            return;
-        }
-        let mut before: &[u8] = b" WHERE (";
-        for (from, to) in &source.filter {
+    /// Appends the statement that reads a source of a gather from targets of one group, all at once; nothing if none of
+    /// them can have rows that matter.
+    pub fn render_pull(&self, number: usize, targets: &[Target], reduction: &Reduction<'_>, out: &mut Vec<u8>) {
+        let Some(source) = reduction.source(number) else { return };
+        let lists = reduction.conditions(number, |routing, key, value| self.shards_of(routing, key, value));
+        let mut between: &[u8] = b"";
+        for target in targets {
             let start = out.len();
-            out.extend_from_slice(before);
-            if self.put_filter(*from, *to, out) {
-                out.push(b')');
-                before = b" AND (";
+            out.extend_from_slice(between);
+            if self.put_pull(source, *target, reduction.extent(), &lists, out) {
+                between = b" UNION ALL ";
             } else {
                 out.truncate(start);
             }
         }
+    }
+
+    /// Appends the SELECT for one target; `false` if it can have no row that matters.
+    fn put_pull(
+        &self,
+        source: &Source,
+        target: Target,
+        extent: Extent,
+        lists: &[Among<'_>],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(name) = self.name(source.table, target) else { return false };
+        for (index, column) in source.pulled(extent).enumerate() {
+            out.extend_from_slice(if index == 0 { b"SELECT " } else { b"," });
+            column.form.put_expression(&column.name, out);
+        }
+        out.extend_from_slice(b" FROM ");
+        put_name(name.physical_schema, name.physical, out);
+        out.extend_from_slice(b" AS ");
+        quote(source.label.as_bytes(), out);
+        let mut before: &[u8] = b" WHERE ";
+        for (from, to) in source.filter.iter().filter(|_| extent == Extent::Needed) {
+            let start = out.len();
+            out.extend_from_slice(before);
+            out.push(b'(');
+            if self.put_filter(*from, *to, out) {
+                out.push(b')');
+                before = b" AND ";
+            } else {
+                out.truncate(start);
+            }
+        }
+        for among in lists {
+            out.extend_from_slice(before);
+            before = b" AND ";
+            if !among.put(target.shard, out) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The shards that can have rows with a value of a key, which is a whole number or of no known place.
+    fn shards_of(&self, routing: &Routing, key: u8, value: &[u8]) -> Option<Shards> {
+        let number = std::str::from_utf8(value).ok()?.parse::<i128>().ok()?;
+        let key = routing.keys.get(usize::from(key))?;
+        let KeyKind::Int { .. } = key.kind else { return None };
+        Some(self.rules.family(routing.family)?.route_set(usize::from(key.level), &Key::Int(number)))
     }
 
     /// Appends a piece of the client's text with its parameters as literals; `false` if one of them is no whole number.

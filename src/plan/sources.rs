@@ -3,7 +3,7 @@
 
 use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
-use crate::plan::gather::{COPY, Form, Gather, Pulled, Source};
+use crate::plan::gather::{COPY, Form, Gather, Link, Literal, Pulled, Source};
 use crate::plan::locality::reached;
 use crate::plan::resolve::{Model, RefId, Source as Meaning, columns_of, parts, strip};
 use crate::plan::route::{By, Condition, Routing};
@@ -12,7 +12,7 @@ use crate::plan::ties::Ties;
 use crate::plan::{Place, Session, Table};
 use crate::rules::RuleSet;
 use crate::rules::catalog::{Catalog, ColumnInfo, ColumnType, TableInfo};
-use crate::sql::ast::{BinaryOp, Expr, JoinKind, Query, SelectItem, Span, TableRef};
+use crate::sql::ast::{BinaryOp, Expr, Ident, JoinKind, Query, SelectItem, Span, TableRef};
 use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
 use crate::sql::{Flavour, TextCharset};
@@ -40,13 +40,15 @@ pub(super) fn gather(
         let table = &model.tables[usize::from(number)];
         let same = |known: &Table| known.schema == table.schema && known.name == table.name;
         let known = tables.iter().position(same).unwrap_or_default();
+        let known_of = conditions(&model, &ties, RefId(id));
         sources.push(Source {
             table: known as u16,
             label: found.label.into(),
             copy: format!("{COPY}{number}").into(),
             routing: routing(&ties, RefId(id), &sharded),
             columns: columns(&model, RefId(id), table, info)?,
-            filter: anchors(scan, filters(&model, &ties, RefId(id)))?,
+            filter: anchors(scan, known_of.filters)?,
+            links: known_of.links.into(),
         });
     }
     let text = Composer::new(scan, std::mem::take(&mut model.edits)).plain()?;
@@ -199,12 +201,20 @@ fn anchors(scan: &Scan, spans: Vec<Span>) -> Result<Box<[(Anchor, Anchor)]>, Sql
     spans.into_iter().map(|span| composer.anchors(span)).collect()
 }
 
-/// The conditions that every row of a reference meets which matters, and that its table can judge alone.
-fn filters(model: &Model<'_>, ties: &Ties<'_, '_>, id: RefId) -> Vec<Span> {
+/// What every row of a reference meets which matters.
+#[derive(Default)]
+struct Conditions {
+    /// What its table can judge alone.
+    filters: Vec<Span>,
+    /// Columns that equal those of other references.
+    links: Vec<Link>,
+}
+
+fn conditions(model: &Model<'_>, ties: &Ties<'_, '_>, id: RefId) -> Conditions {
     let block = &model.blocks[model.refs[id.0].block.0];
-    let mut found = Vec::new();
+    let mut found = Conditions::default();
     let Meaning::Table(_, Some(info)) = model.refs[id.0].source else { return found };
-    let filtering = Filtering { model, id, info };
+    let filtering = Filtering { model, ties, id, info };
     // Behind an outer join a row that is left out is not gone: NULLs stand in its place.
     let kept = !ties.null_side.contains(&id);
     if let (Some(filter), true) = (block.filter, kept && block.select.is_some()) {
@@ -214,17 +224,18 @@ fn filters(model: &Model<'_>, ties: &Ties<'_, '_>, id: RefId) -> Vec<Span> {
     found
 }
 
-/// Finds what one table can judge of the conditions around a reference.
+/// Finds what one table can judge of the conditions around a reference, and what it has to equal.
 struct Filtering<'m, 'a> {
     model: &'m Model<'a>,
+    ties: &'m Ties<'m, 'a>,
     id: RefId,
     info: &'a TableInfo,
 }
 
 impl Filtering<'_, '_> {
-    fn tree(&self, tree: &TableRef, kept: bool, found: &mut Vec<Span>) {
+    fn tree(&self, tree: &TableRef, kept: bool, found: &mut Conditions) {
         match tree {
-            TableRef::Join { left, right, kind, on, .. } => {
+            TableRef::Join { left, right, kind, on, using, .. } => {
                 let is_this = |side: &TableRef| self.model.ref_of(side) == Some(self.id);
                 let applies = match kind {
                     JoinKind::Inner | JoinKind::Straight => kept,
@@ -235,6 +246,9 @@ impl Filtering<'_, '_> {
                 if let (Some(on), true) = (on, applies) {
                     self.conjuncts(on, found);
                 }
+                if applies {
+                    self.using(left, right, using, found);
+                }
                 self.tree(left, kept, found);
                 self.tree(right, kept, found);
             }
@@ -243,7 +257,18 @@ impl Filtering<'_, '_> {
         }
     }
 
-    fn conjuncts(&self, condition: &Expr, found: &mut Vec<Span>) {
+    /// USING between two tables; of wider trees it is left open which table a column is of.
+    fn using(&self, left: &TableRef, right: &TableRef, using: &[Ident], found: &mut Conditions) {
+        let (Some(left), Some(right)) = (self.model.ref_of(left), self.model.ref_of(right)) else { return };
+        let other = match (left == self.id, right == self.id) {
+            (true, false) => right,
+            (false, true) => left,
+            _ => return,
+        };
+        found.links.extend(using.iter().filter_map(|column| self.link(&column.name, other, &column.name)));
+    }
+
+    fn conjuncts(&self, condition: &Expr, found: &mut Conditions) {
         match strip(condition) {
             Expr::Binary { op: BinaryOp::And, left, right, .. } => {
                 self.conjuncts(left, found);
@@ -253,10 +278,36 @@ impl Filtering<'_, '_> {
                 let mut columns = Vec::new();
                 columns_of(other, &mut columns);
                 if !columns.is_empty() && self.judges(other) {
-                    found.push(other.span());
+                    found.filters.push(other.span());
+                } else if let Expr::Binary { op: BinaryOp::Eq, left, right, .. } = other {
+                    let block = self.model.refs[self.id.0].block;
+                    let sides = [left, right].map(|side| self.model.column(block, side));
+                    if let [Some(left), Some(right)] = &sides {
+                        let (own, other) = if left.of == self.id { (left, right) } else { (right, left) };
+                        if own.of == self.id {
+                            found.links.extend(self.link(&own.name, other.of, &other.name));
+                        }
+                    }
                 }
             }
         }
+    }
+
+    /// A column that equals one of another table, if the other's values can be written so that they compare alike.
+    fn link(&self, column: &str, of: RefId, other: &str) -> Option<Link> {
+        let Meaning::Table(source, Some(info)) = self.model.refs[of.0].source else { return None };
+        let ((_, own), (_, its)) = (self.info.column(column)?, info.column(other)?);
+        let text = |column: &ColumnInfo| column.collation.clone();
+        let literal = match (&own.ty, &its.ty) {
+            (ColumnType::Int { .. }, ColumnType::Int { .. }) => Literal::Digits,
+            (ColumnType::Varchar(_), ColumnType::Varchar(_)) if text(own) == text(its) => {
+                Literal::Text(text(own)?.split('_').next()?.into())
+            }
+            _ => return None,
+        };
+        let name = |column: &ColumnInfo| column.name.as_str().into();
+        let key = self.ties.key_named(self.id, &own.name);
+        (of != self.id).then(|| Link { column: name(own), source, other: name(its), literal, key })
     }
 
     /// Whether the value follows from a row of the table alone, whenever and wherever it is computed.

@@ -46,6 +46,12 @@ impl<'m, 'a> Ties<'m, 'a> {
         ties
     }
 
+    /// The number of a reference's key column among `keys`, if the column is one.
+    pub(super) fn key_named(&self, id: RefId, column: &str) -> Option<u8> {
+        let mut own = self.key_ids.iter().filter(|((of, _), _)| *of == id).map(|(_, key)| *key);
+        own.find(|key| self.keys[usize::from(*key)].column().eq_ignore_ascii_case(column))
+    }
+
     fn collect_keys(&mut self) {
         for (id, found) in self.model.refs.iter().enumerate() {
             let Source::Table(table, Some(info)) = found.source else { continue };
