@@ -285,6 +285,9 @@ async fn first_round(acting: &mut [Member], global: GlobalId, branches: &[Branch
     if tokio::time::timeout(FIRST_ROUND, all).await.is_err() {
         return aborted(format!("not all groups were ready to commit within {FIRST_ROUND:?}"));
     }
+    if matches!(&acting[0].error, Some(BackendError::Server(error)) if error.errno == 1062) {
+        return aborted("another proxy took this one for dead while it was about to commit".to_owned());
+    }
     if acting.iter().all(|member| member.error.is_none()) && acting[0].rows != 1 {
         return aborted("it was open for longer than timeouts.transaction".to_owned());
     }
