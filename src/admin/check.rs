@@ -1,16 +1,18 @@
-//! What the servers have against what the rules say: every table on every target, and whether all shards of
-//! a table look alike. It reads; the statements of `create` are run by whoever asked for them.
+//! What the servers have against what the rules say: every table on every target, whether all shards of a table
+//! look alike, and whether the servers are set up for commits over several groups. It reads; the statements of
+//! `create` are run by whoever asked for them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::cluster::Group;
-use crate::backend::conn::Class;
+use crate::backend::conn::{BackendError, Class};
 use crate::backend::schema::tables;
 use crate::error::SqlError;
 use crate::plan::define::not_unique;
 use crate::rules::catalog::TableInfo;
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet};
+use crate::txn::ledger::MYSQL_XA_IS_SAFE;
 
 /// What a check found, in the order of the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +76,56 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
             }
         }
     }
+    if groups.len() > 1 {
+        for group in groups {
+            durability(&mut found, group).await?;
+        }
+    }
     Ok(found)
+}
+
+/// What transactions over several groups need of a group's primary, to stay atomic whatever dies.
+async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError> {
+    let server = group.primary().await?;
+    let mut conn = server.connect(Class { deprecate_eof: true, found_rows: false }).await?;
+    let told = |error: BackendError| error.to_client(&server.name);
+    if !conn.info.mariadb && conn.info.number < MYSQL_XA_IS_SAFE {
+        found.warnings.push(format!(
+            "{}: MySQL {} is older than 8.0.30: transactions over several groups are refused",
+            server.name, conn.info.version
+        ));
+    }
+    match conn.query("XA RECOVER").await {
+        Err(BackendError::Server(error)) if error.errno == 1401 => found.warnings.push(format!(
+            "{}: the account has not the right XA_RECOVER_ADMIN: transactions over several groups are refused",
+            server.name
+        )),
+        answer => drop(answer.map_err(told)?),
+    }
+    let variables = conn.query(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('sync_binlog','innodb_flush_log_at_trx_commit','log_bin',\
+         'rpl_semi_sync_source_enabled','rpl_semi_sync_master_enabled')",
+    );
+    let variables = variables.await.map_err(told)?;
+    let value = |name: &str| {
+        let row = (0..variables.rows.len()).find(|row| variables.text(*row, 0).is_some_and(|known| known == name))?;
+        variables.text(row, 1)
+    };
+    let on = |name: &str| value(name).as_deref() == Some("ON");
+    let lost = "a commit over several groups can be lost on this one when";
+    if value("innodb_flush_log_at_trx_commit").as_deref() != Some("1") {
+        found
+            .warnings
+            .push(format!("{}: innodb_flush_log_at_trx_commit is not 1: {lost} the machine dies", server.name));
+    }
+    if on("log_bin") && value("sync_binlog").as_deref() != Some("1") {
+        found.warnings.push(format!("{}: sync_binlog is not 1: {lost} the machine dies", server.name));
+    }
+    let semi_sync = on("rpl_semi_sync_source_enabled") || on("rpl_semi_sync_master_enabled");
+    if group.members().len() > 1 && !semi_sync {
+        found.warnings.push(format!("{}: no semi-synchronous replication: {lost} a replica is promoted", server.name));
+    }
+    Ok(())
 }
 
 fn places(rules: &RuleSet, schema: &crate::rules::Schema, name: &str, placement: Placement<'_>) -> Vec<Place> {

@@ -34,7 +34,7 @@ pub(super) const MARKER: Table = Table {
 };
 
 /// Before 8.0.30 a crash can leave MySQL's XA and its binary log in disagreement (bug #98288).
-const MYSQL_XA_IS_SAFE: u32 = 80_030;
+pub const MYSQL_XA_IS_SAFE: u32 = 80_030;
 
 /// Shared by all sessions and the recovery of a process.
 #[derive(Debug)]

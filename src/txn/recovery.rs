@@ -82,6 +82,7 @@ pub struct Left {
 /// That of a group that cannot be asked: then not all can be told.
 pub async fn left(groups: &[Arc<Group>]) -> Result<BTreeMap<GlobalId, Left>, SqlError> {
     let mut left: BTreeMap<GlobalId, Left> = BTreeMap::new();
+    let mut names = BTreeMap::new();
     for group in groups {
         let Some(mut site) = Site::open(group.primary().await?).await? else { continue };
         site.see_branches().await?;
@@ -96,9 +97,10 @@ pub async fn left(groups: &[Arc<Group>]) -> Result<BTreeMap<GlobalId, Left>, Sql
         for (global, (decision, _)) in &site.decisions {
             left.entry(*global).or_default().decision = Some(*decision);
         }
-        for (_, left) in left.iter_mut().filter(|(global, _)| global.commit_point == site.identity) {
-            left.commit_point = Some(name());
-        }
+        names.insert(site.identity, name());
+    }
+    for (global, left) in &mut left {
+        left.commit_point = names.get(&global.commit_point).cloned();
     }
     Ok(left)
 }

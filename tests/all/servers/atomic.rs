@@ -1,10 +1,15 @@
 //! Transactions over several groups on real servers: what they mean while all is well.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
 
-use crate::servers::proxy::{Client, PASSWORD, TestProxy};
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::proxy::{Client, PASSWORD, TestProxy, write_rules};
+use crate::servers::testbed::{TestCluster, folder, installations};
 
 /// Three groups; an account's group is its id modulo 3.
 pub(crate) const RULES: &str = r#"
@@ -44,9 +49,9 @@ pub(crate) fn connect(proxy: &TestProxy, user: &str) -> Client {
 
 /// Asks all servers until none has anything of a transaction over several groups left but fences.
 pub(crate) fn wait_until_clean(cluster: &Cluster) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let mut left = Vec::new();
-    while std::time::Instant::now() < deadline {
+    while Instant::now() < deadline {
         left.clear();
         for group in &cluster.groups {
             let mut server = Client::connect(&group.primary.addr(), account::USER, account::PASSWORD, "");
@@ -64,7 +69,7 @@ pub(crate) fn wait_until_clean(cluster: &Cluster) {
         if left.is_empty() {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     }
     panic!("left on the servers: {left:#?}");
 }
@@ -286,4 +291,98 @@ fn a_deadlock_on_one_group_rolls_all_back() {
         }
         wait_until_clean(&cluster.cluster);
     }
+}
+
+/// What a proxy has left is shown, resolved by its decision, and never touched if it is not ours to decide.
+#[test]
+fn what_is_left_is_shown_and_resolved() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        // A proxy that takes nobody for dead.
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.timeouts.in_doubt = Duration::from_secs(86_400);
+        });
+        let mut client = connect(&proxy, "atomic");
+        assert_eq!(client.show("UPDATE acct SET v = 1"), "ok 12");
+        wait_until_clean(&cluster.cluster);
+        assert_eq!(client.show("SHOW SHARDLOOM TRANSACTIONS"), "");
+
+        let groups = &cluster.cluster.groups;
+        let server = |g: usize| Client::connect(&groups[g].primary.addr(), account::USER, account::PASSWORD, "bank");
+        let identity = |g: usize| server(g).show("SELECT identity FROM _shardloom.group_identity");
+        let (point, branch) = (identity(0), format!("{}-00000001", identity(1)));
+        let name = |point: &str, number: u32| format!("sl1-{point}-000000000001-{number:010x}-ffffffff-00000001");
+        let leave = |global: &str| {
+            let mut one = server(1);
+            for sql in [
+                format!("XA START '{global}','{branch}',1397489665"),
+                "UPDATE acct_1 SET v = v + 1 WHERE id = 1".to_owned(),
+                format!("INSERT INTO _shardloom.branch VALUES ('{global}','{branch}')"),
+                format!("XA END '{global}','{branch}',1397489665"),
+                format!("XA PREPARE '{global}','{branch}',1397489665"),
+            ] {
+                one.run(&sql);
+            }
+        };
+        let rules = folder();
+        write_rules(rules.path(), &cluster.cluster, RULES);
+        let txn = |action: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_shardloom"));
+            let output = command.args(["txn", action, "--rules"]).arg(rules.path()).output().unwrap();
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+        };
+
+        // Without a decision: shown, and rolled back when somebody says so. A fence is left until its deadline.
+        let undecided = name(&point, 1);
+        leave(&undecided);
+        let shown = client.show("SHOW SHARDLOOM TRANSACTIONS");
+        let (g0, g1) = (format!("g0 ({})", groups[0].primary.addr()), format!("g1 ({})", groups[1].primary.addr()));
+        assert_eq!(shown, format!("{undecided}|{g0}|none|{g1}|"));
+        let listed = txn("list");
+        assert!(
+            listed.contains(&format!(
+                "{undecided}\n  commit point  {g0}\n  decision      none\n  prepared on   {g1}\n1 transactions"
+            )),
+            "{listed}"
+        );
+        let resolved = txn("resolve");
+        assert!(
+            resolved.contains(&format!("{undecided}\n  commit point  {g0}\n  decision      abort\n1 transactions")),
+            "{resolved}"
+        );
+        assert_eq!(client.show("SELECT v FROM acct WHERE id = 1"), "1");
+
+        // Decided: the proxy finishes it, and the client's rows are there.
+        let decided = name(&point, 2);
+        leave(&decided);
+        server(0).run(&format!("INSERT INTO _shardloom.decision VALUES ('{decided}','C','{branch}')"));
+        wait_until_clean(&cluster.cluster);
+        assert_eq!(client.show("SELECT v FROM acct WHERE id = 1"), "2");
+
+        // Another cluster's, by the same servers: nobody's business here.
+        let foreign = name("00000000000000aa", 3);
+        leave(&foreign);
+        let resolved = txn("resolve");
+        assert!(resolved.contains("some transactions are prepared still"), "{resolved}");
+        assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{foreign}|NULL|none|{g1}|")));
+        server(1).run(&format!("XA ROLLBACK '{foreign}','{branch}',1397489665"));
+
+        // A branch that should be there and is not: an alarm, and the decision stays.
+        let lost = name(&point, 4);
+        server(0).run(&format!("INSERT INTO _shardloom.decision VALUES ('{lost}','C','{branch}')"));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !metrics(&proxy).contains("shardloom_branches_lost_total 1") {
+            assert!(Instant::now() < deadline, "no alarm");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{lost}|{g0}|commit||")));
+    }
+}
+
+fn metrics(proxy: &TestProxy) -> String {
+    let mut stream = TcpStream::connect(proxy.addresses.admin.unwrap()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
 }

@@ -43,6 +43,17 @@ fn missing_tables_are_told_made_and_compared() {
         );
         assert!(text.contains("servers: fine (19 tables"), "{text}");
 
+        // The test servers do not flush, for speed.
+        let flush = cluster.cluster.groups[0].primary.sql("SELECT @@innodb_flush_log_at_trx_commit").unwrap();
+        let warned = text.contains("innodb_flush_log_at_trx_commit is not 1");
+        assert_eq!(warned, flush.trim() != "1", "{flush} {text}");
+        for group in &cluster.cluster.groups {
+            group.primary.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2, GLOBAL sync_binlog = 1").unwrap();
+        }
+        let (fine, text) = check(&[&folder]);
+        assert!(fine && text.contains("innodb_flush_log_at_trx_commit is not 1"), "{text}");
+        assert!(!text.contains("sync_binlog"), "{text}");
+
         cluster.cluster.groups[1].primary.sql("ALTER TABLE shop.users_05 MODIFY email VARCHAR(80)").unwrap();
         let (fine, text) = check(&[&folder]);
         assert!(!fine && text.contains("shard 5 (g1: shop.users_05): differs from shard 0"), "{text}");
