@@ -11,6 +11,7 @@ mod layout;
 mod random;
 mod run;
 mod table;
+mod tpc;
 mod verdict;
 
 use std::collections::BTreeMap;
