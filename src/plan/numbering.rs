@@ -44,11 +44,19 @@ pub enum Id {
     Uuid([u8; 36]),
 }
 
+/// Why a statement cannot be shown with its shards.
+pub(super) const BY_ID: &str = "the row goes to the shard of its id, which is made when the statement runs";
+
+/// What stands for an id where a statement is shown.
+pub(super) const SHOWN: &str = "(generated)";
+
 /// The ids of all rows of one execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids<'a> {
-    /// None were made: the statement is shown or described, not executed; or it makes none.
+    /// None were made: the statement is described, not executed; or it makes none.
     None,
+    /// None were made, and where some would be is shown.
+    Shown,
     /// One for each row, written into the text.
     Written(&'a [Id]),
     /// One for each row, as parameters of a prepared statement.

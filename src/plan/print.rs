@@ -6,12 +6,12 @@ use std::fmt::Write;
 use crate::error::SqlError;
 use crate::plan::gather::{Extent, Gather};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
-use crate::plan::numbering::{Numbering, RowId};
+use crate::plan::numbering::{BY_ID, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::semijoin::Reduction;
 use crate::plan::slot::Slot;
 use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
-use crate::rules::RuleSet;
+use crate::rules::{IdKind, RuleSet};
 use crate::sql::hint::TransactionMode;
 use crate::sql::scan::Scan;
 
@@ -26,6 +26,7 @@ pub struct Line {
 
 /// Explains a bound plan; `statements`: how many of the rewritten statements are shown at most.
 pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
+    let bound = &Bound { ids: Ids::Shown, ..bound.clone() };
     let mut out = Out { bound, lines: Vec::new() };
     out.headline();
     out.routing();
@@ -35,6 +36,7 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
     if let (Answer::Gather(gather), Some(gathered)) = (bound.answer, &bound.gathered) {
         out.gather(gather, gathered);
     }
+    out.lines.extend(ids(bound.planned));
     out.effects();
     out.targets(statements);
     out.lines
@@ -42,12 +44,27 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
 
 /// Explains why a statement is not answered.
 pub fn explain_refusal(planned: &Planned, rules: &RuleSet, sql: &[u8], scan: &Scan, why: &SqlError) -> Vec<Line> {
-    let mut lines = vec![Line { about: "refused", text: why.to_string() }];
+    let mut lines = vec![match &planned.numbering {
+        Some(_) if *why == SqlError::refuse(BY_ID) => Line { about: "write", text: BY_ID.to_owned() },
+        _ => Line { about: "refused", text: why.to_string() },
+    }];
     if let Plan::Sharded(sharded) = &planned.plan {
         let values = Shown { sql, scan, numbering: planned.numbering.as_deref() };
         lines.push(Line { about: "route", text: values.routing(&sharded.routing, rules) });
     }
+    lines.extend(ids(planned));
     lines
+}
+
+/// Who makes which ids.
+fn ids(planned: &Planned) -> Option<Line> {
+    let numbering = planned.numbering.as_deref()?;
+    let (kind, rows) = match numbering.kind {
+        IdKind::Snowflake => ("snowflake", "is left out, NULL, DEFAULT or 0"),
+        IdKind::Segment => ("segment", "is left out, NULL, DEFAULT or 0"),
+        IdKind::Uuid => ("uuid", "is left out or DEFAULT"),
+    };
+    Some(Line { about: "ids", text: format!("{kind}, for each row whose {} {rows}", numbering.column) })
 }
 
 struct Out<'b, 'a> {
@@ -230,7 +247,7 @@ impl Shown<'_> {
             Slot::Null => "NULL".into(),
             Slot::Id(row) => match self.numbering.and_then(|numbering| numbering.rows.get(row as usize)) {
                 Some(RowId::Given(slot)) => self.slot(*slot),
-                Some(RowId::Made) | None => "(generated)".into(),
+                Some(RowId::Made) | None => SHOWN.into(),
             },
             Slot::Bool(value) => if value { "TRUE" } else { "FALSE" }.into(),
             Slot::Param { index, negative } => format!("{}?{index}", sign(negative)),
@@ -358,7 +375,7 @@ impl Shown<'_> {
 fn picked(pick: &Pick) -> String {
     match pick {
         Pick::Client(number) => number.to_string(),
-        Pick::Id(_) => "(generated)".to_owned(),
+        Pick::Id(_) => SHOWN.to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! It decides nothing.
 
 use crate::plan::gather::{Extent, Source};
-use crate::plan::numbering::{Id, Ids, Numbering};
+use crate::plan::numbering::{Id, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::Routing;
 use crate::plan::semijoin::{Among, Reduction};
 use crate::plan::slot::Slot;
@@ -324,6 +324,11 @@ impl<'a> Bound<'a> {
     }
 
     fn write_id(&self, row: u32, before: &str, given: Option<(Anchor, Anchor)>, out: &mut Vec<u8>) {
+        let rows = self.planned.numbering.as_deref().map_or(&[][..], |numbering| &numbering.rows);
+        if self.ids == Ids::Shown && rows.get(row as usize) == Some(&RowId::Made) {
+            out.extend_from_slice(before.as_bytes());
+            return out.extend_from_slice(SHOWN.as_bytes());
+        }
         let Some(id) = self.ids.of(row) else {
             return given.into_iter().for_each(|(from, to)| out.extend_from_slice(self.piece(from, to)));
         };

@@ -1,7 +1,7 @@
 //! The values of one statement: what stands in a plan's slots, literals decoded. It decides nothing.
 
 use crate::error::{Code, SqlError};
-use crate::plan::numbering::{Id, Ids, Numbering, RowId};
+use crate::plan::numbering::{BY_ID, Id, Ids, Numbering, RowId};
 use crate::plan::slot::Slot;
 use crate::sql::Facts;
 use crate::sql::literal::decode;
@@ -51,7 +51,7 @@ impl<'a> Values<'a> {
         }
         match (self.ids, self.numbering.and_then(|numbering| numbering.rows.get(row as usize))) {
             (_, Some(RowId::Given(slot))) if !matches!(slot, Slot::Id(_)) => self.datum(*slot),
-            _ => Err(SqlError::refuse("the row goes to the shard of its id, which is made when the statement runs")),
+            _ => Err(SqlError::refuse(BY_ID)),
         }
     }
 

@@ -8,8 +8,8 @@ use crate::plan::Planned;
 use crate::plan::numbering::{Id, Numbering};
 use crate::plan::wanted::Wanted;
 use crate::rules::{GroupId, IdKind, PhysicalName, Placement};
+use crate::session::Session;
 use crate::session::topology::Topology;
-use crate::session::{Session, set};
 use crate::sql::SqlMode;
 use crate::sql::scan::Scan;
 use crate::value::Datum;
@@ -31,7 +31,7 @@ impl Session {
         args: &[Datum<'_>],
     ) -> Result<Vec<Id>, SqlError> {
         // The mode of now, which a prepared statement follows too.
-        let mode = set::facts_of(&self.needs.settings, self.facts).mode;
+        let mode = self.facts_of_now().mode;
         let wanted = Wanted::of(numbering, planned, sql, scan, args, mode.has(SqlMode::NO_AUTO_VALUE_ON_ZERO))?;
         let count = wanted.count();
         let Some(table) = planned.tables.get(usize::from(numbering.table)) else { return Ok(Vec::new()) };

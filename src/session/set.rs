@@ -153,6 +153,13 @@ impl Session {
         lease.settings = self.needs.settings.clone();
     }
 
+    /// What the session's settings mean to the bytes of its next statement. A sql_mode that is set back to DEFAULT is the
+    /// servers' own.
+    pub(super) fn facts_of_now(&self) -> Facts {
+        let mode = SqlMode::parse(self.proxy.topology.load().default_sql_mode());
+        facts_of(&self.needs.settings, Facts { mode, ..self.facts })
+    }
+
     /// The session now has these settings.
     pub(super) async fn adopt(&mut self, settings: Arc<Settings>) -> Result<(), Stop> {
         let was_off = !self.autocommit();
@@ -161,7 +168,7 @@ impl Session {
             // Turning autocommit on commits what is open.
             self.txn.end(true, &self.needs.ledger).await?;
         }
-        self.facts = facts_of(&self.needs.settings, self.facts);
+        self.facts = self.facts_of_now();
         Ok(())
     }
 }
@@ -188,7 +195,7 @@ pub(super) fn initial(topology: &Topology, collation: Option<u16>) -> (Arc<Setti
 }
 
 /// What the settings mean to the bytes of the session's statements.
-pub(super) fn facts_of(settings: &Settings, before: Facts) -> Facts {
+fn facts_of(settings: &Settings, before: Facts) -> Facts {
     let mode = match settings.variable("sql_mode") {
         Some(value) => SqlMode::parse(&unquoted(value)),
         None => before.mode,

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use shardloom::demo::cluster::Layout;
 use shardloom::demo::install::{Installation, account};
 
-use crate::servers::proxy::{Client, PASSWORD, TestProxy, show};
+use crate::servers::proxy::{Client, PASSWORD, TestProxy};
+use crate::servers::score::client::{self as score, Argument, Protocol};
 use crate::servers::testbed::{TestCluster, installations};
 
 const RULES: &str = r#"
@@ -60,31 +61,88 @@ fn wide(proxy: &TestProxy) -> Client {
 }
 
 /// What an INSERT did: its rows, and which row the OK packet's id and LAST_INSERT_ID() are those of.
-fn told(client: &mut Client, table: &str, sql: &str) -> String {
-    let answer = client.query(sql);
-    let mut row = |id: u64| match id {
-        0 => "0".to_owned(),
-        id => client.show(&format!("SELECT note FROM {table} WHERE id = {id}")),
+fn told(client: &mut Either, table: &str, sql: &str, args: &[Argument], protocol: Protocol) -> String {
+    let reply = client.ask(sql, args, protocol);
+    let ok = match (&reply.error, reply.outcomes.first()) {
+        (Some(error), _) => format!("error {}: {}", error.errno, error.message),
+        (None, Some(ok)) => {
+            let row = client.row(table, ok.last_insert_id);
+            format!("ok {} warnings {} id {row} {}", ok.affected_rows, ok.warnings, ok.info)
+        }
+        (None, None) => "nothing".to_owned(),
     };
-    let ok = answer.as_ref().map_or_else(
-        |_| show(&answer),
-        |answer| {
-            format!(
-                "ok {} warnings {} id {} {}",
-                answer.affected_rows,
-                answer.warnings,
-                row(answer.last_insert_id),
-                answer.info
-            )
-        },
-    );
-    let last: u64 = client.run("SELECT LAST_INSERT_ID()").text(0, 0).unwrap().parse().unwrap();
-    let last = match last {
-        0 => "0".to_owned(),
-        id => client.show(&format!("SELECT note FROM {table} WHERE id = {id}")),
-    };
-    format!("{ok}, then LAST_INSERT_ID() {last}")
+    let last = client.show("SELECT LAST_INSERT_ID()", Protocol::Text).parse().unwrap();
+    format!("{ok}, then LAST_INSERT_ID() {}", client.row(table, last))
 }
+
+/// A client of the server or of the proxy, in both protocols.
+struct Either(score::Client);
+
+impl Either {
+    fn ask(&mut self, sql: &str, args: &[Argument], protocol: Protocol) -> score::Reply {
+        match protocol {
+            Protocol::Text => self.0.query(sql),
+            Protocol::Binary => self.0.execute(sql, args),
+        }
+    }
+
+    fn show(&mut self, sql: &str, protocol: Protocol) -> String {
+        let reply = self.ask(sql, &[], protocol);
+        match (reply.error, reply.outcomes.first()) {
+            (Some(error), _) => format!("error {}: {}", error.errno, error.message),
+            (None, Some(outcome)) if outcome.columns.is_empty() => format!("ok {}", outcome.affected_rows),
+            (None, outcome) => {
+                let cells = outcome.into_iter().flat_map(|outcome| &outcome.rows).flatten();
+                let text = |cell: &Option<Vec<u8>>| {
+                    cell.as_ref().map_or("NULL".to_owned(), |cell| String::from_utf8_lossy(cell).into_owned())
+                };
+                cells.map(text).collect::<Vec<_>>().join("|")
+            }
+        }
+    }
+
+    /// The note of the row with this id.
+    fn row(&mut self, table: &str, id: u64) -> String {
+        match id {
+            0 => "0".to_owned(),
+            id => self.show(&format!("SELECT note FROM {table} WHERE id = {id}"), Protocol::Text),
+        }
+    }
+}
+
+/// Statements with values sent apart: NULL and 0 ask for an id, other values are ids.
+const WITH_ARGUMENTS: &[(&str, &[&[Option<i64>]])] = &[
+    (
+        "INSERT INTO orders (id, user_id, note) VALUES (?, ?, ?)",
+        &[
+            &[None, Some(1), Some(1)],
+            &[Some(0), Some(2), Some(2)],
+            &[Some(900_000), Some(3), Some(3)],
+            &[None, Some(4), Some(4)],
+        ],
+    ),
+    (
+        "INSERT INTO orders (user_id, id, note) VALUES (?, ?, ?), (?, ?, ?), (1, NULL, 'here')",
+        &[
+            &[Some(1), None, Some(11), Some(1), Some(0), Some(12)],
+            &[Some(1), Some(910_000), Some(13), Some(2), None, Some(14)],
+            &[Some(3), Some(920_001), Some(15), Some(4), Some(920_002), Some(16)],
+        ],
+    ),
+    (
+        "INSERT INTO orders (user_id, note) VALUES (?, ?), (?, ?)",
+        &[&[Some(1), Some(21), Some(1), Some(22)], &[Some(1), Some(23), Some(2), Some(24)]],
+    ),
+    (
+        "INSERT INTO orders (user_id, slot, note) VALUES (?, ?, ?), (?, ?, ?) ON DUPLICATE KEY UPDATE note = VALUES(note)",
+        &[
+            &[Some(1), Some(-1), Some(31), Some(1), Some(-2), Some(32)],
+            &[Some(1), Some(-2), Some(33), Some(1), Some(-3), Some(34)],
+            &[Some(1), Some(-2), Some(35), Some(2), Some(-3), Some(36)],
+        ],
+    ),
+    ("INSERT INTO orders SET note = ?, user_id = ?", &[&[Some(41), Some(1)], &[Some(42), Some(2)]]),
+];
 
 #[test]
 fn insert_ids_are_those_of_one_server() {
@@ -94,23 +152,109 @@ fn insert_ids_are_those_of_one_server() {
         TABLES.iter().for_each(|(name, columns)| ddl += &format!("CREATE TABLE {name} {columns};"));
         reference.cluster.groups[0].primary.sql(&ddl).unwrap();
         let address = reference.cluster.groups[0].primary.addr();
-        let mut server = Client::connect(&address, account::USER, account::PASSWORD, "shop");
         let cluster = cluster(&installation);
         let proxy = TestProxy::start(&cluster.cluster, RULES);
-        let mut client = wide(&proxy);
         let script = include_str!("../../fixtures/ids/insert.sql");
         let mut wrong = Vec::new();
-        for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (table, sql) = line.split_once(": ").unwrap();
-            let (expected, found) = match table {
-                "-" => (server.show(sql), client.show(sql)),
-                table => (told(&mut server, table, sql), told(&mut client, table, sql)),
+        for protocol in [Protocol::Text, Protocol::Binary] {
+            let mut server = Either(score::Client::connect(&address, account::USER, account::PASSWORD, "shop"));
+            let mut client = Either(score::Client::connect(&proxy.address().to_string(), "wide", PASSWORD, "shop"));
+            let mut compare = |what: String, expected: String, found: String| {
+                if expected != found {
+                    wrong.push(format!("{protocol:?} {what}\n  server: {expected}\n  proxy:  {found}"));
+                }
             };
-            if expected != found {
-                wrong.push(format!("{sql}\n  server: {expected}\n  proxy:  {found}"));
+            for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+                let (table, sql) = line.split_once(": ").unwrap();
+                let both = match table {
+                    "-" => (server.show(sql, protocol), client.show(sql, protocol)),
+                    table => {
+                        (told(&mut server, table, sql, &[], protocol), told(&mut client, table, sql, &[], protocol))
+                    }
+                };
+                compare(sql.to_owned(), both.0, both.1);
+            }
+            for (sql, executions) in WITH_ARGUMENTS.iter().filter(|_| protocol == Protocol::Binary) {
+                for args in *executions {
+                    let args: Vec<Argument> =
+                        args.iter().map(|arg| arg.map_or(Argument::Null, Argument::Int)).collect();
+                    let expected = told(&mut server, "orders", sql, &args, protocol);
+                    compare(format!("{sql} {args:?}"), expected, told(&mut client, "orders", sql, &args, protocol));
+                }
+            }
+            for table in ["orders", "users", "tags"] {
+                for client in [&mut server, &mut client] {
+                    client.show(&format!("DELETE FROM {table}"), Protocol::Text);
+                }
             }
         }
         assert!(wrong.is_empty(), "{}:\n{}", installation.flavour, wrong.join("\n"));
+    }
+}
+
+/// A table's numbers end where its column does; UUIDs are made where there is none.
+#[test]
+fn other_ids() {
+    for installation in installations() {
+        let cluster = cluster(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut client = wide(&proxy);
+        let rows = ["(1)"; 127].join(",");
+        assert_eq!(client.show(&format!("INSERT INTO tiny (user_id) VALUES {rows}")), "ok 127");
+        let full = "error 1467: Failed to read auto-increment value from storage engine";
+        assert_eq!(client.show("INSERT INTO tiny (user_id) VALUES (1)"), full);
+        let beyond = client.show("INSERT INTO tiny (id, user_id) VALUES (128, 1)");
+        assert_eq!(beyond, "error 1235: 128 is beyond what column id holds");
+        let narrow = client.show("INSERT INTO narrow (user_id) VALUES (1)");
+        assert_eq!(narrow, "error 1235: narrow: its column id is int, and snowflake ids need BIGINT");
+
+        assert_eq!(client.show("INSERT INTO keyed (note) VALUES ('a'), ('b'), ('c')"), "ok 3");
+        assert_eq!(client.show("INSERT INTO keyed (id, note) VALUES (DEFAULT, 'd'), ('mine', 'e')"), "ok 2");
+        let made = "SELECT COUNT(DISTINCT id) FROM keyed WHERE id LIKE '________-____-7___-____-____________'";
+        assert_eq!(client.show(made), "4");
+        assert_eq!(client.show("SELECT LAST_INSERT_ID()"), "1", "UUIDs and failures leave it alone");
+
+        client.run("SET auto_increment_increment = 2");
+        let steps = "ids that Shardloom makes are one apart: SET auto_increment_increment = 1 before this INSERT";
+        assert_eq!(client.show("INSERT INTO orders (user_id) VALUES (1)"), format!("error 1235: {steps}"));
+        client.run("SET auto_increment_increment = 1");
+
+        let before = client.show("EXPLAIN SHARDLOOM INSERT INTO orders (user_id) VALUES (1)");
+        assert!(before.contains("INSERT INTO"), "{before}");
+        client.run("INSERT INTO orders (user_id) VALUES (1)");
+        assert_eq!(client.show("SELECT id FROM orders"), "1", "an explanation takes no id");
+    }
+}
+
+/// Rows that were there before the rule, and ids that clients give, are what the counter begins behind.
+#[test]
+fn counters_begin_behind_what_is_there() {
+    for installation in installations() {
+        let cluster = cluster(&installation);
+        let shard = "USE shop; INSERT INTO orders_3 (id, user_id) VALUES (4000, 9)";
+        cluster.cluster.groups[1].primary.sql(shard).unwrap();
+        let first = TestProxy::start(&cluster.cluster, RULES);
+        let mut one = wide(&first);
+        one.run("INSERT INTO orders (user_id, note) VALUES (1, 'a')");
+        assert_eq!(one.show("SELECT id FROM orders WHERE note = 'a'"), "4001");
+        // Another proxy is given an id far beyond, and one out of the block that it holds itself.
+        let second = TestProxy::start(&cluster.cluster, RULES);
+        let mut two = wide(&second);
+        two.run("INSERT INTO orders (user_id, note) VALUES (1, 'b')");
+        two.run("INSERT INTO orders (id, user_id, note) VALUES (9000, 1, 'c'), (5002, 2, 'd')");
+        two.run("INSERT INTO orders (user_id, note) VALUES (1, 'e')");
+        assert_eq!(two.show("SELECT id FROM orders WHERE note = 'b'"), "5001");
+        assert_eq!(two.show("SELECT id FROM orders WHERE note = 'e'"), "5003", "5002 is taken");
+        let third = TestProxy::start(&cluster.cluster, RULES);
+        let mut three = wide(&third);
+        three.run("INSERT INTO orders (user_id, note) VALUES (1, 'f')");
+        assert_eq!(three.show("SELECT id FROM orders WHERE note = 'f'"), "9001");
+        // What a proxy that ends has in hand is lost, never given out again.
+        drop(second);
+        let fourth = TestProxy::start(&cluster.cluster, RULES);
+        let mut four = wide(&fourth);
+        four.run("INSERT INTO orders (user_id, note) VALUES (1, 'g')");
+        assert_eq!(four.show("SELECT id FROM orders WHERE note = 'g'"), "10001");
     }
 }
 

@@ -19,55 +19,56 @@ use shardloom::wire::value::Shape;
 use tokio::net::TcpStream;
 
 /// A cell as it was sent, `None` for NULL.
-pub(super) type Cell = Option<Vec<u8>>;
+pub(in crate::servers) type Cell = Option<Vec<u8>>;
 
 /// A column's definition, all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) schema: String,
-    pub(super) table: String,
-    pub(super) org_table: String,
-    pub(super) name: String,
-    pub(super) org_name: String,
-    pub(super) charset: u16,
-    pub(super) length: u32,
-    pub(super) ty: u8,
-    pub(super) flags: u16,
-    pub(super) decimals: u8,
+pub(in crate::servers) struct Column {
+    pub(in crate::servers) schema: String,
+    pub(in crate::servers) table: String,
+    pub(in crate::servers) org_table: String,
+    pub(in crate::servers) name: String,
+    pub(in crate::servers) org_name: String,
+    pub(in crate::servers) charset: u16,
+    pub(in crate::servers) length: u32,
+    pub(in crate::servers) ty: u8,
+    pub(in crate::servers) flags: u16,
+    pub(in crate::servers) decimals: u8,
 }
 
 /// One result: rows, or an OK without any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcome {
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Cell>>,
-    pub(super) affected_rows: u64,
-    pub(super) last_insert_id: u64,
-    pub(super) info: String,
-    pub(super) warnings: u16,
-    pub(super) status: Status,
+pub(in crate::servers) struct Outcome {
+    pub(in crate::servers) columns: Vec<Column>,
+    pub(in crate::servers) rows: Vec<Vec<Cell>>,
+    pub(in crate::servers) affected_rows: u64,
+    pub(in crate::servers) last_insert_id: u64,
+    pub(in crate::servers) info: String,
+    pub(in crate::servers) warnings: u16,
+    pub(in crate::servers) status: Status,
 }
 
 /// All that a server says to one command: results, and the error that ended them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(in crate::servers) struct Reply {
     /// What the answer to a PREPARE said of the columns; `None` in the text protocol.
-    pub(super) prepared: Option<Vec<Column>>,
-    pub(super) outcomes: Vec<Outcome>,
-    pub(super) error: Option<SqlError>,
+    pub(in crate::servers) prepared: Option<Vec<Column>>,
+    pub(in crate::servers) outcomes: Vec<Outcome>,
+    pub(in crate::servers) error: Option<SqlError>,
 }
 
 /// A value for a placeholder.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Argument {
+pub(in crate::servers) enum Argument {
     Int(i64),
     Double(f64),
     Text(String),
+    Null,
 }
 
 /// How a statement is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Protocol {
+pub(in crate::servers) enum Protocol {
     /// COM_QUERY.
     Text,
     /// COM_STMT_PREPARE and COM_STMT_EXECUTE.
@@ -75,16 +76,16 @@ pub(super) enum Protocol {
 }
 
 /// One connection.
-pub(super) struct Client {
+pub(in crate::servers) struct Client {
     runtime: tokio::runtime::Runtime,
     link: Link,
     capabilities: Capabilities,
     /// The server did not answer, or not in its own protocol: nothing more can be asked.
-    pub(super) broken: bool,
+    pub(in crate::servers) broken: bool,
 }
 
 impl Client {
-    pub(super) fn connect(address: &str, user: &str, password: &str, schema: &str) -> Client {
+    pub(in crate::servers) fn connect(address: &str, user: &str, password: &str, schema: &str) -> Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let credentials =
             Credentials { user: user.to_owned(), password: password.to_owned(), schema: schema.to_owned() };
@@ -106,12 +107,12 @@ impl Client {
     }
 
     /// COM_QUERY.
-    pub(super) fn query(&mut self, sql: &str) -> Reply {
+    pub(in crate::servers) fn query(&mut self, sql: &str) -> Reply {
         self.ask(Command::Query(sql.as_bytes()), Kind::Query).0
     }
 
     /// COM_STMT_PREPARE, EXECUTE, CLOSE. An error of PREPARE is the reply's.
-    pub(super) fn execute(&mut self, sql: &str, arguments: &[Argument]) -> Reply {
+    pub(in crate::servers) fn execute(&mut self, sql: &str, arguments: &[Argument]) -> Reply {
         let (prepared, statement) = self.ask(Command::StmtPrepare(sql.as_bytes()), Kind::Prepare);
         if prepared.error.is_some() {
             return prepared;
@@ -222,12 +223,16 @@ fn encode(arguments: &[Argument]) -> Vec<u8> {
         return Vec::new();
     }
     let mut out = vec![0; arguments.len().div_ceil(8)];
+    for (i, _) in arguments.iter().enumerate().filter(|(_, argument)| **argument == Argument::Null) {
+        out[i / 8] |= 1 << (i % 8);
+    }
     out.push(1);
     for argument in arguments {
         let ty = match argument {
             Argument::Int(_) => ColumnType::LONGLONG,
             Argument::Double(_) => ColumnType::DOUBLE,
             Argument::Text(_) => ColumnType::VAR_STRING,
+            Argument::Null => ColumnType::NULL,
         };
         out.extend_from_slice(&[ty.0, 0]);
     }
@@ -236,6 +241,7 @@ fn encode(arguments: &[Argument]) -> Vec<u8> {
             Argument::Int(number) => out.extend_from_slice(&number.to_le_bytes()),
             Argument::Double(number) => out.extend_from_slice(&number.to_le_bytes()),
             Argument::Text(text) => put_lenenc_bytes(&mut out, text.as_bytes()),
+            Argument::Null => {}
         }
     }
     out
@@ -261,7 +267,7 @@ impl From<&ColumnDef<'_>> for Column {
 
 impl Reply {
     /// For people: what came, shortened.
-    pub(super) fn show(&self) -> String {
+    pub(in crate::servers) fn show(&self) -> String {
         let mut text = String::new();
         for outcome in &self.outcomes {
             if outcome.columns.is_empty() {
@@ -291,7 +297,7 @@ impl Reply {
     }
 }
 
-pub(super) fn show_cell(cell: &Cell) -> String {
+pub(in crate::servers) fn show_cell(cell: &Cell) -> String {
     match cell {
         None => "NULL".to_owned(),
         Some(bytes) => match std::str::from_utf8(bytes) {

@@ -3,7 +3,7 @@
 //! `make test` runs the corpora in every layout and a few random statements; `make score` runs SEEDS times 1,000.
 //! `CORPUS=joins LAYOUT=key8 cargo test --test all servers::score` runs a part, and keeps no score.
 
-mod client;
+pub(super) mod client;
 mod corpus;
 mod data;
 mod dice;
