@@ -144,6 +144,13 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a [Source]) -> Group<'a> {
     group
 }
 
+/// The file and the line of a place, as `rules/shop.toml:12`.
+pub fn line(place: &Place, sources: &[Source]) -> Option<String> {
+    let source = sources.get(place.file)?;
+    let before = &source.text.as_bytes()[..clamp(place, &source.text).start];
+    Some(format!("{}:{}", source.name, before.iter().filter(|byte| **byte == b'\n').count() + 1))
+}
+
 /// The place as a range inside the text, on character boundaries; a TOML parser may point behind the end.
 fn clamp(place: &Place, text: &str) -> Range<usize> {
     let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use crate::backend::cluster::Group;
 use crate::backend::conn::{BackendError, Class};
 use crate::backend::schema::tables;
+use crate::diagnostic;
 use crate::error::SqlError;
 use crate::plan::define::not_unique;
 use crate::rules::catalog::TableInfo;
+use crate::rules::id::IdRule;
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet};
 use crate::txn::ledger::MYSQL_XA_IS_SAFE;
 
@@ -18,11 +20,26 @@ use crate::txn::ledger::MYSQL_XA_IS_SAFE;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// What keeps statements from being answered.
-    pub errors: Vec<String>,
+    pub errors: Vec<Finding>,
     /// What a DBA should know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Finding>,
     /// Tables that are where they should be, copies and shards counted each.
     pub fine: usize,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that it is about, if it is about one.
+    pub rule: Option<diagnostic::Place>,
+    /// What it is.
+    pub text: String,
+}
+
+impl From<String> for Finding {
+    fn from(text: String) -> Finding {
+        Finding { rule: None, text }
+    }
 }
 
 /// One place where a table should be.
@@ -56,20 +73,20 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
                     schema.name, place.what, place.name.schema, place.name.table
                 );
                 let Some(info) = seen.get(&key).and_then(|tables| tables.get(&place.name.table.to_lowercase())) else {
-                    found
-                        .errors
-                        .push(format!("{here}: the table is missing; `shardloom check --create FILE` makes it"));
+                    let text = format!("{here}: the table is missing; `shardloom check --create FILE` makes it");
+                    found.errors.push(text.into());
                     continue;
                 };
                 found.fine += 1;
                 match &first {
                     None => {
-                        keys(&mut found, schema.name.as_str(), name, placement, info);
+                        keys(&mut found, schema.name.as_str(), name, placement, schema.id(name), info);
+                        ids(&mut found, schema.name.as_str(), name, placement, schema.id(name), info);
                         first = Some((place.what, info.clone()));
                     }
                     Some((what, other)) => {
                         for difference in other.differences(info) {
-                            found.errors.push(format!("{here}: differs from {what}: {difference}"));
+                            found.errors.push(format!("{here}: differs from {what}: {difference}").into());
                         }
                     }
                 }
@@ -155,20 +172,68 @@ fn places(rules: &RuleSet, schema: &crate::rules::Schema, name: &str, placement:
 }
 
 /// The sharding column must be there, of a type that routes, and in every unique key.
-fn keys(found: &mut Findings, schema: &str, name: &str, placement: Placement<'_>, info: &TableInfo) {
+fn keys(
+    found: &mut Findings,
+    schema: &str,
+    name: &str,
+    placement: Placement<'_>,
+    id: Option<&IdRule>,
+    info: &TableInfo,
+) {
     let Placement::Sharded(table) = placement else { return };
+    let finding = |text: String| Finding { rule: Some(table.place.clone()), text };
     for column in &table.columns {
         match info.column(column) {
-            None => found.errors.push(format!("{schema}.{name}: it has no column {column}, by which it is split")),
+            None => {
+                found.errors.push(finding(format!("{schema}.{name}: it has no column {column}, by which it is split")));
+            }
             Some((_, column)) => {
                 if let Err(why) = column.key_kind() {
-                    found.errors.push(format!("{schema}.{name}: column {} cannot be split by: {why}", column.name));
+                    let text = format!("{schema}.{name}: column {} cannot be split by: {why}", column.name);
+                    found.errors.push(finding(text));
                 }
             }
         }
     }
+    let made = id.and_then(|id| id.column(info).ok()).map(|(column, _)| column);
     for key in info.unique() {
-        found.warnings.extend(not_unique(table, key).map(|why| format!("{schema}.{why}")));
+        let Some(why) = not_unique(table, key) else { continue };
+        let text = match (made, key) {
+            (Some(made), [only]) if only.eq_ignore_ascii_case(made) => format!(
+                "{schema}.{name}: unique key ({only}) does not contain the sharding column: the ids that Shardloom \
+                 makes are unique over all shards, those that clients give are compared with their own shard only"
+            ),
+            _ => format!("{schema}.{why}"),
+        };
+        found.warnings.push(finding(text));
+    }
+}
+
+/// The column of ids must be able to hold them, and somebody must make them.
+fn ids(
+    found: &mut Findings,
+    schema: &str,
+    name: &str,
+    placement: Placement<'_>,
+    id: Option<&IdRule>,
+    info: &TableInfo,
+) {
+    match (id, placement, info.auto_increment()) {
+        (Some(id), ..) => {
+            if let Err(why) = id.column(info) {
+                let text = format!("{schema}.{name}: {why}");
+                found.errors.push(Finding { rule: Some(id.place.clone()), text });
+            }
+        }
+        (None, Placement::Sharded(table), Some(column)) => {
+            let text = format!(
+                "{schema}.{name}: no rule says who makes the ids of its AUTO_INCREMENT column {}, so every INSERT has \
+                 to give them: add `id = \"snowflake\"` or `id = \"segment\"`",
+                column.name
+            );
+            found.warnings.push(Finding { rule: Some(table.place.clone()), text });
+        }
+        _ => {}
     }
 }
 

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 
-use crate::admin::check::check;
+use crate::admin::check::{Finding, check};
 use crate::admin::create::{creations, statements};
 use crate::backend::cluster::Group;
 use crate::backend::conn::{BackendError, Class};
+use crate::backend::metadata::{self, Metadata};
 use crate::backend::schema;
 use crate::cli::live;
+use crate::diagnostic::{self, Source};
+use crate::error::SqlError;
+use crate::ids::{counter, worker};
 use crate::rules::RuleSet;
+use crate::rules::id::IdKind;
 use crate::server::topology;
 
 /// Arguments of `check`.
@@ -33,7 +38,9 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<(), String> {
-        let rules = topology::read_rules(&self.rules, super::color()).map_err(|error| error.to_string())?;
+        let sources = topology::sources(&self.rules).map_err(|error| error.to_string())?;
+        let rules =
+            RuleSet::parse(&sources).map_err(|mistakes| diagnostic::render(&mistakes, &sources, super::color()))?;
         let tables: usize = rules.schemas().map(|schema| schema.tables().count()).sum();
         println!("rules: fine ({} groups, {tables} tables)", rules.groups().len());
         if self.offline {
@@ -43,13 +50,14 @@ impl Check {
             let groups = live::groups(&rules).await?;
             if let Some(file) = &self.create {
                 make(&rules, &groups, file, self.schema.as_deref()).await?;
+                make_metadata(&rules, &groups).await?;
             }
             let found = check(&rules, &groups).await.map_err(|error| error.to_string())?;
             for warning in &found.warnings {
-                println!("warning: {warning}");
+                println!("warning: {}", told(warning, &sources));
             }
             for error in &found.errors {
-                println!("error: {error}");
+                println!("error: {}", told(error, &sources));
             }
             match found.errors.len() {
                 0 => {
@@ -60,6 +68,29 @@ impl Check {
             }
         })
     }
+}
+
+/// Makes the tables that ids are taken through, on the home of each schema whose rules ask for ids.
+async fn make_metadata(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<(), String> {
+    for schema in rules.schemas() {
+        let kinds: Vec<IdKind> =
+            schema.tables().filter_map(|(name, _)| schema.id(name)).map(|rule| rule.kind).collect();
+        let tables = [(IdKind::Snowflake, worker::WORKER), (IdKind::Segment, counter::SEGMENT)];
+        for (_, table) in tables.into_iter().filter(|(kind, _)| kinds.contains(kind)) {
+            let home = &groups[usize::from(schema.home.0)];
+            let told = |error: SqlError| error.to_string();
+            let server = home.primary().await.map_err(told)?;
+            Metadata::open(server).await.map_err(told)?.create(table).await.map_err(told)?;
+            println!("made {}: {}.{}, if it was not there", home.name, metadata::SCHEMA, table.name);
+        }
+    }
+    Ok(())
+}
+
+/// A finding behind the line of the rule that it is about.
+fn told(finding: &Finding, sources: &[Source]) -> String {
+    let line = finding.rule.as_ref().and_then(|place| diagnostic::line(place, sources));
+    line.map_or_else(|| finding.text.clone(), |line| format!("{line}: {}", finding.text))
 }
 
 /// Makes every table of the file where the rules want it. A table that is there already is left as it is

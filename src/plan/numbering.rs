@@ -3,7 +3,7 @@
 
 use crate::error::{Code, SqlError};
 use crate::plan::slot::Slot;
-use crate::rules::IdKind;
+use crate::rules::id::IdKind;
 
 /// How the rows of an INSERT are numbered.
 #[derive(Clone, Debug, PartialEq)]

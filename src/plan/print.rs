@@ -11,7 +11,8 @@ use crate::plan::route::{By, Condition, Routing};
 use crate::plan::semijoin::Reduction;
 use crate::plan::slot::Slot;
 use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
-use crate::rules::{IdKind, RuleSet};
+use crate::rules::RuleSet;
+use crate::rules::id::IdKind;
 use crate::sql::hint::TransactionMode;
 use crate::sql::scan::Scan;
 

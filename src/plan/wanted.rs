@@ -4,7 +4,7 @@ use crate::error::SqlError;
 use crate::plan::Planned;
 use crate::plan::numbering::{Id, Ids, Numbering, RowId};
 use crate::plan::values::Values;
-use crate::rules::IdKind;
+use crate::rules::id::IdKind;
 use crate::sql::scan::Scan;
 use crate::value::Datum;
 

@@ -15,7 +15,8 @@ use crate::plan::ties::{Ties, slot};
 use crate::plan::write::ids::Numbers;
 use crate::plan::{Many, Place, Plan, Sharded};
 use crate::rules::catalog::TableInfo;
-use crate::rules::{FamilyId, GroupId, IdKind};
+use crate::rules::id::IdKind;
+use crate::rules::{FamilyId, GroupId};
 use crate::sql::ast::{
     Assignment, Delete, Expr, Insert, InsertSource, Keyword, Query, SelectItem, Span, TableRef, Update,
 };

@@ -2,6 +2,7 @@
 //! Checked whole when read, immutable after. It knows no SQL, no connection and no file.
 
 pub mod catalog;
+pub mod id;
 pub mod method;
 pub mod name;
 mod read;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Reads;
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Place, Source};
+use crate::rules::id::IdRule;
 use crate::rules::method::Method;
 use crate::rules::shards::Shards;
 use crate::value::{Key, KeyKind};
@@ -144,29 +146,11 @@ pub struct ShardedTable {
     pub family: FamilyId,
     /// Its sharding column for each level of the family; none for families routed by hint.
     pub columns: Vec<String>,
+    /// Where its rule stands.
+    pub place: Place,
     /// Who makes its ids.
     id: Option<IdRule>,
     physical: Arc<[PhysicalName]>,
-}
-
-/// How a table gets its ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdRule {
-    /// Who makes them.
-    pub kind: IdKind,
-    /// The column that they are made for; none: its AUTO_INCREMENT column. UUIDs have one always.
-    pub column: Option<String>,
-}
-
-/// A generator of ids that are unique over all shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdKind {
-    /// 63 bits: time, worker, sequence ([`crate::sequence::snowflake`]).
-    Snowflake,
-    /// Blocks taken from a table ([`crate::sequence::segment`]).
-    Segment,
-    /// UUIDs of version 7 ([`crate::sequence::uuid`]).
-    Uuid,
 }
 
 /// The name of a table on a server.

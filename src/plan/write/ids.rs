@@ -9,8 +9,8 @@ use crate::plan::slot::Slot;
 use crate::plan::text::{Rewrite, quote};
 use crate::plan::ties::slot;
 use crate::plan::write::{Writing, rows_of};
-use crate::rules::catalog::{ColumnType, TableInfo};
-use crate::rules::{IdKind, IdRule};
+use crate::rules::catalog::TableInfo;
+use crate::rules::id::IdKind;
 use crate::sql::ast::{Assignment, Expr, Insert, InsertSource, Keyword, Span};
 
 /// The ids of an INSERT that the proxy makes.
@@ -31,7 +31,7 @@ impl<'a> Numbers<'_, '_, '_, 'a> {
         let Some(rule) = model.rules.schema(&found.schema).and_then(|schema| schema.id(&found.name)) else {
             return Ok((None, Vec::new()));
         };
-        let column = id_column(rule, info).map_err(|why| SqlError::refuse(format!("{}: {why}", found.name)))?;
+        let column = rule.column(info).map_err(|why| SqlError::refuse(format!("{}: {why}", found.name)))?;
         let unsure = self.insert.ignore || !self.insert.on_duplicate.is_empty();
         self.check_effects(rule.kind, unsure)?;
         let rows = rows_of(self.insert);
@@ -158,34 +158,6 @@ impl<'a> Numbers<'_, '_, '_, 'a> {
         }
         Ok(())
     }
-}
-
-/// The column that a rule makes ids for, and the greatest id that it holds.
-///
-/// # Errors
-/// Why the column cannot have them, as the end of a sentence.
-pub(super) fn id_column<'i>(rule: &'i IdRule, info: &'i TableInfo) -> Result<(&'i str, u64), String> {
-    let column = match &rule.column {
-        Some(name) => {
-            info.column(name).map(|(_, column)| column).ok_or(format!("it has no column {name} for its ids"))?
-        }
-        None => info.auto_increment().ok_or("it has no AUTO_INCREMENT column for its ids")?,
-    };
-    let name = column.name.as_str();
-    let (bits, unsigned) = match (rule.kind, &column.ty) {
-        (IdKind::Uuid, ColumnType::Uuid) => return Ok((name, 0)),
-        (IdKind::Uuid, ColumnType::Char(chars) | ColumnType::Varchar(chars)) if *chars >= 36 => return Ok((name, 0)),
-        (IdKind::Uuid, other) => return Err(format!("its column {name} is {other}, and a UUID needs CHAR(36)")),
-        _ if !column.auto_increment => return Err(format!("its column {name} is not AUTO_INCREMENT")),
-        (IdKind::Snowflake, ColumnType::Int { bits, .. }) if *bits < 64 => {
-            return Err(format!("its column {name} is {}, and snowflake ids need BIGINT", column.ty));
-        }
-        (_, ColumnType::Int { bits, unsigned, .. }) => (*bits, *unsigned),
-        (_, other) => return Err(format!("its column {name} is {other}, and ids need an integer")),
-    };
-    let bits = u32::from(bits) - u32::from(!unsigned);
-    // The last number of BIGINT UNSIGNED means "none left" to the servers.
-    Ok((name, u64::MAX.checked_shr(64 - bits).unwrap_or(0).min(u64::MAX - 1)))
 }
 
 /// Whether ON DUPLICATE KEY UPDATE leaves an id as it is: `id = id`, `id = LAST_INSERT_ID(id)`.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Mistakes, Node, Section, counted};
+use crate::rules::id::{IdKind, IdRule};
 use crate::rules::method::Method;
 use crate::rules::name::{Part, Values, unfit};
 use crate::rules::read::names::{FamilyNames, Names, template};
 use crate::rules::read::{Defined, group_id, methods, unknown};
 use crate::rules::shards::MAX_SHARDS;
-use crate::rules::{Family, FamilyId, GroupId, IdKind, IdRule, Schema, ShardedTable, Table};
+use crate::rules::{Family, FamilyId, GroupId, Schema, ShardedTable, Table};
 
 const MAX_FAMILIES: usize = 4096;
 
@@ -342,7 +343,14 @@ fn sharded(
     }
     let physical = draft.names.table(name, place, listed.as_ref(), &draft.family, names, mistakes)?;
     draft.family.tables.insert(name.to_lowercase(), physical.clone());
-    Some(Table::Sharded(ShardedTable { name: name.to_owned(), family: draft.family.id, columns, id, physical }))
+    Some(Table::Sharded(ShardedTable {
+        place: place.clone(),
+        name: name.to_owned(),
+        family: draft.family.id,
+        columns,
+        id,
+        physical,
+    }))
 }
 
 /// `id = "snowflake"`, or `id = { kind = "snowflake", column = "id" }`.
@@ -350,12 +358,12 @@ fn id(section: &Section<'_>, mistakes: &Mistakes) -> Option<IdRule> {
     let kinds = [("snowflake", IdKind::Snowflake), ("segment", IdKind::Segment), ("uuid", IdKind::Uuid)];
     let node = section.get("id")?;
     let rule = if node.as_str().is_some() {
-        IdRule { kind: node.choice(&kinds, mistakes)?, column: None }
+        IdRule { kind: node.choice(&kinds, mistakes)?, column: None, place: node.place.clone() }
     } else if let Some(id) = node.as_section("id") {
         let kind = id.require("kind", "\"snowflake\"", mistakes).and_then(|node| node.choice(&kinds, mistakes));
         let column = id.get("column").and_then(|node| node.word(mistakes)).map(str::to_owned);
         id.finish(mistakes);
-        IdRule { kind: kind?, column }
+        IdRule { kind: kind?, column, place: node.place.clone() }
     } else {
         let help = "write `id = \"snowflake\"` or `id = { kind = \"snowflake\", column = \"id\" }`";
         mistakes.add(node.wrong("a kind of generator or a table").help(help));

@@ -37,10 +37,7 @@ fn missing_tables_are_told_made_and_compared() {
         let (fine, text) = check(&[&folder, "--create", &path("tables.sql")]);
         assert!(fine, "{text}");
         assert!(text.contains("made g1: shop.users_07"), "{text}");
-        assert!(
-            text.contains("warning: shop.users: unique key (email) does not contain the sharding column"),
-            "{text}"
-        );
+        assert!(text.contains(": shop.users: unique key (email) does not contain the sharding column"), "{text}");
         assert!(text.contains("servers: fine (19 tables"), "{text}");
 
         // The test servers do not flush, for speed.
@@ -59,5 +56,48 @@ fn missing_tables_are_told_made_and_compared() {
         assert!(!fine && text.contains("shard 5 (g1: shop.users_05): differs from shard 0"), "{text}");
         let (fine, text) = check(&[&path("nowhere")]);
         assert!(!fine && text.contains("cannot read"), "{text}");
+    }
+}
+
+#[test]
+fn ids_and_unique_keys_are_told_with_the_line_of_their_rule() {
+    const IDS: &str = r#"
+[schema.shop]
+home = "g1"
+
+[schema.shop.family.by_user]
+column = "user_id"
+method = { hash = 2 }
+groups = ["g0", "g1"]
+
+[schema.shop.table]
+orders = { family = "by_user", id = "segment" }
+small  = { family = "by_user", id = "snowflake" }
+bare   = { family = "by_user" }
+"#;
+    for installation in installations() {
+        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
+        let rules = folder();
+        write_rules(rules.path(), &cluster.cluster, IDS);
+        let path = |name: &str| rules.path().join(name).display().to_string();
+        let ddl = "CREATE TABLE orders (id BIGINT AUTO_INCREMENT PRIMARY KEY, user_id INT, nr INT, UNIQUE (nr));
+                   CREATE TABLE small (id INT AUTO_INCREMENT PRIMARY KEY, user_id INT);
+                   CREATE TABLE bare (id INT AUTO_INCREMENT PRIMARY KEY, user_id INT);";
+        std::fs::write(path("tables.sql"), ddl).unwrap();
+        let (fine, text) = check(&[&rules.path().display().to_string(), "--create", &path("tables.sql")]);
+        let lines = std::fs::read_to_string(path("rules.toml")).unwrap();
+        let line = |start: &str| lines.lines().position(|line| line.starts_with(start)).unwrap() + 1;
+        assert!(!fine, "{text}");
+        for (rule, told) in [
+            ("orders", "warning: * shop.orders: unique key (id) does not contain the sharding column: the ids that"),
+            ("orders", "warning: * shop.orders: unique key (nr) does not contain the sharding column: each shard"),
+            ("small", "error: * shop.small: its column id is int, and snowflake ids need BIGINT"),
+            ("bare", "warning: * shop.bare: no rule says who makes the ids of its AUTO_INCREMENT column id"),
+        ] {
+            let told = told.replace('*', &format!("{}:{}:", path("rules.toml"), line(rule)));
+            assert!(text.contains(&told), "{told}\n{text}");
+        }
+        assert!(text.contains("made g1: _shardloom.segment"), "{text}");
+        cluster.cluster.groups[1].primary.sql("SELECT next_id FROM _shardloom.segment").unwrap();
     }
 }
