@@ -13,7 +13,7 @@ use crate::backend::cluster::Group;
 use crate::error::{Code, SqlError};
 use crate::ids::counter::{Counted, Counter};
 use crate::ids::worker::Worker;
-use crate::sequence::snowflake::{AHEAD_MS, Empty};
+use crate::sequence::snowflake::{self, AHEAD_MS, Empty};
 use crate::sequence::uuid;
 
 /// How long a statement waits for a clock that was set back, or for a burst to pass.
@@ -76,6 +76,21 @@ impl Ids {
     /// Those of the servers.
     pub async fn given(&self, table: &Counted<'_>, ids: &[u64]) -> Result<(), SqlError> {
         self.counter(table).given(table, ids).await
+    }
+
+    /// That snowflake ids which a client gives itself are of a time that is over, so that they are not made again.
+    ///
+    /// # Errors
+    /// 1235.
+    pub fn past(&self, ids: &[u64]) -> Result<(), SqlError> {
+        let end = now_ms() + AHEAD_MS;
+        match ids.iter().find(|id| snowflake::time_of(**id) > end) {
+            None => Ok(()),
+            Some(id) => {
+                let why = "is a snowflake id of a time that is still to come, and would be made again then";
+                Err(SqlError::refuse(format!("{id} {why}")))
+            }
+        }
     }
 
     /// A UUID.

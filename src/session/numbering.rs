@@ -54,8 +54,9 @@ impl Session {
         let counted =
             Counted { schema: &table.schema, table: &table.name, column: &numbering.column, home, places: &places };
         numbering.check_given(&wanted.given)?;
-        if numbering.kind == IdKind::Segment {
-            self.proxy.ids.given(&counted, &wanted.given).await?;
+        match numbering.kind {
+            IdKind::Segment => self.proxy.ids.given(&counted, &wanted.given).await?,
+            _ => self.proxy.ids.past(&wanted.given)?,
         }
         if count == 0 {
             return Ok(Vec::new());

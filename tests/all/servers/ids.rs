@@ -219,6 +219,10 @@ fn other_ids() {
         assert_eq!(client.show("INSERT INTO orders (user_id) VALUES (1)"), format!("error 1235: {steps}"));
         client.run("SET auto_increment_increment = 1");
 
+        let future = i64::MAX;
+        let beyond = client.show(&format!("INSERT INTO users (id, note) VALUES ({future}, 'x')"));
+        assert!(beyond.starts_with(&format!("error 1235: {future} is a snowflake id of a time")), "{beyond}");
+
         let before = client.show("EXPLAIN SHARDLOOM INSERT INTO orders (user_id) VALUES (1)");
         assert!(before.contains("INSERT INTO"), "{before}");
         client.run("INSERT INTO orders (user_id) VALUES (1)");
@@ -294,5 +298,59 @@ fn two_proxies_make_no_id_twice() {
             "2|2",
             "each proxy has a worker id"
         );
+    }
+}
+
+/// A proxy that cannot renew its lease goes on to the end of its span, then says why it stops; one whose worker id was
+/// taken over leases another.
+#[test]
+fn worker_ids_are_leased() {
+    let installation = &installations()[0];
+    let cluster = cluster(installation);
+    let home = &cluster.cluster.groups[0].primary;
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let mut client = wide(&proxy);
+    client.run("INSERT INTO users (note) VALUES ('a')");
+    let mut server = Client::connect(&home.addr(), account::USER, account::PASSWORD, "_shardloom");
+    assert_eq!(server.show("SELECT id, until_ms > UNIX_TIMESTAMP() * 1000 FROM worker"), "0|1");
+    // All worker ids were had by others, long ago but for one, which ended first: the next proxy gets it, behind its span.
+    let mut rows = String::new();
+    for id in 1..1024 {
+        rows += &format!("{}({id}, 'other', {})", if id == 1 { "" } else { "," }, if id == 77 { 2_000 } else { 3_000 });
+    }
+    server.run(&format!("INSERT INTO worker (id, holder, until_ms) VALUES {rows}"));
+    let second = TestProxy::start(&cluster.cluster, RULES);
+    let mut other = wide(&second);
+    other.run("INSERT INTO users (note) VALUES ('b')");
+    assert_eq!(other.show("SELECT (id >> 12) & 1023 FROM users WHERE note = 'b'"), "77");
+    assert_eq!(client.show("SELECT (id >> 12) & 1023 FROM users WHERE note = 'a'"), "0");
+    // Nobody has let go of one yet.
+    server.run("UPDATE worker SET until_ms = UNIX_TIMESTAMP() * 1000");
+    let third = TestProxy::start(&cluster.cluster, RULES);
+    let refused = wide(&third).show("INSERT INTO users (note) VALUES ('c')");
+    assert_eq!(refused, "error 1467: No id could be made: all 1024 worker ids are leased by other proxies");
+    // Those who have one go on within their spans.
+    client.run("INSERT INTO users (note) VALUES ('d')");
+}
+
+/// What the group's account may not do is told with what to grant.
+#[test]
+fn an_account_without_the_right_is_told_what_to_grant() {
+    for installation in installations() {
+        let cluster = cluster(&installation);
+        for group in &cluster.cluster.groups {
+            let grant = "CREATE USER poor@'%' IDENTIFIED BY 'poor'; GRANT ALL ON shop.* TO poor@'%'; \
+                         GRANT REPLICATION CLIENT, PROCESS ON *.* TO poor@'%'";
+            group.primary.sql(grant).unwrap();
+        }
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            let file = config.rules.join("rules.toml");
+            let rules = std::fs::read_to_string(&file).unwrap();
+            let rules = rules.replace(account::USER, "poor").replace(account::PASSWORD, "poor");
+            std::fs::write(file, rules).unwrap();
+        });
+        let refused = wide(&proxy).show("INSERT INTO orders (user_id) VALUES (1)");
+        assert!(refused.starts_with("error 1044: Proxies keep"), "{refused}");
+        assert!(refused.contains("GRANT ALL ON `_shardloom`.* TO"), "{refused}");
     }
 }
