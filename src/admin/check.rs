@@ -107,16 +107,22 @@ async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError>
     let mut conn = server.connect(Class { deprecate_eof: true, found_rows: false }).await?;
     let told = |error: BackendError| error.to_client(&server.name);
     if !conn.info.mariadb && conn.info.number < MYSQL_XA_IS_SAFE {
-        found.warnings.push(format!(
-            "{}: MySQL {} is older than 8.0.30: transactions over several groups are refused",
-            server.name, conn.info.version
-        ));
+        found.warnings.push(
+            format!(
+                "{}: MySQL {} is older than 8.0.30: transactions over several groups are refused",
+                server.name, conn.info.version
+            )
+            .into(),
+        );
     }
     match conn.query("XA RECOVER").await {
-        Err(BackendError::Server(error)) if error.errno == 1401 => found.warnings.push(format!(
-            "{}: the account has not the right XA_RECOVER_ADMIN: transactions over several groups are refused",
-            server.name
-        )),
+        Err(BackendError::Server(error)) if error.errno == 1401 => found.warnings.push(
+            format!(
+                "{}: the account has not the right XA_RECOVER_ADMIN: transactions over several groups are refused",
+                server.name
+            )
+            .into(),
+        ),
         answer => drop(answer.map_err(told)?),
     }
     let variables = conn.query(
@@ -133,14 +139,16 @@ async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError>
     if value("innodb_flush_log_at_trx_commit").as_deref() != Some("1") {
         found
             .warnings
-            .push(format!("{}: innodb_flush_log_at_trx_commit is not 1: {lost} the machine dies", server.name));
+            .push(format!("{}: innodb_flush_log_at_trx_commit is not 1: {lost} the machine dies", server.name).into());
     }
     if on("log_bin") && value("sync_binlog").as_deref() != Some("1") {
-        found.warnings.push(format!("{}: sync_binlog is not 1: {lost} the machine dies", server.name));
+        found.warnings.push(format!("{}: sync_binlog is not 1: {lost} the machine dies", server.name).into());
     }
     let semi_sync = on("rpl_semi_sync_source_enabled") || on("rpl_semi_sync_master_enabled");
     if group.members().len() > 1 && !semi_sync {
-        found.warnings.push(format!("{}: no semi-synchronous replication: {lost} a replica is promoted", server.name));
+        found
+            .warnings
+            .push(format!("{}: no semi-synchronous replication: {lost} a replica is promoted", server.name).into());
     }
     Ok(())
 }
