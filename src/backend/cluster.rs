@@ -2,7 +2,7 @@
 //! It decides from what probes said; it runs no probe and no statement itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,6 +19,8 @@ pub struct Group {
     members: Vec<Member>,
     policy: ReadPolicy,
     roles: ArcSwap<Roles>,
+    /// Whether there is a readable replica; apart, for it is asked for with every statement.
+    readable: AtomicBool,
     primary: watch::Sender<Option<usize>>,
     turn: AtomicUsize,
 }
@@ -53,7 +55,15 @@ impl Group {
     /// A group whose first member is the primary by configuration.
     pub fn new(name: String, members: Vec<Member>, policy: ReadPolicy) -> Group {
         let (primary, _) = watch::channel((!members.is_empty()).then_some(0));
-        Group { name, members, policy, roles: ArcSwap::default(), primary, turn: AtomicUsize::new(0) }
+        Group {
+            name,
+            members,
+            policy,
+            roles: ArcSwap::default(),
+            readable: AtomicBool::new(false),
+            primary,
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// All servers of the group, the configured primary first.
@@ -91,7 +101,7 @@ impl Group {
     /// A replica to read from, by weight; `None` if none may be read. With `after`, only one that has
     /// applied that transaction, so that a session reads its own writes.
     pub fn replica(&self, after: Option<&Gtid>) -> Option<Arc<Server>> {
-        if !self.policy.replicas {
+        if !self.policy.replicas || !self.readable.load(Ordering::Relaxed) {
             return None;
         }
         let roles = self.roles.load();
@@ -133,7 +143,8 @@ impl Group {
                 sum += member.weight;
                 (sum, member.server.clone())
             })
-            .collect();
+            .collect::<Vec<_>>();
+        self.readable.store(!readable.is_empty(), Ordering::Relaxed);
         self.roles.store(Arc::new(Roles { readable }));
     }
 

@@ -59,7 +59,7 @@ impl Probe {
             Ok(Err(error)) => self.down(error),
             Err(_) => self.down(format!("no answer within {timeout:?}")),
         };
-        let before = self.server.health.swap(Arc::new(health));
+        let before = self.server.examined(health);
         let now = self.server.health.load();
         if before.state != now.state {
             match &now.state {

@@ -1,6 +1,7 @@
 //! One MySQL or MariaDB server: its address, how to log in, its pool, and what probes last said of it.
 //! It knows nothing of the group it is in.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,8 @@ pub struct Server {
     pub pool: Pool,
     /// What the last probe said.
     pub health: ArcSwap<Health>,
+    /// Whether that was that it is down; apart, for it is asked for with every statement.
+    down: AtomicBool,
     /// How transactions over several groups name the group it belongs to, once that was asked for.
     pub group_identity: OnceLock<Identity>,
     connect_timeout: Duration,
@@ -114,6 +117,7 @@ impl Server {
             spec,
             pool: Pool::new(limits, workers),
             health: ArcSwap::default(),
+            down: AtomicBool::new(false),
             group_identity: OnceLock::new(),
             connect_timeout,
         }
@@ -193,7 +197,13 @@ impl Server {
 
     /// Whether a connection may go back to the pool: not to a server that a probe found dead since.
     pub fn accepts_back(&self) -> bool {
-        !matches!(self.health.load().state, HealthState::Down(_))
+        !self.down.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what a probe said; returns what the one before had said.
+    pub(super) fn examined(&self, health: Health) -> Arc<Health> {
+        self.down.store(matches!(health.state, HealthState::Down(_)), Ordering::Relaxed);
+        self.health.swap(Arc::new(health))
     }
 
     fn unreachable(&self, why: &str) -> SqlError {

@@ -71,7 +71,6 @@ pub async fn relay(
     };
     loop {
         match relay.step(client, lease, patience, style) {
-            Ok(Step::Again) => {}
             Ok(Step::Done) => return Ok(relay.outcome),
             Ok(Step::NeedMore) => {
                 relay.pass(client, lease, patience).await?;
@@ -115,14 +114,15 @@ struct Relay {
     outcome: Outcome,
 }
 
+/// Where a relay cannot go on by itself.
 enum Step {
-    Again,
     NeedMore,
     LocalInfile,
     Done,
 }
 
 impl Relay {
+    /// Looks at what has come, packet by packet, to its end or to that of the answer.
     fn step(
         &mut self,
         client: &mut Link,
@@ -130,86 +130,98 @@ impl Relay {
         patience: &Patience<'_>,
         style: &Style<'_>,
     ) -> Result<Step, BackendError> {
-        let from = self.at;
-        self.sound = from;
-        let mut step = Step::Again;
-        // Matched as it is: `?` would copy each event once more.
-        match self.response.next(lease.link.buffered(), &mut self.at) {
-            Err(wrong) => return Err(wrong.into()),
-            Ok(Event::NeedMore) => return Ok(Step::NeedMore),
-            Ok(Event::Rows { range, rows }) => {
-                self.outcome.rows += rows;
-                if self.shift != 0 {
-                    self.shift_rows(&mut lease.link.buffered_mut()[range]);
+        loop {
+            let from = self.at;
+            self.sound = from;
+            let mut wants_file = false;
+            // Matched as it is: `?` would copy each event once more.
+            match self.response.next(lease.link.buffered(), &mut self.at) {
+                Err(wrong) => return Err(wrong.into()),
+                Ok(Event::NeedMore) => return Ok(Step::NeedMore),
+                Ok(Event::Rows { range, rows }) => {
+                    self.outcome.rows += rows;
+                    if self.shift != 0 {
+                        self.shift_rows(&mut lease.link.buffered_mut()[range]);
+                    }
+                    continue;
                 }
-                return Ok(Step::Again);
-            }
-            Ok(Event::ColumnDef { payload }) if !style.definitions.is_empty() => {
-                let sent = &lease.link.buffered()[payload];
-                let packet = defined(style.definitions, self.columns, sent, self.binary)?;
-                self.columns += 1;
-                self.replace(client, lease, from, |out| out.extend_from_slice(&packet));
-                return Ok(Step::Again);
-            }
-            Ok(Event::ColumnDef { payload } | Event::ParamDef { payload }) => {
-                if let Naming::Of(..) = style.naming {
-                    let sent = lease.link.buffered();
-                    let origin = Origin::decode(&sent[payload])?;
-                    if let Some(origin) = style.naming.logical_origin(&origin) {
-                        client.push_raw(&sent[self.passed..from]);
-                        client.set_sequence(self.number().wrapping_sub(1));
-                        client.push_with(|out| origin.encode(out));
-                        self.passed = self.at;
-                        return Ok(Step::Again);
+                Ok(Event::ColumnDef { payload }) if !style.definitions.is_empty() => {
+                    let sent = &lease.link.buffered()[payload];
+                    let packet = defined(style.definitions, self.columns, sent, self.binary)?;
+                    self.columns += 1;
+                    self.replace(client, lease, from, |out| out.extend_from_slice(&packet));
+                    continue;
+                }
+                Ok(Event::ColumnDef { payload } | Event::ParamDef { payload }) => {
+                    if let Naming::Of(..) = style.naming {
+                        let sent = lease.link.buffered();
+                        let origin = Origin::decode(&sent[payload])?;
+                        if let Some(origin) = style.naming.logical_origin(&origin) {
+                            client.push_raw(&sent[self.passed..from]);
+                            client.set_sequence(self.number().wrapping_sub(1));
+                            client.push_with(|out| origin.encode(out));
+                            self.passed = self.at;
+                            continue;
+                        }
                     }
                 }
+                Ok(Event::Ok(end)) => {
+                    self.outcome.affected_rows = end.affected_rows;
+                    self.outcome.last_insert_id = style.insert_id.unwrap_or(end.last_insert_id);
+                    self.end(client, lease, from, &end, style, false)?;
+                }
+                Ok(Event::End(end)) => {
+                    self.outcome.has_rows = true;
+                    self.end(client, lease, from, &end, style, true)?;
+                }
+                Ok(Event::ColumnsEnd(Some(end)) | Event::ParamsEnd(Some(end))) => {
+                    let status = end.status.with(style.add);
+                    end.patch_status(lease.link.buffered_mut(), status);
+                }
+                Ok(Event::ColumnCount { .. }) => self.outcome.has_rows = true,
+                Ok(Event::Err { payload }) => {
+                    let error = ErrPacket::decode(&lease.link.buffered()[payload])?.to_sql_error();
+                    let error = style.naming.error(patience.explain(error));
+                    lease.failed();
+                    self.replace(client, lease, from, |out| put_error(out, &error));
+                    self.outcome.error = Some(error);
+                    return self.done(client, lease);
+                }
+                Ok(Event::LocalInfile { .. }) if style.capabilities.has(Capabilities::LOCAL_FILES) => {
+                    wants_file = true;
+                }
+                Ok(Event::LocalInfile { .. }) => {
+                    return Err(WireError::Unexpected {
+                        expected: "an answer without a local file",
+                        got: LOCAL_INFILE,
+                    }
+                    .into());
+                }
+                // No packet: nothing to number. It can be the end of a prepared statement's description.
+                Ok(Event::ColumnsEnd(None) | Event::ParamsEnd(None)) => {
+                    if self.response.is_done() {
+                        return self.done(client, lease);
+                    }
+                    continue;
+                }
+                Ok(Event::PrepareOk(ok)) => {
+                    self.outcome.prepared = Some(Prepared { id: ok.statement, params: ok.params });
+                    let own = PrepareOk { statement: style.statement.unwrap_or(ok.statement), ..ok };
+                    self.replace(client, lease, from, |out| own.encode(out));
+                }
+                Ok(Event::Text { .. }) => {}
             }
-            Ok(Event::Ok(end)) => {
-                self.outcome.affected_rows = end.affected_rows;
-                self.outcome.last_insert_id = style.insert_id.unwrap_or(end.last_insert_id);
-                self.end(client, lease, from, &end, style, false)?;
+            if self.shift != 0 {
+                let header = &mut lease.link.buffered_mut()[from..from + HEADER];
+                header[HEADER - 1] = header[HEADER - 1].wrapping_add(self.shift);
             }
-            Ok(Event::End(end)) => {
-                self.outcome.has_rows = true;
-                self.end(client, lease, from, &end, style, true)?;
-            }
-            Ok(Event::ColumnsEnd(Some(end)) | Event::ParamsEnd(Some(end))) => {
-                let status = end.status.with(style.add);
-                end.patch_status(lease.link.buffered_mut(), status);
-            }
-            Ok(Event::ColumnCount { .. }) => self.outcome.has_rows = true,
-            Ok(Event::Err { payload }) => {
-                let error = ErrPacket::decode(&lease.link.buffered()[payload])?.to_sql_error();
-                let error = style.naming.error(patience.explain(error));
-                lease.failed();
-                self.replace(client, lease, from, |out| put_error(out, &error));
-                self.outcome.error = Some(error);
+            if self.response.is_done() {
                 return self.done(client, lease);
             }
-            Ok(Event::LocalInfile { .. }) if style.capabilities.has(Capabilities::LOCAL_FILES) => {
-                step = Step::LocalInfile
+            if wants_file {
+                return Ok(Step::LocalInfile);
             }
-            Ok(Event::LocalInfile { .. }) => {
-                return Err(
-                    WireError::Unexpected { expected: "an answer without a local file", got: LOCAL_INFILE }.into()
-                );
-            }
-            // No packet: nothing to number. It can be the end of a prepared statement's description.
-            Ok(Event::ColumnsEnd(None) | Event::ParamsEnd(None)) => {
-                return if self.response.is_done() { self.done(client, lease) } else { Ok(Step::Again) };
-            }
-            Ok(Event::PrepareOk(ok)) => {
-                self.outcome.prepared = Some(Prepared { id: ok.statement, params: ok.params });
-                let own = PrepareOk { statement: style.statement.unwrap_or(ok.statement), ..ok };
-                self.replace(client, lease, from, |out| own.encode(out));
-            }
-            Ok(Event::Text { .. }) => {}
         }
-        if self.shift != 0 {
-            let header = &mut lease.link.buffered_mut()[from..from + HEADER];
-            header[HEADER - 1] = header[HEADER - 1].wrapping_add(self.shift);
-        }
-        if self.response.is_done() { self.done(client, lease) } else { Ok(step) }
     }
 
     /// The last packet of a result. An OK that tells of session state is written anew; any other is patched where

@@ -598,6 +598,6 @@ fn everywhere(rules: &RuleSet) -> Route {
 fn shown(key: &Key) -> String {
     match key {
         Key::Null => "NULL".into(),
-        key => String::from_utf8_lossy(&key.bytes()).into_owned(),
+        key => key.with_bytes(|bytes| String::from_utf8_lossy(bytes).into_owned()),
     }
 }

@@ -160,6 +160,17 @@ const IN_WORD: [bool; 256] = {
     table
 };
 
+/// White space, commas and parentheses: they stand for themselves wherever no quote or comment is open.
+const GAP: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'\t'..=b'\r' | b' ' | b',' | b'(' | b')');
+        byte += 1;
+    }
+    table
+};
+
 /// Whether a word of this first byte and length may be the prefix of a literal: most words are told apart by that.
 #[inline]
 fn may_prefix(first: u8, length: usize) -> bool {
@@ -287,23 +298,24 @@ impl<'a> Lexer<'a> {
         if self.facts.charset != TextCharset::Utf8 {
             return;
         }
-        while let Some(&byte) = self.sql.get(self.at) {
-            let mut end = self.at + 1;
-            match CLASS[byte as usize] {
-                Class::Space | Class::Single(Punct::LParen | Punct::RParen | Punct::Comma) => {}
-                Class::Comparison if byte == b'=' && CLASS[self.byte(end) as usize] != Class::Comparison => {}
-                Class::Word => {
-                    while self.in_word(end) {
-                        end += 1;
-                    }
-                    if self.at == self.name_at || self.byte(end) == b'.' || may_prefix(byte, end - self.at) {
-                        return;
-                    }
+        let mut at = self.at;
+        while let Some(&byte) = self.sql.get(at) {
+            if GAP[byte as usize] {
+                at += 1;
+            } else if CLASS[byte as usize] == Class::Word {
+                let word = &self.sql[at..];
+                let length = word.iter().position(|&byte| !IN_WORD[byte as usize]).unwrap_or(word.len());
+                if at == self.name_at || word.get(length) == Some(&b'.') || may_prefix(byte, length) {
+                    break;
                 }
-                _ => return,
+                at += length;
+            } else if byte == b'=' && CLASS[self.byte(at + 1) as usize] != Class::Comparison {
+                at += 1;
+            } else {
+                break;
             }
-            self.at = end;
         }
+        self.at = at;
     }
 
     #[cold]

@@ -112,20 +112,19 @@ pub enum CanonRange {
 impl Key {
     /// The bytes that are hashed. They decide where data lies and never change: integers and decimals as MySQL prints
     /// them (so `CRC32(id)` on a server tells the same), moments as `YYYY-MM-DD[ hh:mm:ss[.ffffff]]`, texts in UTF-8.
-    pub fn bytes(&self) -> Cow<'_, [u8]> {
+    pub fn with_bytes<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
         let mut out = Vec::new();
         match self {
             Key::Null => {}
-            Key::Int(value) => {
-                // The digits are the same, but 128 bits are slow to divide.
-                let text = i64::try_from(*value).map_or_else(|_| value.to_string(), |short| short.to_string());
-                return Cow::Owned(text.into_bytes());
-            }
+            Key::Int(value) => match i64::try_from(*value) {
+                Ok(short) => return read(digits(short, &mut [0; 20])),
+                Err(_) => out = value.to_string().into_bytes(),
+            },
             Key::Decimal(value) => value.write(&mut out),
             Key::Moment(moment) => moment.write(&mut out),
-            Key::Bytes(bytes) | Key::Padded(bytes) | Key::Folded(bytes) => return Cow::Borrowed(bytes),
+            Key::Bytes(bytes) | Key::Padded(bytes) | Key::Folded(bytes) => return read(bytes),
         }
-        Cow::Owned(out)
+        read(&out)
     }
 
     /// MySQL's order of two keys of one column; none where it is not known here.
@@ -148,6 +147,25 @@ impl Key {
             _ => None,
         }
     }
+}
+
+/// A whole number as MySQL prints it, at the end of `out`.
+fn digits(value: i64, out: &mut [u8; 20]) -> &[u8] {
+    let mut rest = value.unsigned_abs();
+    let mut at = out.len();
+    loop {
+        at -= 1;
+        out[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        out[at] = b'-';
+    }
+    &out[at..]
 }
 
 fn compare_padded(a: &[u8], b: &[u8]) -> Ordering {

@@ -106,6 +106,8 @@ impl Compression {
 }
 
 /// Decompresses into exactly `len` bytes.
+// Apart, for it takes tens of kilobytes of stack, which must not be part of every read's frame.
+#[inline(never)]
 fn inflate(body: &[u8], len: usize, plain: &mut Vec<u8>) -> Result<(), WireError> {
     let before = plain.len();
     plain.resize(before + len, 0);
@@ -120,6 +122,8 @@ fn inflate(body: &[u8], len: usize, plain: &mut Vec<u8>) -> Result<(), WireError
 }
 
 /// The compressed bytes, or nothing if zlib fails, which it does not.
+// Apart, as `inflate`.
+#[inline(never)]
 fn deflate(chunk: &[u8]) -> Option<Vec<u8>> {
     let mut packed = Vec::with_capacity(chunk.len() + 64);
     let mut zlib = Compress::new(Level::fast(), true);

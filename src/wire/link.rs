@@ -5,7 +5,7 @@ use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,8 +16,8 @@ use crate::wire::error::WireError;
 use crate::wire::frame::{Found, HEADER, MAX_FRAME, header};
 use crate::wire::stream::Stream;
 
-/// What an idle link may hold for each direction.
-const IDLE_BUFFER: usize = 4 << 10;
+/// What a link takes to read into, at first.
+const FIRST_BUFFER: usize = 4 << 10;
 /// What a link may hold from one command to the next, so that middling answers don't grow it anew each time.
 const COMMAND_BUFFER: usize = 16 << 10;
 /// How far the inbound buffer grows for a stream of frames; only a single longer packet makes it larger.
@@ -60,6 +60,8 @@ pub struct Link {
     base: u64,
     /// The last read filled the buffer to its end, so there is probably more.
     more: bool,
+    /// The last read found nothing, or less than it had room for: the next one waits before it takes room.
+    dry: bool,
     /// A write of borrowed bytes was given up half-way: nothing sensible can follow.
     torn: bool,
     /// The number of the next packet, whichever side sends it.
@@ -82,6 +84,7 @@ impl Link {
             start: 0,
             base: 0,
             more: false,
+            dry: false,
             torn: false,
             sequence: 0,
             outbound: Vec::new(),
@@ -108,10 +111,10 @@ impl Link {
         self.shrink(COMMAND_BUFFER);
     }
 
-    /// Gives back what an idle link need not hold; to be called when nothing is expected for a while.
+    /// Gives back all buffers, as far as nothing is in them; to be called when nothing is expected for a while.
     pub fn rest(&mut self) {
         self.held = self.start;
-        self.shrink(IDLE_BUFFER);
+        self.shrink(0);
     }
 
     fn shrink(&mut self, keep: usize) {
@@ -148,9 +151,13 @@ impl Link {
     }
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.dry {
+            ready!(self.stream.poll_readable(context))?;
+        }
         self.make_room();
         let read = poll_receive(&mut self.stream, &mut self.inbound, context);
         self.more = self.inbound.len() == self.inbound.capacity();
+        self.dry = read.is_pending() || !(self.more || self.stream.is_tls());
         read
     }
 
@@ -173,7 +180,7 @@ impl Link {
     /// Reads once, without decompressing anything.
     async fn receive_compressed(&mut self) -> io::Result<usize> {
         let Some(compression) = &mut self.compression else { return Ok(0) };
-        compression.received.reserve(IDLE_BUFFER);
+        compression.received.reserve(FIRST_BUFFER);
         let n = poll_fn(|context| poll_receive(&mut self.stream, &mut compression.received, context)).await?;
         if n == 0 && compression.is_inside_packet() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
@@ -194,8 +201,8 @@ impl Link {
             self.drop_front(self.held);
         }
         let spare = capacity - self.inbound.len();
-        if capacity < IDLE_BUFFER {
-            self.inbound.reserve_exact(IDLE_BUFFER - self.inbound.len());
+        if capacity < FIRST_BUFFER {
+            self.inbound.reserve_exact(FIRST_BUFFER - self.inbound.len());
         } else if (self.more && capacity < STREAM_BUFFER) || spare == 0 {
             self.inbound.reserve_exact(2 * capacity - self.inbound.len());
         }
@@ -457,6 +464,7 @@ impl Link {
         };
         let tls = TlsAcceptor::from(config).accept(plain).await?;
         self.stream = Stream::Tls(Box::new(TlsStream::Server(tls)));
+        self.dry = false;
         Ok(self)
     }
 
@@ -474,6 +482,7 @@ impl Link {
         };
         let tls = TlsConnector::from(config).connect(name, plain).await?;
         self.stream = Stream::Tls(Box::new(TlsStream::Client(tls)));
+        self.dry = false;
         Ok(self)
     }
 }
@@ -715,7 +724,7 @@ mod tests {
         link.push_raw(&[0; 100_000]);
         link.flush().await.unwrap();
         link.rest();
-        assert!(link.inbound.capacity() + link.outbound.capacity() <= 2 * IDLE_BUFFER);
+        assert!(link.inbound.capacity() + link.outbound.capacity() <= 2 * FIRST_BUFFER);
         assert!(size_of::<Link>() <= 192, "{}", size_of::<Link>());
     }
 }

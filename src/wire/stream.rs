@@ -76,6 +76,21 @@ impl Stream {
         }
     }
 
+    /// Waits until the socket has something to read, be it the peer's end. Under TLS that says nothing of bytes that
+    /// were received before and not decrypted yet.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let plain = match self {
+            Stream::Plain(plain) => plain,
+            Stream::Tls(tls) => tls.get_ref().0,
+        };
+        match plain {
+            Plain::Tcp(socket) => socket.poll_read_ready(context),
+            Plain::Unix(socket) => socket.poll_read_ready(context),
+            #[cfg(test)]
+            Plain::Memory(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Whether the bytes are encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))

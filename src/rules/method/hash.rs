@@ -28,7 +28,7 @@ impl HashFunction {
 pub(super) fn route(parts: u32, function: HashFunction, key: &Key) -> u32 {
     match key {
         Key::Null => 0,
-        key => (function.hash(&key.bytes()) % u64::from(parts)) as u32,
+        key => (key.with_bytes(|bytes| function.hash(bytes)) % u64::from(parts)) as u32,
     }
 }
 

@@ -39,7 +39,7 @@ impl Ring {
         if let Key::Null = key {
             return Some(0);
         }
-        let hash = XxHash3_64::oneshot(&key.bytes());
+        let hash = key.with_bytes(XxHash3_64::oneshot);
         let at = self.points.partition_point(|(point, _)| *point < hash);
         self.points.get(at).or(self.points.first()).map(|(_, part)| *part)
     }
