@@ -156,7 +156,7 @@ async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError>
 fn places(rules: &RuleSet, schema: &crate::rules::Schema, name: &str, placement: Placement<'_>) -> Vec<Place> {
     let unsplit = |group: GroupId, what: String| Place {
         group,
-        name: PhysicalName { schema: schema.physical(group).to_owned(), table: name.to_owned() },
+        name: PhysicalName::new(schema.physical(group).to_owned(), name.to_owned()),
         what,
     };
     match placement {

@@ -73,7 +73,9 @@ pub async fn relay(
         match relay.step(client, lease, patience, style) {
             Ok(Step::Done) => return Ok(relay.outcome),
             Ok(Step::NeedMore) => {
-                relay.pass(client, lease, patience).await?;
+                if relay.at > 0 {
+                    relay.pass(client, lease, patience).await?;
+                }
                 if let Err(stop) = patience.fill(client, lease).await {
                     return Err(relay.cut_off(client, stop));
                 }

@@ -246,7 +246,7 @@ impl<'a> World<'a> {
     fn spliced(self, names: &Names<'a>, found: &Definition, target: Target) -> Vec<u8> {
         let mut edits: Vec<(Span, Vec<u8>)> = Vec::new();
         for named in &names.all {
-            let PhysicalName { schema, table } = named.physical(names.schema, target);
+            let PhysicalName { schema, table, .. } = named.physical(names.schema, target);
             let mut name = Vec::new();
             put_name(&schema, &table, &mut name);
             edits.push((named.written.span, name));
@@ -282,7 +282,7 @@ impl<'a> World<'a> {
             if index > 0 {
                 out.extend_from_slice(b", ");
             }
-            let PhysicalName { schema, table } = named.physical(names.schema, target);
+            let PhysicalName { schema, table, .. } = named.physical(names.schema, target);
             put_name(&schema, &table, &mut out);
         }
         out.extend_from_slice(&self.sql[end..]);
@@ -455,7 +455,7 @@ impl Named<'_> {
     fn physical(&self, schema: &Schema, target: Target) -> PhysicalName {
         match (self.placement, target.shard) {
             (Placement::Sharded(table), Some(shard)) => table.physical(shard).clone(),
-            _ => PhysicalName { schema: schema.physical(target.group).to_owned(), table: self.logical.clone() },
+            _ => PhysicalName::new(schema.physical(target.group).to_owned(), self.logical.clone()),
         }
     }
 }

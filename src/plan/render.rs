@@ -147,7 +147,7 @@ impl<'a> Bound<'a> {
         let table = self.planned.tables.get(usize::from(table))?;
         let (physical_schema, physical) = match (&table.place, target.shard) {
             (Place::Sharded(_), shard) => {
-                let PhysicalName { schema, table } = table.physical.get(shard? as usize)?;
+                let PhysicalName { schema, table, .. } = table.physical.get(shard? as usize)?;
                 (schema.as_str(), table.as_str())
             }
             (Place::System, _) => return None,
@@ -351,7 +351,7 @@ impl<'a> Bound<'a> {
         }
         let Some(table) = self.planned.tables.get(usize::from(table)) else { return };
         if let Some(name) = target.shard.and_then(|shard| table.physical.get(shard as usize)) {
-            put_name(&name.schema, &name.table, out);
+            out.extend_from_slice(name.quoted.as_bytes());
         }
     }
 

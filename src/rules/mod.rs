@@ -160,6 +160,16 @@ pub struct PhysicalName {
     pub schema: String,
     /// The physical table.
     pub table: String,
+    /// Both as a statement names them: `` `schema`.`table` ``.
+    pub quoted: Box<str>,
+}
+
+impl PhysicalName {
+    /// The name of this table in this schema.
+    pub fn new(schema: String, table: String) -> PhysicalName {
+        let quoted = format!("`{}`.`{}`", schema.replace('`', "``"), table.replace('`', "``")).into();
+        PhysicalName { schema, table, quoted }
+    }
 }
 
 /// Tables split by the same rule: rows with the same key live together.
@@ -419,7 +429,7 @@ mod tests {
         let family = rules.family(users.family).unwrap();
         assert_eq!((family.shards, family.levels()), (8, 1));
         assert_eq!((0..8).map(|shard| family.home(shard).0).collect::<Vec<_>>(), [0, 0, 0, 0, 1, 1, 1, 1]);
-        assert_eq!(users.physical(3), &PhysicalName { schema: "shop".into(), table: "users_03".into() });
+        assert_eq!(users.physical(3), &PhysicalName::new("shop".into(), "users_03".into()));
         assert_eq!(family.physical("Orders", 7).unwrap().table, "orders_07");
         assert_eq!(shop.table("currencies"), Placement::Broadcast);
         assert_eq!(shop.table("audit_log"), Placement::Single(GroupId(1)));
@@ -456,7 +466,7 @@ mod tests {
         assert_eq!(family.route_set(0, &shop).intersect(&family.route_set(1, &month)).single(), Some(4));
         assert_eq!(family.route_range(1, Bound::Included(&month), Bound::Unbounded).to_string(), "1-2,4-5");
         assert_eq!(family.home(4), GroupId(1));
-        assert_eq!(family.physical("t", 4).unwrap(), &PhysicalName { schema: "s_1".into(), table: "t_1".into() });
+        assert_eq!(family.physical("t", 4).unwrap(), &PhysicalName::new("s_1".into(), "t_1".into()));
     }
 
     #[test]

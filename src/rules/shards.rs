@@ -92,6 +92,9 @@ impl Shards {
 
     /// The shard, if there is exactly one.
     pub fn single(&self) -> Option<u32> {
+        if let Bits::Few(bits) = self.0 {
+            return bits.is_power_of_two().then(|| bits.trailing_zeros());
+        }
         let mut shards = self.iter();
         let first = shards.next()?;
         shards.next().is_none().then_some(first)

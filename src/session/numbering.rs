@@ -92,7 +92,7 @@ fn places(topology: &Topology, schema: &str, table: &str) -> Vec<(Arc<Group>, Ph
         }
         Placement::Broadcast | Placement::Single(_) => {
             let group = GroupId(0);
-            let name = PhysicalName { schema: found.physical(group).to_owned(), table: table.to_owned() };
+            let name = PhysicalName::new(found.physical(group).to_owned(), table.to_owned());
             vec![(topology.group(group).clone(), name)]
         }
     }

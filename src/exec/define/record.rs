@@ -176,7 +176,7 @@ async fn read(metadata: &mut Metadata<'_>, filter: &str) -> Result<Vec<Job>, Sql
 
 fn table(text: &str) -> Option<(PhysicalName, String)> {
     let mut parts = text.split(WITHIN).map(str::to_owned);
-    Some((PhysicalName { schema: parts.next()?, table: parts.next()? }, parts.next()?))
+    Some((PhysicalName::new(parts.next()?, parts.next()?), parts.next()?))
 }
 
 /// Writes a new definition, whole or not at all, and gives it its number.

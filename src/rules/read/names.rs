@@ -277,7 +277,7 @@ impl FamilyNames {
             if !names.claim_shard(family.home(shard), &schema, &table, &what, place, template, mistakes) {
                 return None;
             }
-            physical.push(PhysicalName { schema, table });
+            physical.push(PhysicalName::new(schema, table));
         }
         Some(physical.into())
     }
