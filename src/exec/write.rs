@@ -50,7 +50,12 @@ pub async fn run(
     if closed {
         txn.begin(Start::default());
     }
-    let outcome = parts(client, txn, write, place, patience, own).await;
+    let mut reached = Vec::new();
+    let total = parts(client, txn, write, place, patience, own, &mut reached).await;
+    let outcome = total.and_then(|total| Ok(total.outcome()?));
+    if !own && matches!(outcome, Err(Stop::Error(_))) {
+        txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
+    }
     if own {
         let ledger = place(write.targets[0].group).1.ledger;
         let ended = txn.end(outcome.is_ok(), ledger).await;
@@ -75,16 +80,17 @@ fn one_group_or_allowed(write: &Write<'_>, place: Place<'_, '_>) -> Result<(), S
     )))
 }
 
-async fn parts(
+/// Each group's part; `reached` are the groups on which the statement's savepoint stands.
+async fn parts<'w>(
     client: &mut Link,
     txn: &mut Txn,
-    write: &Write<'_>,
+    write: &'w Write<'w>,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
     own: bool,
-) -> Result<Outcome, Stop> {
+    reached: &mut Vec<GroupId>,
+) -> Result<Total<'w>, Stop> {
     let mut total = Total::new(write);
-    let mut reached = Vec::new();
     for of_group in write.targets.chunk_by(|a, b| a.group == b.group) {
         let id = of_group[0].group;
         let (group, wanted) = place(id);
@@ -123,9 +129,6 @@ async fn parts(
             None => txn.settle(id, lease),
             Some(Stop::Error(error)) => {
                 txn.settle(id, lease);
-                if !own {
-                    undo(txn, &reached).await;
-                }
                 return Err(Stop::Error(error));
             }
             Some(stop) => {
@@ -139,7 +142,7 @@ async fn parts(
             }
         }
     }
-    Ok(total.outcome()?)
+    Ok(total)
 }
 
 /// One target's part.
@@ -187,14 +190,6 @@ async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, t
 
 fn gone(lease: &Lease, error: &BackendError) -> Stop {
     Stop::Lost(error.to_client(&lease.server().name))
-}
-
-/// Takes back what the statement did so far. If a server refuses, it has rolled back the whole transaction
-/// by itself (a deadlock), and its next answer says so.
-async fn undo(txn: &mut Txn, reached: &[GroupId]) {
-    if let Err(error) = txn.rollback_statement(reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await {
-        tracing::debug!(%error, "a statement was not taken back by savepoint");
-    }
 }
 
 /// What all parts did together.

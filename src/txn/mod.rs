@@ -406,21 +406,28 @@ impl Txn {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Takes a statement back to its savepoint, on the groups that it reached.
-    pub async fn rollback_statement(&mut self, groups: &[GroupId], sql: &[u8]) -> Result<(), SqlError> {
+    /// Takes a statement back to its savepoint, on the groups that it reached. Where that is refused, the server has
+    /// rolled back all of the transaction (a deadlock), and the others follow; else nothing of it may go on.
+    pub async fn rollback_statement(&mut self, groups: &[GroupId], sql: &[u8]) {
+        let mut refused = None;
         for group in groups {
             let Some(mut lease) = self.held.remove(group) else { continue };
-            let group = *group;
             lease.send(com::QUERY, sql);
             let outcome = match lease.link.flush().await {
                 Ok(()) => lease.read_answer().await.map(drop),
                 Err(error) => Err(error.into()),
             };
-            let outcome = outcome.map_err(|error| error.to_client(&lease.server().name));
-            self.settle(group, lease);
-            outcome?;
+            if let Err(error) = outcome {
+                refused = Some((*group, error.to_client(&lease.server().name)));
+            }
+            self.settle(*group, lease);
         }
-        Ok(())
+        if let Some((group, error)) = refused {
+            self.review().await;
+            if matches!(self.state, State::Open(_)) {
+                self.lost(group, format!("a statement could not be taken back: {}", error.message));
+            }
+        }
     }
 
     /// Gives everything up: open transactions are rolled back by the servers when their connections close.

@@ -386,3 +386,29 @@ fn metrics(proxy: &TestProxy) -> String {
     stream.read_to_string(&mut page).unwrap();
     page
 }
+
+/// A statement that cannot even begin on its last group leaves no trace on the first.
+#[test]
+fn a_statement_that_finds_no_connection_is_taken_back() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.limits.pool_primary = 1;
+            config.timeouts.pool_wait = Duration::from_millis(200);
+        });
+        let (mut holder, mut c) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+        holder.run("BEGIN");
+        holder.run("UPDATE acct SET v = 9 WHERE id = 4");
+        c.run("BEGIN");
+        assert_eq!(c.show("UPDATE acct SET v = 1 WHERE id = 0"), "ok 1");
+        let told = c.show("UPDATE acct SET v = v + 1 WHERE id IN (0, 1)");
+        assert!(told.starts_with("error 1"), "{told}");
+        assert_eq!(c.show("SELECT v FROM acct WHERE id = 0"), "1");
+        let read = c.show("SELECT v FROM acct WHERE id IN (0, 1) ORDER BY id");
+        assert!(read.starts_with("error 1"), "{read}");
+        assert_eq!(c.show("COMMIT"), "ok 0");
+        assert_eq!(holder.show("ROLLBACK"), "ok 0");
+        assert_eq!(three(&mut c), "1 0 0");
+        assert!(c.show("UPDATE acct SET v = 5").starts_with("ok 12"));
+    }
+}
