@@ -210,6 +210,8 @@ async fn finish(ledger: &Ledger, suspect: Duration, sites: &mut [Site<'_>], memo
         };
         sites[at].finish(global, branch, decision, old, ledger).await;
     }
+    let prepared = &memory.prepared;
+    memory.fences.retain(|global, _| prepared.keys().any(|(other, _)| other == global));
 }
 
 /// Forgets what is over, and looks for branches that should be there.
@@ -243,6 +245,8 @@ async fn collect(ledger: &Ledger, sites: &mut [Site<'_>], memory: &mut Memory) {
         }
         sites[point].forget(&over).await;
     }
+    let known = |key: &(GlobalId, BranchId)| sites.iter().any(|site| site.decisions.contains_key(&key.0));
+    memory.missed.retain(|key, _| known(key));
     for at in 0..sites.len() {
         let free = |(global, _): &&(GlobalId, BranchId)| {
             site_of(sites, global.commit_point).is_some_and(|point| {
