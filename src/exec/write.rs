@@ -253,7 +253,7 @@ impl<'a> Total<'a> {
         }
         self.outcome.warnings = self.outcome.warnings.saturating_add(told.warnings);
         self.outcome.affected_rows += told.affected_rows;
-        if self.write.bound.first() == Some(target) || self.outcome.last_insert_id == 0 {
+        if self.write.bound.last() == Some(target) || self.outcome.last_insert_id == 0 {
             self.outcome.last_insert_id = told.last_insert_id;
         }
         let number = |label: &str| -> Option<u64> {
@@ -281,7 +281,7 @@ impl<'a> Total<'a> {
     }
 
     fn outcome(mut self) -> Result<Outcome, SqlError> {
-        let rows_split = matches!(self.write.answer, Answer::Sum) && self.write.bound.first().is_some();
+        let rows_split = matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
         if rows_split && self.alone > 0 {
             self.info = Info::Records;
             self.records += self.alone;

@@ -94,7 +94,7 @@ pub enum Answer<'a> {
     /// The rows that the statement can need are copied to one server ([`Bound::gathered`]), where it then runs.
     Gather(&'a Gather),
     /// Each target did its part of a write: affected rows, matched, changed, duplicates and warnings add up.
-    /// The insert id is that of the target whose rows stand first in the statement (`Bound::first`).
+    /// The insert id is the first that was made, else that of the statement's last row (`Bound::last`).
     Sum,
     /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
     Same,

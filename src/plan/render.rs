@@ -264,9 +264,10 @@ impl<'a> Bound<'a> {
             .map(|name| (name.schema, name.table))
     }
 
-    /// For an INSERT split by shard: the target that has the first row of the statement.
-    pub fn first(&self) -> Option<Target> {
-        let shard = *self.rows.first()?;
+    /// For an INSERT split by shard: the target that has the last row of the statement, whose id MySQL tells if it made
+    /// none.
+    pub fn last(&self) -> Option<Target> {
+        let shard = *self.rows.last()?;
         let Plan::Sharded(sharded) = &self.planned.plan else { return None };
         let family = self.rules.family(sharded.routing.family)?;
         Some(Target { group: family.home(shard), shard: Some(shard) })
