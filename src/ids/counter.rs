@@ -99,6 +99,8 @@ impl Counter {
     pub(super) async fn given(&self, table: &Counted<'_>, ids: &[u64]) -> Result<(), SqlError> {
         let Some(greatest) = ids.iter().max() else { return Ok(()) };
         let next = greatest.saturating_add(1);
+        // A block that is on its way may hold them: it is waited for.
+        let _turn = self.turn.lock().await;
         if next > *locked(&self.known) {
             let mut metadata = Metadata::open(table.home.primary().await?).await?;
             let raise = format!(

@@ -19,6 +19,9 @@ use crate::sequence::uuid;
 /// How long a statement waits for a clock that was set back, or for a burst to pass.
 const CLOCK_WAIT: Duration = Duration::from_secs(3);
 
+/// How long a statement waits for the server that keeps worker ids and counters.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
 /// All generators of a proxy. They outlive rule sets: a table keeps its generator by its name.
 #[derive(Default)]
 pub struct Ids {
@@ -43,7 +46,7 @@ impl Ids {
                     return Ok(first);
                 }
                 Err(Empty::TooMany) => return Err(SqlError::refuse(Empty::TooMany.to_string())),
-                Err(Empty::Ended) => worker.lease(home).await?,
+                Err(Empty::Ended) => in_time(home, worker.lease(home)).await?,
                 Err(Empty::Ahead(ms)) if waited < CLOCK_WAIT && ms < AHEAD_MS + CLOCK_WAIT.as_millis() as u64 => {
                     let pause = Duration::from_millis(ms.saturating_sub(AHEAD_MS).max(1));
                     tokio::time::sleep(pause).await;
@@ -65,7 +68,7 @@ impl Ids {
                 counter.keep(table);
                 return Ok(first);
             }
-            counter.fetch(table, count).await?;
+            in_time(table.home, counter.fetch(table, count)).await?;
         }
     }
 
@@ -75,7 +78,10 @@ impl Ids {
     /// # Errors
     /// Those of the servers.
     pub async fn given(&self, table: &Counted<'_>, ids: &[u64]) -> Result<(), SqlError> {
-        self.counter(table).given(table, ids).await
+        if ids.is_empty() {
+            return Ok(());
+        }
+        in_time(table.home, self.counter(table).given(table, ids)).await
     }
 
     /// That snowflake ids which a client gives itself are of a time that is over, so that they are not made again.
@@ -106,6 +112,14 @@ impl Ids {
     fn counter(&self, table: &Counted<'_>) -> Arc<Counter> {
         entry(&self.counters, (table.schema.to_lowercase(), table.table.to_lowercase()))
     }
+}
+
+/// What a home group is asked for, unless it takes too long.
+async fn in_time(home: &Group, asked: impl Future<Output = Result<(), SqlError>>) -> Result<(), SqlError> {
+    tokio::time::timeout(ANSWER_WAIT, asked).await.unwrap_or_else(|_| {
+        let message = format!("No id could be made: group {} did not answer within {ANSWER_WAIT:?}", home.name);
+        Err(SqlError::new(Code::WaitTimeout, message))
+    })
 }
 
 fn entry<K: Eq + Hash, V: Default>(map: &Mutex<HashMap<K, Arc<V>>>, key: K) -> Arc<V> {
