@@ -225,10 +225,11 @@ async fn fill(
                 let payload = lane.lease.link.payload(&packet);
                 match response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))? {
                     Event::Rows { .. } => {
-                        batch.add(payload, &mut reduction)?;
+                        // Not behind the row: the next source is asked for before the last rows of this one are sent.
                         if batch.is_full() && !batch.send(client, home, patience).await? {
                             return Ok(Filled::Unsure);
                         }
+                        batch.add(lane.lease.link.payload(&packet), &mut reduction)?;
                     }
                     Event::End(end) => {
                         lane.lease.answered(end.status);
