@@ -330,7 +330,7 @@ fn worker_ids_are_leased() {
     let refused = wide(&third).show("INSERT INTO users (note) VALUES ('c')");
     assert_eq!(refused, "error 1467: No id could be made: all 1024 worker ids are leased by other proxies");
     // Those who have one go on within their spans.
-    client.run("INSERT INTO users (note) VALUES ('d')");
+    other.run("INSERT INTO users (note) VALUES ('d')");
 }
 
 /// What the group's account may not do is told with what to grant.
