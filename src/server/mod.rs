@@ -417,3 +417,19 @@ async fn drain(proxy: &Proxy, limit: Duration) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What every connected client costs before it has sent a byte. A path that few statements take belongs in a box.
+    #[test]
+    fn the_future_of_a_client_stays_small() {
+        let size = size(greet);
+        assert!(size <= 4096, "{size} bytes");
+    }
+}
