@@ -11,6 +11,7 @@ mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use twox_hash::XxHash3_128;
 
@@ -31,6 +32,10 @@ use crate::wire::link::Link;
 
 /// Places that an error message names at most.
 const PLACES: usize = 6;
+
+/// How often a statement that nobody waits for any more is told to end, and how long it has for it each time.
+const ORPHAN_ROUNDS: u32 = 100;
+const ORPHAN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The lock on the names of tables, as part of the session that has it, and how long it is waited for.
 const LOCK_TABLE: metadata::Table = metadata::Table { name: "ddl", columns: "" };
@@ -124,6 +129,7 @@ pub async fn settle(
         return Ok(Defined::default());
     }
     for step in job.steps.iter_mut().filter(|step| step.state == State::Running) {
+        work.end_orphans(id, step).await?;
         let now = work.trace(step, job.of_rows).await?;
         if step.before.is_empty() || now.is_empty() {
             let why = format!(
@@ -297,6 +303,33 @@ impl<'a> Work<'a> {
     async fn trace(&mut self, step: &Step, of_rows: bool) -> Result<String, SqlError> {
         let (server, conn) = self.conn(&step.group, &step.database).await?;
         trace(conn, &step.tables, of_rows).await.map_err(|error| error.to_client(&server.name))
+    }
+
+    /// Ends what still runs at a place for somebody who is gone: what is there would change behind our back.
+    async fn end_orphans(&mut self, id: u64, step: &Step) -> Result<(), SqlError> {
+        let (server, conn) = self.conn(&step.group, &step.database).await?;
+        let told = |error: BackendError| error.to_client(&server.name);
+        for _ in 0..ORPHAN_ROUNDS {
+            let list = conn.query("SHOW FULL PROCESSLIST").await.map_err(told)?;
+            let info = list.column("Info").unwrap_or(usize::MAX);
+            // Its text has physical names: nobody else sends it.
+            let same = |row: &usize| list.rows[*row].get(info).is_some_and(|cell| cell.as_deref() == Some(&*step.sql));
+            let orphans: Vec<u64> =
+                (0..list.rows.len()).filter(same).filter_map(|row| list.text(row, 0)?.parse().ok()).collect();
+            if orphans.is_empty() {
+                return Ok(());
+            }
+            for orphan in orphans {
+                match conn.query(&format!("KILL {orphan}")).await {
+                    // 1094: it is gone already.
+                    Ok(_) | Err(BackendError::Server(SqlError { errno: 1094, .. })) => {}
+                    Err(error) => return Err(told(error)),
+                }
+            }
+            tokio::time::sleep(ORPHAN_PAUSE).await;
+        }
+        let why = format!("the statement of DDL {id} still runs at {} and does not end when told to", step.place());
+        Err(SqlError::refuse(why))
     }
 
     /// Does the steps that are left, and forgets the record if all are done.

@@ -1,10 +1,14 @@
 //! Data definitions over real servers: that all places change, that what is half done shows and can be gone on with,
 //! and that nothing is done twice.
 
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use shardloom::config::Schemas;
 use shardloom::demo::cluster::Layout;
 use shardloom::demo::install::account;
 
-use crate::servers::proxy::{Client, TestProxy};
+use crate::servers::proxy::{Client, PASSWORD, TestProxy};
 use crate::servers::shop::RULES;
 use crate::servers::testbed::{TestCluster, installations};
 
@@ -146,4 +150,143 @@ fn what_is_half_done_shows_and_is_resumed() {
         world.server(1).run("ALTER TABLE users_04 DROP COLUMN c");
         check(&mut client, &[("ALTER TABLE users DROP COLUMN c", "error 1091…")]);
     });
+}
+
+/// The statement in a session of its own; its answer when there is one.
+fn in_background(proxy: &TestProxy, sql: &'static str) -> JoinHandle<String> {
+    let address = proxy.address().to_string();
+    std::thread::spawn(move || Client::connect(&address, "app", PASSWORD, "shop").show(sql))
+}
+
+/// Until SHOW SHARDLOOM DDL says that a place is in a state.
+fn until(client: &mut Client, place: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let shown = client.show("SHOW SHARDLOOM DDL");
+        if shown.lines().any(|line| line.contains(place)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no {place} in:\n{shown}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A server dies under its step, and the proxy that waited for it ends: another proxy finds out what was done.
+#[test]
+fn what_a_dead_server_and_a_dead_proxy_left_is_finished_by_another_proxy() {
+    with_world(|world| {
+        let other = TestProxy::start(&world.cluster.cluster, RULES);
+        let mut client = Client::of(&other);
+        client.run(USERS);
+        client.run("INSERT INTO users VALUES (1, 'ann')");
+
+        // The step at g1/5 waits for a reader that does not end, until its server is killed.
+        let reader = |world: &World, table: &str| {
+            let mut reader = world.server(1);
+            reader.run("BEGIN");
+            reader.run(&format!("SELECT * FROM {table}"));
+            reader
+        };
+        let held = reader(world, "users_05");
+        let waiting = in_background(&world.proxy, "ALTER TABLE users ADD COLUMN age INT DEFAULT 7");
+        until(&mut client, "|running|g1/5|running|");
+        check(
+            &mut client,
+            &[
+                ("SHARDLOOM DDL RESUME 2", "error 1235: DDL 2 is still running"),
+                ("SET lock_wait_timeout = 1", "ok 0"),
+                ("TRUNCATE users", "error 1205: Lock wait timeout exceeded; try restarting transaction"),
+            ],
+        );
+        let group = &mut world.cluster.cluster.groups[1];
+        group.primary.kill();
+        let answer = waiting.join().unwrap();
+        assert!(answer.starts_with("error 2013: Lost connection to g1"), "{answer}");
+        let end = "DDL 2 is half done: done at g0/0, g0/1, g0/2, g0/3, g1/4, of unknown outcome at g1/5, not tried at \
+                   g1/6, g1/7; SHARDLOOM DDL RESUME 2 goes on, SHOW SHARDLOOM DDL tells more";
+        assert!(answer.ends_with(end), "{answer}");
+        drop(held);
+        group.primary.restart().unwrap();
+        until(&mut client, "|half done|g1/5|unknown|Lost connection to g1");
+        // The proxy has to see that the server is back.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while client.show("SELECT COUNT(*) FROM users") != "1" {
+            assert!(Instant::now() < deadline, "g1 does not come back");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        check(
+            &mut client,
+            &[
+                ("SHARDLOOM DDL RESUME 2 ON g1", "error 1235: There is no unfinished DDL 2…"),
+                ("SHARDLOOM DDL RESUME 2 ON g0", "ok 0"),
+                ("SHOW SHARDLOOM DDL", ""),
+                ("SELECT * FROM users", "1|ann|7"),
+            ],
+        );
+
+        // The same with a proxy that ends while it waits; its statement still waits on the server.
+        for (sql, id) in [("ALTER TABLE users DROP COLUMN age", 3), ("TRUNCATE users", 4)] {
+            let held = reader(world, "users_06");
+            let waiting = in_background(&world.proxy, sql);
+            until(&mut client, "|running|g1/6|running|");
+            world.proxy = TestProxy::start(&world.cluster.cluster, RULES);
+            let answer = waiting.join().unwrap();
+            assert!(!answer.starts_with("ok"), "{answer}");
+            until(&mut client, "|half done|g1/6|unknown|");
+            drop(held);
+            check(&mut client, &[(&format!("SHARDLOOM DDL RESUME {id}"), "ok 0"), ("SHOW SHARDLOOM DDL", "")]);
+        }
+        check(&mut client, &[("SELECT * FROM users", ""), ("SELECT id, name FROM users WHERE id = 1", "")]);
+    });
+}
+
+#[test]
+fn definitions_wait_for_each_other_and_for_nobody_who_may_not() {
+    for installation in installations() {
+        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
+        for group in &cluster.cluster.groups {
+            group.primary.sql("CREATE DATABASE shop CHARACTER SET utf8mb4").unwrap();
+        }
+        let one = TestProxy::start(&cluster.cluster, RULES);
+        let two = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.users[1].schemas = Schemas::Listed(vec!["other".to_owned()]);
+        });
+        let mut client = Client::of(&one);
+        client.run(USERS);
+        let adders = [
+            in_background(&one, "ALTER TABLE users ADD COLUMN a INT"),
+            in_background(&two, "ALTER TABLE users ADD COLUMN b INT"),
+            in_background(&one, "ALTER TABLE users ADD COLUMN c INT"),
+        ];
+        for adder in adders {
+            assert_eq!(adder.join().unwrap(), "ok 0");
+        }
+        check(
+            &mut client,
+            &[("SHOW SHARDLOOM DDL", ""), ("INSERT INTO users (id, a, b, c) VALUES (1, 2, 3, 4)", "ok 1")],
+        );
+
+        // No server of a group: nothing is begun.
+        let mut stranger = Client::connect(&two.address().to_string(), "wide", PASSWORD, "");
+        let address = cluster.cluster.groups[1].primary.addr();
+        Client::connect(&address, account::USER, account::PASSWORD, "shop").run("DROP TABLE users_07");
+        check(
+            &mut client,
+            &[
+                ("ALTER TABLE users ADD COLUMN d INT", "error 1146: Table 'shop.users' doesn't exist; DDL…"),
+                ("/*+ shardloom(shard=7) */ ALTER TABLE users ADD COLUMN d INT", "error 1235: the hint shard=…"),
+                ("LOCK TABLES settings READ", "error 1146…"),
+                ("CREATE TABLE users_00 (id INT)", "error 1235: this is a shard of users…"),
+            ],
+        );
+        check(
+            &mut stranger,
+            &[
+                ("ALTER TABLE shop.users ADD COLUMN e INT", "error 1044: Access denied…"),
+                ("SHOW SHARDLOOM DDL", ""),
+                ("SHARDLOOM DDL DROP 5", "error 1235: There is no unfinished DDL 5…"),
+            ],
+        );
+        check(&mut client, &[("SHARDLOOM DDL DROP 5", "ok 0"), ("SHOW SHARDLOOM DDL", "")]);
+    }
 }
