@@ -309,6 +309,10 @@ impl<'a> Build<'a> {
     }
 
     fn define(self, verb: Ddl, tables: &[ObjectName]) -> Planned {
+        if let Some(at) = self.scan.params.first() {
+            let why = "parameters in a definition of a sharded table, or of one with copies:";
+            return self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, *at as usize)));
+        }
         let sql = &self.sql[..self.scan.end as usize];
         let world = World { sql, session: self.session, rules: self.rules, catalog: self.catalog };
         let defined = match verb {

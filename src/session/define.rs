@@ -5,7 +5,7 @@ use crate::backend::cluster::Group;
 use crate::backend::settings::Settings;
 use crate::error::SqlError;
 use crate::exec::define::record::{Job, State, Step};
-use crate::exec::define::{self, Defined, Ground, Wish};
+use crate::exec::define::{self, Defined, Dropping, Ground, Wish};
 use crate::exec::interrupt::Stop;
 use crate::plan::define::Define;
 use crate::rules::GroupId;
@@ -36,8 +36,12 @@ impl Session {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, limit);
         let ground = self.ground(topology, topology.group(define.home));
-        let must_exist = define.must_exist;
-        let done = define::run(&mut self.client, &ground, job, must_exist, &mut patience).await;
+        let dropping = match (define.verb, define.must_exist) {
+            (Ddl::DropTable | Ddl::DropView, true) => Some(Dropping::MustExist),
+            (Ddl::DropTable | Ddl::DropView, false) => Some(Dropping::IfExists),
+            _ => None,
+        };
+        let done = define::run(&mut self.client, &ground, job, dropping, &mut patience).await;
         self.look_again().await;
         let mut done = done?;
         let warning = |text: &String| ("Warning".to_owned(), 1105, text.clone());

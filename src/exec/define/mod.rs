@@ -27,6 +27,7 @@ use crate::exec::define::trace::{ABSENT, trace};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::logical;
 use crate::plan::render::Name;
+use crate::rules::PhysicalName;
 use crate::wire::command::com;
 use crate::wire::link::Link;
 
@@ -66,6 +67,15 @@ pub struct Ground<'a> {
     pub lock_wait: Option<u64>,
 }
 
+/// What DROP does with tables that are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropping {
+    /// It has IF EXISTS.
+    IfExists,
+    /// It has not: the whole is refused.
+    MustExist,
+}
+
 /// What a DBA wants of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -75,7 +85,7 @@ pub enum Wish {
     Drop,
 }
 
-/// Does a definition that has no record yet. `must_exist`: DROP of several tables refuses the whole if one is missing.
+/// Does a definition that has no record yet.
 ///
 /// # Errors
 /// The first server's own, if nothing was changed; else an error with the number of the cause that tells what was done
@@ -84,7 +94,7 @@ pub async fn run(
     client: &mut Link,
     ground: &Ground<'_>,
     mut job: Job,
-    must_exist: bool,
+    dropping: Option<Dropping>,
     patience: &mut Patience<'_>,
 ) -> Result<Defined, Stop> {
     let home = ground.home.primary().await?;
@@ -96,9 +106,10 @@ pub async fn run(
     for step in &mut job.steps {
         step.before = work.trace(step, job.of_rows).await?;
     }
-    if must_exist {
+    if dropping == Some(Dropping::MustExist) {
         missing(&job, work.mariadb())?;
     }
+    work.referred_first(&mut job, dropping.is_some()).await?;
     record::write(&mut work.metadata, &mut job).await?;
     work.steps(client, &mut job, patience).await
 }
@@ -305,6 +316,45 @@ impl<'a> Work<'a> {
         trace(conn, &step.tables, of_rows).await.map_err(|error| error.to_client(&server.name))
     }
 
+    /// Puts those places first whose tables others refer to by foreign keys: only there servers refuse what one server
+    /// with all tables would refuse, and what the first place refuses is done nowhere.
+    async fn referred_first(&mut self, job: &mut Job, drops: bool) -> Result<(), SqlError> {
+        let mut known: BTreeMap<(String, String), Vec<(PhysicalName, String)>> = BTreeMap::new();
+        let mut referred = Vec::new();
+        for step in &job.steps {
+            let mut outside = false;
+            for (position, (name, _)) in step.tables.iter().enumerate() {
+                let key = (step.group.clone(), name.schema.clone());
+                if !known.contains_key(&key) {
+                    let (server, conn) = self.conn(&step.group, &step.database).await?;
+                    let found = references(conn, &name.schema).await.map_err(|error| error.to_client(&server.name))?;
+                    known.insert(key.clone(), found);
+                }
+                for (child, parent) in known.get(&key).into_iter().flatten() {
+                    if !parent.eq_ignore_ascii_case(&name.table) || child == name {
+                        continue;
+                    }
+                    let earlier = step.tables[..position].iter().any(|(dropped, _)| dropped == child);
+                    if drops && job.tables.len() > 1 && self.mariadb() && !earlier {
+                        let why = "DROP of several tables, one of which foreign keys of a later one refer to: MariaDB \
+                                   drops them one after the other, so do the same";
+                        return Err(SqlError::refuse(why));
+                    }
+                    let here = job.steps.iter().filter(|other| other.group == step.group);
+                    outside |= !here.flat_map(|other| &other.tables).any(|(dropped, _)| dropped == child);
+                }
+            }
+            referred.push(outside);
+        }
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for (step, referred) in std::mem::take(&mut job.steps).into_iter().zip(referred) {
+            if referred { first.push(step) } else { last.push(step) }
+        }
+        first.append(&mut last);
+        job.steps = first;
+        Ok(())
+    }
+
     /// Ends what still runs at a place for somebody who is gone: what is there would change behind our back.
     async fn end_orphans(&mut self, id: u64, step: &Step) -> Result<(), SqlError> {
         let (server, conn) = self.conn(&step.group, &step.database).await?;
@@ -336,13 +386,18 @@ impl<'a> Work<'a> {
     async fn steps(&mut self, client: &mut Link, job: &mut Job, patience: &mut Patience<'_>) -> Result<Defined, Stop> {
         let resumed = job.steps.iter().any(|step| step.state == State::Done);
         let mut total = Total::new(job.copies);
+        let mut before = None;
         for at in 0..job.steps.len() {
             if job.steps[at].state == State::Done {
                 continue;
             }
-            self.note(job, at, State::Running, "").await?;
+            record::advance(&mut self.metadata, job.id, before, at).await?;
+            job.steps[at].state = State::Running;
             match self.step(client, job, at, &mut total, patience).await {
-                Ok(()) => self.note(job, at, State::Done, "").await?,
+                Ok(()) => {
+                    job.steps[at].state = State::Done;
+                    before = Some(at);
+                }
                 Err(Stop::Error(error)) => {
                     if job.in_state(&[State::Done]).is_empty() {
                         record::remove(&mut self.metadata, job.id).await?;
@@ -449,6 +504,19 @@ impl<'a> Work<'a> {
         }
         found
     }
+}
+
+/// The foreign keys to tables of a schema: the table that refers, and the name of the other.
+async fn references(conn: &mut Conn, schema: &str) -> Result<Vec<(PhysicalName, String)>, BackendError> {
+    let sql = format!(
+        "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS \
+         WHERE UNIQUE_CONSTRAINT_SCHEMA = {}",
+        metadata::literal(schema)
+    );
+    let found = conn.query(&sql).await?;
+    let text = |row: usize, column: usize| found.text(row, column).unwrap_or_default();
+    let one = |row: usize| (PhysicalName::new(text(row, 0), text(row, 1)), text(row, 2));
+    Ok((0..found.rows.len()).map(one).collect())
 }
 
 async fn ask(conn: &mut Conn, command: u8, body: &[u8]) -> Result<Answer, BackendError> {

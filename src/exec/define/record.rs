@@ -112,6 +112,11 @@ const STEP: Table = Table {
 const BETWEEN: char = '\u{1e}';
 const WITHIN: char = '\u{1f}';
 
+/// Of two records that are written at the same time a server may make one wait for the other in a circle; then it ends
+/// one of the transactions with this error, and that is tried again.
+const DEADLOCK: u16 = 1213;
+const DEADLOCKS_MAX: u32 = 20;
+
 /// The most bytes of an error that are kept.
 const ERROR_MAX: usize = 2_000;
 
@@ -136,13 +141,13 @@ async fn read(metadata: &mut Metadata<'_>, filter: &str) -> Result<Vec<Job>, Sql
         "SELECT id, schema_name, table_names, statement, user_name, settings, of_rows, copies, \
          DATE_FORMAT(started, '%Y-%m-%d %H:%i:%s') FROM `_shardloom`.ddl{filter} ORDER BY id"
     );
-    let found = metadata.query(DDL, &sql).await?;
+    let found = all_or_nothing(metadata, &[(DDL, sql)]).await?;
     let sql = format!(
         "SELECT ddl, group_name, shard, database_name, table_names, statement, before_it, state, error \
          FROM `_shardloom`.ddl_step{} ORDER BY ddl, step",
         filter.replace("id =", "ddl =")
     );
-    let steps = metadata.query(STEP, &sql).await?;
+    let steps = all_or_nothing(metadata, &[(STEP, sql)]).await?;
     let text = |answer: &Answer, row: usize, column: usize| answer.text(row, column).unwrap_or_default();
     let bytes = |answer: &Answer, row: usize, column: usize| answer.rows[row][column].clone().unwrap_or_default();
     let number = |answer: &Answer, row: usize, column: usize| text(answer, row, column).parse().unwrap_or(0);
@@ -184,7 +189,7 @@ fn table(text: &str) -> Option<(PhysicalName, String)> {
 /// # Errors
 /// The server's.
 pub async fn write(metadata: &mut Metadata<'_>, job: &mut Job) -> Result<(), SqlError> {
-    metadata.query(DDL, "START TRANSACTION").await?;
+    let mut work = vec![(DDL, "START TRANSACTION".to_owned())];
     let sql = format!(
         "INSERT INTO `_shardloom`.ddl (schema_name, table_names, statement, user_name, settings, of_rows, copies, \
          started) VALUES ({}, {}, {}, {}, {}, {}, {}, UTC_TIMESTAMP(6))",
@@ -196,7 +201,8 @@ pub async fn write(metadata: &mut Metadata<'_>, job: &mut Job) -> Result<(), Sql
         u8::from(job.of_rows),
         u8::from(job.copies),
     );
-    let id = metadata.query(DDL, &sql).await?.last_insert_id;
+    work.push((DDL, sql));
+    work.push((DDL, "SET @ddl = LAST_INSERT_ID()".to_owned()));
     for (number, step) in job.steps.iter().enumerate() {
         let tables: Vec<String> = step
             .tables
@@ -205,21 +211,58 @@ pub async fn write(metadata: &mut Metadata<'_>, job: &mut Job) -> Result<(), Sql
             .collect();
         let shard = step.shard.map_or("NULL".to_owned(), |shard| shard.to_string());
         let sql = format!(
-            "INSERT INTO `_shardloom`.ddl_step VALUES ({id}, {number}, {}, {shard}, {}, {}, {}, {}, 'waiting', '')",
+            "INSERT INTO `_shardloom`.ddl_step VALUES (@ddl, {number}, {}, {shard}, {}, {}, {}, {}, 'waiting', '')",
             literal(&step.group),
             literal(&step.database),
             literal(&tables.join(&BETWEEN.to_string())),
             hex(&step.sql),
             literal(&step.before),
         );
-        metadata.query(STEP, &sql).await?;
+        work.push((STEP, sql));
     }
-    metadata.query(DDL, "COMMIT").await?;
-    if id == 0 {
-        return Err(SqlError::new(Code::Unknown, "the record of the definition got no number"));
-    }
-    job.id = id;
+    work.push((DDL, "COMMIT".to_owned()));
+    work.push((DDL, "SELECT @ddl".to_owned()));
+    let told = all_or_nothing(metadata, &work).await?;
+    let id = told.text(0, 0).and_then(|id| id.parse().ok());
+    job.id = id.ok_or_else(|| SqlError::new(Code::Unknown, "the record of the definition got no number"))?;
     Ok(())
+}
+
+/// Runs statements, from the first again if a deadlock has rolled them back; the answer to the last one.
+async fn all_or_nothing(metadata: &mut Metadata<'_>, work: &[(Table, String)]) -> Result<Answer, SqlError> {
+    let mut deadlocks = 0;
+    'again: loop {
+        let mut last = Answer::default();
+        for (table, sql) in work {
+            match metadata.query(*table, sql).await {
+                Ok(answer) => last = answer,
+                Err(error) if error.errno == DEADLOCK && deadlocks < DEADLOCKS_MAX => {
+                    deadlocks += 1;
+                    continue 'again;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        return Ok(last);
+    }
+}
+
+/// Notes that a step is about to be sent, and that the one before it is done.
+///
+/// # Errors
+/// The server's.
+pub async fn advance(
+    metadata: &mut Metadata<'_>,
+    id: u64,
+    done: Option<usize>,
+    running: usize,
+) -> Result<(), SqlError> {
+    let sql = format!(
+        "UPDATE `_shardloom`.ddl_step SET state = IF(step = {running}, 'running', 'done'), error = '' \
+         WHERE ddl = {id} AND step IN ({running}, {})",
+        done.unwrap_or(running)
+    );
+    all_or_nothing(metadata, &[(STEP, sql)]).await.map(drop)
 }
 
 /// Notes how far a step is.
@@ -239,7 +282,7 @@ pub async fn note(
         state.name(),
         literal(&error)
     );
-    metadata.query(STEP, &sql).await.map(drop)
+    all_or_nothing(metadata, &[(STEP, sql)]).await.map(drop)
 }
 
 /// Forgets a definition.
@@ -247,10 +290,13 @@ pub async fn note(
 /// # Errors
 /// The server's.
 pub async fn remove(metadata: &mut Metadata<'_>, id: u64) -> Result<(), SqlError> {
-    metadata.query(DDL, "START TRANSACTION").await?;
-    metadata.query(STEP, &format!("DELETE FROM `_shardloom`.ddl_step WHERE ddl = {id}")).await?;
-    metadata.query(DDL, &format!("DELETE FROM `_shardloom`.ddl WHERE id = {id}")).await?;
-    metadata.query(DDL, "COMMIT").await.map(drop)
+    let work = [
+        (DDL, "START TRANSACTION".to_owned()),
+        (STEP, format!("DELETE FROM `_shardloom`.ddl_step WHERE ddl = {id}")),
+        (DDL, format!("DELETE FROM `_shardloom`.ddl WHERE id = {id}")),
+        (DDL, "COMMIT".to_owned()),
+    ];
+    all_or_nothing(metadata, &work).await.map(drop)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -69,7 +69,8 @@ impl Layout {
             };
             let lines = "people = { family = \"by_person\", column = \"id\" }\norders = { family = \"by_person\" }\n\
                          items = { family = \"by_person\" }\ntypes = { family = \"by_id\" }\n\
-                         words = { family = \"by_id\" }\n";
+                         words = { family = \"by_id\" }\nfresh = { family = \"by_person\" }\n\
+                         fresh2 = { family = \"by_person\" }\nfresh_copy = { broadcast = true }\n";
             format!("{head}{}{}{}", family("by_person", "person"), family("by_id", "id"), tables(lines))
         };
         match self {
@@ -78,8 +79,14 @@ impl Layout {
             Layout::Key1 => by_key("hash = 1", "\"g1\""),
             Layout::Empty8 => by_key("range = [-100, 3, 4, 500, 900, 5000, 9000]", "\"g0\", \"g1\""),
             Layout::Other8 => {
-                let mut text = head;
-                let mut lines = String::new();
+                // Tables that only statements of the corpora create.
+                let mut text = format!(
+                    "{head}[schema.{schema}.family.by_fresh]\ncolumn = \"person\"\nmethod = {{ hash = 8 }}\n\
+                     groups = [\"g0\", \"g1\"]\n{table}"
+                );
+                let mut lines = "fresh = { family = \"by_fresh\" }\nfresh2 = { family = \"by_fresh\" }\n\
+                                 fresh_copy = { broadcast = true }\n"
+                    .to_owned();
                 for (name, column, ..) in SHARDED {
                     write!(
                         text,
@@ -94,7 +101,8 @@ impl Layout {
             Layout::Copies => {
                 let lines: String =
                     SHARDED.iter().map(|(name, ..)| format!("{name} = {{ broadcast = true }}\n")).collect();
-                head + &tables(&lines)
+                let fresh = ["fresh", "fresh2", "fresh_copy"].map(|name| format!("{name} = {{ broadcast = true }}\n"));
+                head + &tables(&(lines + &fresh.concat()))
             }
         }
     }

@@ -218,10 +218,11 @@ fn touches_session(sql: &str) -> bool {
 
 fn can_be_prepared(sql: &str) -> bool {
     let upper = sql.trim_start().to_ascii_uppercase();
-    ["SELECT", "WITH", "(", "VALUES", "TABLE", "INSERT", "REPLACE", "UPDATE", "DELETE", "SHOW", "SET ", "DO "]
-        .iter()
-        .any(|head| upper.starts_with(head))
-        && !sql.contains(';')
+    const HEADS: [&str; 17] = [
+        "SELECT", "WITH", "(", "VALUES", "TABLE", "INSERT", "REPLACE", "UPDATE", "DELETE", "SHOW", "SET ", "DO ",
+        "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME",
+    ];
+    HEADS.iter().any(|head| upper.starts_with(head)) && !sql.contains(';')
 }
 
 pub(super) fn mentions(sql: &str, table: &str) -> bool {
