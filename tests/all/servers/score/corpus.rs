@@ -18,6 +18,8 @@ pub(super) struct Corpus {
     pub(super) name: String,
     path: PathBuf,
     pub(super) cases: Vec<Case>,
+    /// `-- @layouts NAME ...` at the top of the file: where it runs; everywhere without it.
+    layouts: Option<Vec<String>>,
     /// What stands behind the last statement.
     end: String,
 }
@@ -72,7 +74,15 @@ impl Corpus {
             }
         }
         assert!(sql.is_empty(), "{}: no ; behind {sql}", path.display());
-        Corpus { name, path: path.to_owned(), cases, end: comment }
+        let head = cases.first().map_or("", |case: &Case| &case.comment);
+        let layouts = head.lines().find_map(|line| line.strip_prefix("-- @layouts "));
+        let layouts = layouts.map(|names| names.split(' ').map(str::to_owned).collect());
+        Corpus { name, path: path.to_owned(), cases, layouts, end: comment }
+    }
+
+    /// Whether it runs in a layout.
+    pub(super) fn is_for(&self, layout: Layout) -> bool {
+        self.layouts.as_ref().is_none_or(|names| names.iter().any(|name| name == layout.schema()))
     }
 
     /// Writes the file anew, with what became of its cases.

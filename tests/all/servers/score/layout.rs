@@ -172,9 +172,13 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn start(installation: &Installation) -> World {
-        let options = ClusterLayout::new(2, 0);
-        let cluster = TestCluster::start(installation, &options);
-        let reference = TestCluster::start(installation, &ClusterLayout::new(1, 0));
+        // Nobody kills these servers, and definitions wait for the disk many times.
+        let layout = |groups| {
+            let options = vec!["--innodb-flush-method=nosync".to_owned()];
+            ClusterLayout { options, ..ClusterLayout::new(groups, 0) }
+        };
+        let cluster = TestCluster::start(installation, &layout(2));
+        let reference = TestCluster::start(installation, &layout(1));
         for (number, group) in cluster.cluster.groups.iter().enumerate() {
             group.primary.sql(&LAYOUTS.map(|layout| layout.on_group(number)).concat()).unwrap();
         }

@@ -80,6 +80,9 @@ impl<'a> Pair<'a> {
         protocol: Protocol,
         found: &mut Vec<Finding>,
     ) -> Vec<Option<Verdict>> {
+        if !corpus.is_for(self.layout) {
+            return corpus.cases.iter().map(|_| None).collect();
+        }
         (self.proxy, self.one) = (self.world.proxy(self.layout), self.world.reference(self.layout));
         let mut verdicts = Vec::new();
         let mut written = false;
