@@ -4,11 +4,13 @@
 //! relay     one target answers; its bytes go on as they are
 //! scatter   many targets answer; `merge` makes one answer of their rows
 //! gather    rows of many targets are copied to one server, where the statement runs; then relay
+//! carry     the rows of a SELECT as the VALUES of an INSERT
 //! write     many targets do their part; one OK tells the sum
 //! define    a data definition at every place of its tables, under a record
 //! ```
 
 pub mod ask;
+pub mod carry;
 pub mod catalogue;
 pub mod define;
 pub mod drain;

@@ -11,6 +11,7 @@ use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
 use crate::exec::scatter::{CLOCK_RUNS, Place};
 use crate::plan::Bound;
+use crate::plan::carry::Carry;
 use crate::plan::{Answer, Target};
 use crate::rules::GroupId;
 use crate::txn::{Access, Mode, Start, State, Txn};
@@ -32,6 +33,15 @@ pub struct Write<'a> {
     pub clock: Option<String>,
     /// What LAST_INSERT_ID() is, if the statement reads it.
     pub last_insert_id: Option<u64>,
+    /// To the client it is an INSERT ... SELECT, whose answer always says how many rows there were.
+    pub selected: Option<&'a Carry>,
+}
+
+impl Write<'_> {
+    /// It has ON DUPLICATE KEY UPDATE.
+    fn updates(&self) -> bool {
+        self.selected.map_or_else(|| self.bound.updates_duplicates(), |carry| carry.updates)
+    }
 }
 
 /// Runs the statement; what it did is for the caller to tell the client.
@@ -176,6 +186,16 @@ async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, t
         let conditions = lease.query("SHOW WARNINGS").await.map_err(|error| gone(lease, &error))?;
         total.outcome.conditions.push(conditions);
     }
+    // The server numbered the rows by itself; the packet may tell a number that the client gave.
+    if write.selected.is_some()
+        && write.targets.len() == 1
+        && write.bound.made_id().is_none()
+        && told.last_insert_id != 0
+    {
+        let made = lease.query("SELECT LAST_INSERT_ID()").await.map_err(|error| gone(lease, &error))?;
+        let made = made.text(0, 0).and_then(|id| id.parse::<u64>().ok());
+        total.outcome.made_id = made.filter(|made| *made == told.last_insert_id);
+    }
     let mut ask = Vec::new();
     if write.bound.is_unsure() && !total.looked && write.bound.put_first_id(target, &mut ask) {
         // Every copy of a broadcast table has the same ids.
@@ -246,6 +266,10 @@ impl<'a> Total<'a> {
                     self.outcome.last_insert_id = told.last_insert_id;
                     self.outcome.warnings = told.warnings;
                     self.outcome.info = told.info.clone();
+                    if told.info.is_empty() {
+                        self.alone = 1;
+                        self.lone_duplicates = self.lone_duplicate(told);
+                    }
                 }
                 Some((rows, agree)) => *agree &= *rows == told.affected_rows,
             }
@@ -271,18 +295,23 @@ impl<'a> Total<'a> {
         } else {
             // An INSERT of one row alone is answered without the sentence that several rows get.
             self.alone += 1;
+            self.lone_duplicates += self.lone_duplicate(told);
+        }
+    }
+
+    /// Whether the row of an INSERT of one row was there already.
+    fn lone_duplicate(&self, told: &Told) -> u64 {
+        match told.affected_rows {
             // A row that ON DUPLICATE KEY UPDATE left as it was is none that MySQL counts.
-            self.lone_duplicates += match told.affected_rows {
-                0 => u64::from(!self.write.bound.updates_duplicates()),
-                1 => 0,
-                _ => 1,
-            };
+            0 => u64::from(!self.write.updates()),
+            1 => 0,
+            _ => 1,
         }
     }
 
     fn outcome(mut self) -> Result<Outcome, SqlError> {
         let rows_split = matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
-        if rows_split && self.alone > 0 {
+        if (rows_split || self.write.selected.is_some()) && self.alone > 0 {
             self.info = Info::Records;
             self.records += self.alone;
             // What MySQL counts as a duplicate of one row shows only in its rows: 2 for a row that was

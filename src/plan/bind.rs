@@ -82,6 +82,7 @@ pub fn bind_with<'a>(
             bound.answer = Answer::Catalogue(catalogue);
         }
         Plan::Define(define) => define_everywhere(define, &mut bound),
+        Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -142,6 +143,7 @@ pub fn sample<'a>(
             bound.answer = Answer::Catalogue(catalogue);
         }
         Plan::Define(define) => define_everywhere(define, &mut bound),
+        Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -186,6 +188,10 @@ impl<'p, 'a> Placing<'p, 'a> {
                 Found::Apart => {
                     return match self.many {
                         Many::Gather(gather) => self.gathering(gather, bound).gather(bound),
+                        Many::Carry(carry) => {
+                            bound.answer = Answer::Carry(carry);
+                            Ok(())
+                        }
                         Many::Refuse(refusal) => Err(refusal.clone()),
                         _ => Err(SqlError::refuse("the statement needs rows of several shards at once")),
                     };
@@ -201,6 +207,15 @@ impl<'p, 'a> Placing<'p, 'a> {
             && (shards.single().is_none() || self.check_group(family, &shards).is_err())
         {
             return self.gathering(gather, bound).gather(bound);
+        }
+        if let Many::Carry(carry) = self.many
+            && self.routing.shard.is_none()
+            && (shards.single().is_none()
+                || self.check_group(family, &shards).is_err()
+                || self.check_assigned(family, &shards).is_err())
+        {
+            bound.answer = Answer::Carry(carry);
+            return Ok(());
         }
         bound.route = match shards.single() {
             Some(shard) => Route::One(target(family, shard)),
@@ -226,6 +241,10 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             Many::Gather(_) | Many::Sum | Many::Rows { .. } => {
                 bound.answer = Answer::Sum;
+                Ok(())
+            }
+            Many::Carry(carry) => {
+                bound.answer = Answer::Carry(carry);
                 Ok(())
             }
             Many::Refuse(refusal) => Err(refusal.clone()),

@@ -549,6 +549,7 @@ impl<'a> Build<'a> {
             },
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
             Plan::Gather(_) => Err(SqlError::refuse("the hint shard= is not for tables that no shard has together")),
+            Plan::Carry(_) => Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go")),
             Plan::Define(_) => {
                 let why = "the hint shard= is not for a definition, which would make the shards differ";
                 Err(SqlError::refuse(why))
@@ -568,6 +569,7 @@ impl<'a> Build<'a> {
             Plan::Refuse(_) => {}
             Plan::Catalogue(_)
             | Plan::Define(_)
+            | Plan::Carry(_)
             | Plan::Sharded(_)
             | Plan::Gather(_)
             | Plan::Everywhere { .. }

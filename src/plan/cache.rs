@@ -162,6 +162,7 @@ fn size(planned: &Planned) -> usize {
                 Many::Gather(gather) => gather_size(gather),
                 Many::Rows { text, .. } => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
+                Many::Carry(carry) => size_of_val(&**carry),
                 Many::Sum => 0,
             };
             size_of_val(&**sharded) + routing_size(&sharded.routing) + text_size(&sharded.text) + many
@@ -174,6 +175,7 @@ fn size(planned: &Planned) -> usize {
                 + text_size(&catalogue.original)
         }
         Plan::Define(define) => define.steps.iter().map(|step| size_of_val(step) + 2 * step.sql.len()).sum(),
+        Plan::Carry(carry) => size_of_val(&**carry),
         Plan::Refuse(refusal) => refusal.message.len(),
     };
     let tables: usize =

@@ -10,6 +10,7 @@
 pub mod bind;
 pub mod build;
 pub mod cache;
+pub mod carry;
 pub mod catalogue;
 pub mod define;
 mod fold;
@@ -39,6 +40,7 @@ mod write;
 use std::sync::Arc;
 
 use crate::error::SqlError;
+use crate::plan::carry::Carry;
 use crate::plan::catalogue::Catalogue;
 use crate::plan::define::Define;
 use crate::plan::gather::Gather;
@@ -104,6 +106,8 @@ pub enum Answer<'a> {
     Catalogue(&'a Catalogue),
     /// A data definition is done at every place in turn, under a record of what is done.
     Define(&'a Define),
+    /// The rows of a SELECT are read first, and then stored where they belong.
+    Carry(&'a Carry),
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -273,6 +277,8 @@ pub enum Plan {
     Catalogue(Box<Catalogue>),
     /// A definition of tables that lie in several places.
     Define(Box<Define>),
+    /// INSERT ... SELECT whose rows are read in one place and stored in another.
+    Carry(Box<Carry>),
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.
@@ -310,6 +316,8 @@ pub enum Many {
     },
     /// A SELECT whose rows are gathered on one server.
     Gather(Box<Gather>),
+    /// INSERT ... SELECT: its rows are read first, and then stored where they belong.
+    Carry(Box<Carry>),
     /// A write whose parts add up, the same text on each target.
     Sum,
     /// INSERT or REPLACE of several rows: each target gets its own by this text.

@@ -97,6 +97,9 @@ impl<'a> Out<'_, 'a> {
                 ("tables", "every group tells of its tables, and one answers with the logical names of all")
             }
             (Answer::Define(_), _) => ("define", "every place in turn, under a record of what is done"),
+            (Answer::Carry(_), _) => {
+                ("carry", "the rows of the SELECT are read first, and stored by INSERTs split by shard")
+            }
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
         self.push(about, text);
@@ -113,6 +116,9 @@ impl<'a> Out<'_, 'a> {
             }
             if let (Route::One(_), Many::Gather(_)) = (&self.bound.route, &sharded.many) {
                 self.push("else", "on several shards it is gathered");
+            }
+            if let (Route::One(_), Many::Carry(_)) = (&self.bound.route, &sharded.many) {
+                self.push("else", "where the rows belong elsewhere, they are read first and then stored");
             }
         }
     }
@@ -210,6 +216,11 @@ impl<'a> Out<'_, 'a> {
                 let place = self.target(step.target);
                 self.push("sql", format!("{place}: {}", String::from_utf8_lossy(&step.sql)));
             }
+            return;
+        }
+        if let Answer::Carry(carry) = self.bound.answer {
+            let pieces = carry.pieces(self.bound.sql, self.bound.scan).unwrap_or_default();
+            self.push("select", String::from_utf8_lossy(pieces[1]).trim());
             return;
         }
         for (target, name) in targets.iter().zip(&names).take(statements) {

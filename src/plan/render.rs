@@ -291,7 +291,7 @@ impl<'a> Bound<'a> {
                 _ => Some(&sharded.text),
             },
             Plan::Gather(gather) => Some(&gather.text),
-            Plan::Define(_) | Plan::Refuse(_) => None,
+            Plan::Define(_) | Plan::Carry(_) | Plan::Refuse(_) => None,
         }
     }
 

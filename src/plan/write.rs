@@ -1,6 +1,7 @@
 //! INSERT, REPLACE, UPDATE and DELETE: which rows they touch where, and what must not differ from copy to copy.
 //! A row is stored on the one shard of its key; a write that could put it elsewhere is refused.
 
+mod carried;
 mod ids;
 
 use crate::error::SqlError;
@@ -345,6 +346,10 @@ impl<'a> Writing<'_, '_, 'a> {
                 (Some(info), Some(query)) => self.insert_selected(insert, table, info, query, family, &composer),
                 (Some(info), None) => self.insert_rows(insert, table, info, family, numbers, &composer),
             },
+        };
+        let plan = match query {
+            Some(query) => self.carried(plan, insert, table, info, query),
+            None => plan,
         };
         Ok((plan?, numbering.map(Box::new)))
     }

@@ -19,10 +19,12 @@ use crate::exec::write;
 use crate::metrics::Kind;
 use crate::plan::bind::bind_with;
 use crate::plan::cache::PlanKey;
+use crate::plan::carry::Carry;
 use crate::plan::gather::{Extent, Gather};
 use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
+use crate::session::carry::Carrying;
 use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
@@ -152,7 +154,7 @@ impl Session {
 
     /// Runs a planned statement.
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         sql: &[u8],
         scan: &Scan,
@@ -187,7 +189,8 @@ impl Session {
             (false, false) => Ids::Written(&made),
         };
         let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
-        let of_one = matches!(bound.route, Route::One(_) | Route::Any) && !matches!(bound.answer, Answer::Gather(_));
+        let of_one = matches!(bound.route, Route::One(_) | Route::Any)
+            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_));
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
@@ -207,6 +210,10 @@ impl Session {
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
                 return Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await;
+            }
+            (_, Answer::Carry(carry)) => {
+                let of = Carrying { sql, scan, topology, planned, carry };
+                return Box::pin(self.run_carry(&of, ask, add)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
                 return Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await;
@@ -445,6 +452,23 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
+        let outcome = self.write(topology, planned, bound, targets, answer, ask, None).await?;
+        self.wrote(&outcome, add);
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    /// The same; the client is told later. `selected`: what it is to the client, if its rows were carried.
+    pub(super) async fn write(
+        &mut self,
+        topology: &Topology,
+        planned: &Planned,
+        bound: &Bound<'_>,
+        targets: &[Target],
+        answer: Answer<'_>,
+        ask: Ask<'_>,
+        selected: Option<&Carry>,
+    ) -> Result<Outcome, Stop> {
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
@@ -457,6 +481,7 @@ impl Session {
             autocommit: self.autocommit(),
             clock: self.one_clock(planned),
             last_insert_id: planned.effects.last_insert_id.then_some(self.last_insert_id),
+            selected,
         };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
@@ -466,6 +491,11 @@ impl Session {
             let naming = Naming::Of(bound, targets[0]);
             self.diagnostics.add(conditions, |message| naming.text(message));
         }
+        Ok(outcome)
+    }
+
+    /// Tells the client what a write did.
+    pub(super) fn wrote(&mut self, outcome: &Outcome, add: Status) {
         let packet = crate::wire::reply::OkPacket {
             affected_rows: outcome.affected_rows,
             last_insert_id: outcome.last_insert_id,
@@ -475,7 +505,6 @@ impl Session {
             session_state: &[],
         };
         super::reply::ok(&mut self.client, self.capabilities, &packet);
-        Ok(())
     }
 
     /// After a relayed statement, while its connection is still here: what pooled connections forget.
@@ -707,7 +736,7 @@ fn kind_of(planned: &Planned) -> Kind {
         Plan::Relay { .. } => Kind::Relay,
         Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
         Plan::Gather(_) => Kind::Gather,
-        Plan::Everywhere { .. } | Plan::Define(_) => Kind::Write,
+        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
 }

@@ -18,9 +18,35 @@ pub enum Plain {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// Nobody: what is written is kept, and nothing ever comes.
+    Kept(Kept),
     /// A pipe inside the process.
     #[cfg(test)]
     Memory(tokio::io::DuplexStream),
+}
+
+/// An answer that is written for the proxy itself, up to a limit.
+#[derive(Debug)]
+pub struct Kept {
+    bytes: Vec<u8>,
+    limit: usize,
+    /// Bytes behind the limit, which are gone.
+    lost: usize,
+}
+
+impl Kept {
+    /// What was written; `None` if it was more than the limit.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        (self.lost == 0).then_some(&self.bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.lost == 0 && self.bytes.len() + bytes.len() <= self.limit {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.lost += bytes.len();
+        }
+    }
 }
 
 /// A connection with or without encryption.
@@ -48,6 +74,11 @@ impl Stream {
     /// A unix socket.
     pub fn unix(socket: UnixStream) -> Stream {
         Stream::Plain(Plain::Unix(socket))
+    }
+
+    /// Keeps what is written, up to `limit` bytes; further bytes are counted only.
+    pub fn kept(limit: usize) -> Stream {
+        Stream::Plain(Plain::Kept(Kept { bytes: Vec::new(), limit, lost: 0 }))
     }
 
     /// A pipe inside the process, for tests.
@@ -149,6 +180,7 @@ impl AsyncRead for Plain {
         match self.get_mut() {
             Plain::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
             Plain::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+            Plain::Kept(_) => Poll::Pending,
             #[cfg(test)]
             Plain::Memory(pipe) => Pin::new(pipe).poll_read(cx, buf),
         }
@@ -160,6 +192,10 @@ impl AsyncWrite for Plain {
         match self.get_mut() {
             Plain::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             Plain::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Plain::Kept(kept) => {
+                kept.write(bytes);
+                Poll::Ready(Ok(bytes.len()))
+            }
             #[cfg(test)]
             Plain::Memory(pipe) => Pin::new(pipe).poll_write(cx, bytes),
         }
@@ -173,6 +209,10 @@ impl AsyncWrite for Plain {
         match self.get_mut() {
             Plain::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             Plain::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            Plain::Kept(kept) => {
+                parts.iter().for_each(|part| kept.write(part));
+                Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()))
+            }
             #[cfg(test)]
             Plain::Memory(pipe) => Pin::new(pipe).poll_write_vectored(cx, parts),
         }
@@ -191,6 +231,7 @@ impl AsyncWrite for Plain {
         match self.get_mut() {
             Plain::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Plain::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Plain::Kept(_) => Poll::Ready(Ok(())),
             #[cfg(test)]
             Plain::Memory(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }

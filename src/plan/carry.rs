@@ -1,0 +1,31 @@
+//! INSERT ... SELECT whose rows do not stay where they are read, as data: the SELECT is a statement of its own, and its
+//! rows are written out as the VALUES of another. It knows no row.
+
+use crate::sql::scan::Scan;
+use crate::sql::splice::Anchor;
+
+/// An INSERT or REPLACE whose rows are carried from where they are read to where they belong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Carry {
+    /// Where its query begins and ends in the client's text.
+    pub query: (Anchor, Anchor),
+    /// The number of its table among the plan's.
+    pub table: u16,
+    /// The columns that it names; none: all that are visible.
+    pub columns: Option<Box<[Box<str>]>>,
+    /// Locks on the rows that are read can be asked for behind the query, as one server takes them.
+    pub lockable: bool,
+    /// The query reads tables.
+    pub reads_tables: bool,
+    /// It has ON DUPLICATE KEY UPDATE: a row that changed nothing is no duplicate to MySQL's sentence.
+    pub updates: bool,
+}
+
+impl Carry {
+    /// The statement in three pieces: what stands before the query, the query, and what stands behind it; none for a
+    /// text with another key.
+    pub fn pieces<'a>(&self, sql: &'a [u8], scan: &Scan) -> Option<[&'a [u8]; 3]> {
+        let (from, to) = (self.query.0.resolve(scan)? as usize, self.query.1.resolve(scan)? as usize);
+        Some([sql.get(..from)?, sql.get(from..to)?, sql.get(to..scan.end as usize)?])
+    }
+}

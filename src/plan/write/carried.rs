@@ -1,0 +1,82 @@
+//! Which INSERT ... SELECT can be done by reading its rows first and storing them afterwards, where no server can do it
+//! alone: the query is a statement of its own, and what stands around it means the same around VALUES.
+
+use crate::error::SqlError;
+use crate::plan::carry::Carry;
+use crate::plan::resolve::{BodyNode, QueryId, parts, strip};
+use crate::plan::route::By;
+use crate::plan::write::Writing;
+use crate::plan::{Many, Plan};
+use crate::rules::catalog::TableInfo;
+use crate::sql::ast::{Expr, Insert};
+
+impl<'a> Writing<'_, '_, 'a> {
+    /// The plan of an INSERT ... SELECT; where it would be refused, its rows are carried if they can be.
+    pub(super) fn carried(
+        &self,
+        plan: Result<Plan, SqlError>,
+        insert: &'a Insert,
+        table: u16,
+        info: Option<&TableInfo>,
+        query: QueryId,
+    ) -> Result<Plan, SqlError> {
+        match plan {
+            Err(refusal) if refusal.errno == 1235 => match self.carry(insert, table, info, query) {
+                Some(carry) => Ok(Plan::Carry(Box::new(carry))),
+                None => Err(refusal),
+            },
+            Ok(Plan::Sharded(mut sharded)) => {
+                let apart = matches!(sharded.routing.by, By::Rows(_)) && sharded.routing.group.is_some();
+                if (apart || matches!(sharded.many, Many::Refuse(_)))
+                    && let Some(carry) = self.carry(insert, table, info, query)
+                {
+                    sharded.many = Many::Carry(Box::new(carry));
+                }
+                Ok(Plan::Sharded(sharded))
+            }
+            plan => plan,
+        }
+    }
+
+    fn carry(&self, insert: &'a Insert, table: u16, info: Option<&TableInfo>, query: QueryId) -> Option<Carry> {
+        // Of a table that is not known nobody knows what its columns hold.
+        info.filter(|info| !info.view)?;
+        let node = &self.model.queries[query.0];
+        let refused = insert.returning
+            || insert.partitions
+            || insert.priority
+            || node.ast.into.is_some()
+            || !self.model.relations.is_empty()
+            || insert.on_duplicate.iter().any(|assignment| !is_of_new_row(&assignment.value))
+            || self.insert_allowed(insert, table).is_err()
+            || self.no_qualified_column(insert).is_err();
+        if refused {
+            return None;
+        }
+        let lockable = matches!(node.body, BodyNode::Block(block) if !self.model.blocks[block.0].from.is_empty())
+            && node.ast.locking.is_none()
+            && !node.ast.span.of(self.model.sql).starts_with(b"(");
+        let columns =
+            insert.columns.as_ref().map(|columns| columns.iter().map(|column| column.name.as_str().into()).collect());
+        Some(Carry {
+            query: self.composer().anchors(node.ast.span).ok()?,
+            table,
+            columns,
+            lockable,
+            reads_tables: !self.model.refs.is_empty(),
+            updates: !insert.on_duplicate.is_empty(),
+        })
+    }
+}
+
+/// Whether ON DUPLICATE KEY UPDATE gives a value that is made of literals and of the new row alone: other names could be
+/// those of the query's tables, which are not there any more.
+fn is_of_new_row(value: &Expr) -> bool {
+    match strip(value) {
+        Expr::Column { .. } | Expr::Subquery(..) | Expr::Exists(..) | Expr::InSubquery { .. } | Expr::Param { .. } => {
+            false
+        }
+        Expr::Function(function) if matches!(function.name.as_str(), "VALUES" | "VALUE") => true,
+        other => parts(other).into_iter().all(is_of_new_row),
+    }
+}

@@ -1,0 +1,220 @@
+//! INSERT ... SELECT whose rows are read in one place and stored in another: the SELECT runs as a statement of its own,
+//! whose answer is kept here, and an INSERT ... VALUES of its rows is planned, split and stored like any other; both in
+//! one transaction.
+
+use std::time::SystemTime;
+
+use crate::error::SqlError;
+use crate::exec::ask::Ask;
+use crate::exec::carry::{Into, Reading, Rows, kept, rows};
+use crate::exec::interrupt::Stop;
+use crate::exec::outcome::Outcome;
+use crate::plan::bind::{bind, bind_with};
+use crate::plan::carry::Carry;
+use crate::plan::numbering::Ids;
+use crate::plan::{self, Answer, Plan, Planned, Route, Target};
+use crate::rules::catalog::{ColumnInfo, TableInfo};
+use crate::session::Session;
+use crate::session::topology::Topology;
+use crate::sql::SqlMode;
+use crate::sql::head::head;
+use crate::sql::scan::{Scan, scan};
+use crate::txn::{Start, State};
+use crate::wire::capabilities::Status;
+
+/// A statement whose rows are carried.
+#[derive(Clone, Copy)]
+pub(super) struct Carrying<'a> {
+    pub(super) sql: &'a [u8],
+    pub(super) scan: &'a Scan,
+    pub(super) topology: &'a Topology,
+    pub(super) planned: &'a Planned,
+    pub(super) carry: &'a Carry,
+}
+
+impl Session {
+    /// Reads the rows, stores them, and tells the client what one server would have told.
+    pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
+        self.may_carry(of, ask)?;
+        let own = *self.txn.state() == State::Auto && self.autocommit();
+        if own {
+            self.txn.begin(Start::default());
+        }
+        let settings = self.needs.settings.clone();
+        if of.planned.effects.clock && settings.variable("timestamp").is_none() {
+            // SELECT and INSERT have one clock, as the parts of one statement.
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let now = format!("{}.{:06}", now.as_secs(), now.subsec_micros());
+            self.needs.settings = settings.with("timestamp", Some(now.as_bytes())).into();
+        }
+        let outcome = self.carry(of, own).await;
+        self.needs.settings = settings;
+        if own {
+            let ended = self.txn.end(outcome.is_ok(), &self.needs.ledger).await;
+            if outcome.is_ok() {
+                ended?;
+            }
+        }
+        let outcome = outcome?;
+        self.wrote(&outcome, add);
+        Ok(())
+    }
+
+    /// That reading first and storing afterwards leaves the session as one statement would.
+    fn may_carry(&self, of: &Carrying<'_>, _: Ask<'_>) -> Result<(), SqlError> {
+        let effects = of.planned.effects;
+        let what = if !of.scan.params.is_empty() {
+            "parameters"
+        } else if effects.sets_variables || effects.sets_last_insert_id || effects.calc_found_rows {
+            "an assignment to what the session knows"
+        } else if effects.user_locks || effects.stored_function {
+            "a function that does more than compute"
+        } else {
+            return Ok(());
+        };
+        Err(SqlError::refuse(format!("Shardloom does not support {what} in an INSERT ... SELECT between servers")))
+    }
+
+    async fn carry(&mut self, of: &Carrying<'_>, own: bool) -> Result<Outcome, Stop> {
+        let nothing = || SqlError::refuse("Shardloom does not support this INSERT ... SELECT: its table is not known");
+        let table = of.planned.tables.get(usize::from(of.carry.table)).ok_or_else(nothing)?;
+        let info = of.topology.catalog.table(&table.schema, &table.name).cloned().ok_or_else(nothing)?;
+        let [before, query, behind] = of.carry.pieces(of.sql, of.scan).ok_or_else(nothing)?;
+        let into = Into {
+            columns: self.carried_columns(of.carry, &info)?,
+            reading: self.reading(),
+            limit: self.proxy.config.limits.statement,
+        };
+        let rows = self.carried_rows(of, query, &into, own).await?;
+        if rows.count == 0 {
+            return self.nothing_carried(of.carry, &info).map_err(Stop::Error);
+        }
+        let mut text = before.to_vec();
+        text.extend_from_slice(b" VALUES ");
+        text.extend_from_slice(&rows.text);
+        text.extend_from_slice(b" ");
+        text.extend_from_slice(behind);
+        if text.len() > into.limit {
+            return Err(into.too_much().into());
+        }
+        self.store(of, &text).await
+    }
+
+    /// The columns that the values of a row go to.
+    fn carried_columns<'t>(&self, carry: &Carry, info: &'t TableInfo) -> Result<Vec<&'t ColumnInfo>, SqlError> {
+        let Some(columns) = &carry.columns else { return Ok(info.visible().collect()) };
+        let found = columns.iter().map(|name| {
+            info.column(name).map(|(_, column)| column).ok_or_else(|| SqlError {
+                errno: 1054,
+                state: *b"42S22",
+                message: format!("Unknown column '{name}' in 'field list'"),
+            })
+        });
+        found.collect()
+    }
+
+    /// How the session's servers read the literals of its statements.
+    fn reading(&self) -> Reading {
+        let settings = &self.needs.settings;
+        let alone = ["character_set_client", "character_set_connection", "character_set_results"];
+        let connection = settings.variable("collation_connection");
+        let utf8 = settings.names().is_some_and(|names| names.starts_with("utf8mb4"))
+            && alone.iter().all(|name| settings.variable(name).is_none())
+            && connection
+                .is_none_or(|collation| collation.starts_with(b"'utf8mb4") || collation.starts_with(b"utf8mb4"));
+        Reading { utf8, plain_backslash: self.facts_of_now().mode.has(SqlMode::NO_BACKSLASH_ESCAPES) }
+    }
+
+    /// Runs the SELECT; its answer is kept, not sent.
+    async fn carried_rows(
+        &mut self,
+        of: &Carrying<'_>,
+        query: &[u8],
+        into: &Into<'_>,
+        own: bool,
+    ) -> Result<Rows, Stop> {
+        let mut text = query.to_vec();
+        let mut locks = of.carry.lockable;
+        if locks {
+            text.extend_from_slice(b" LOCK IN SHARE MODE");
+            locks = self.plan_text(of.topology, &text).is_ok();
+        }
+        if !locks {
+            text.truncate(query.len());
+            // One server locks what it reads, and so reads what is newest; a snapshot of this very statement is that.
+            if !own && of.carry.reads_tables {
+                let why = "an INSERT ... SELECT between servers, in a transaction, whose SELECT can take no locks";
+                return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
+            }
+        }
+        let (found, planned) = self.plan_text(of.topology, &text)?;
+        let (found_rows, row_count) = (self.found_rows, self.row_count);
+        let kept = kept(into.limit);
+        let client = std::mem::replace(&mut self.client, kept);
+        let outcome = self.run(&text, &found, of.topology, &planned, Ask::Query, &[], Status::default()).await;
+        let flushed = self.client.flush().await;
+        let kept = std::mem::replace(&mut self.client, client);
+        (self.found_rows, self.row_count) = (found_rows, row_count);
+        outcome?;
+        flushed.map_err(Stop::Client)?;
+        Ok(rows(&kept, self.capabilities, into)?)
+    }
+
+    /// Scans and plans a text of our own, and sees that it can be bound.
+    fn plan_text(&self, topology: &Topology, text: &[u8]) -> Result<(Scan, Planned), SqlError> {
+        let mut found = Scan::default();
+        scan(text, self.facts, self.proxy.seed, &mut found)?;
+        let head = head(text, self.facts)?;
+        let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
+        let planned = plan::build::plan(text, &found, &head, session, &topology.rules, &topology.catalog);
+        match &planned.plan {
+            Plan::Refuse(refusal) => return Err(refusal.clone()),
+            _ if planned.numbering.is_none() => drop(bind(&planned, &topology.rules, text, &found, &[])?),
+            _ => {}
+        }
+        Ok((found, planned))
+    }
+
+    /// Stores the rows, each where it belongs.
+    async fn store(&mut self, of: &Carrying<'_>, text: &[u8]) -> Result<Outcome, Stop> {
+        let (found, planned) = self.plan_text(of.topology, text)?;
+        let made = match &planned.numbering {
+            Some(numbering) => Box::pin(self.make_ids(of.topology, &planned, numbering, text, &found, &[])).await?,
+            None => Vec::new(),
+        };
+        let ids = if made.is_empty() { Ids::None } else { Ids::Written(&made) };
+        let bound = bind_with(&planned, &of.topology.rules, text, &found, &[], ids)?;
+        let targets = match &bound.route {
+            Route::One(target) => vec![*target],
+            Route::Many(targets) => targets.clone(),
+            Route::Any => vec![Target { group: self.any_group(of.topology), shard: None }],
+        };
+        let answer = if let Answer::Relay = bound.answer { Answer::Sum } else { bound.answer };
+        self.write(of.topology, &planned, &bound, &targets, answer, Ask::Query, Some(of.carry)).await
+    }
+
+    /// The answer where there is nothing to store.
+    fn nothing_carried(&mut self, carry: &Carry, info: &TableInfo) -> Result<Outcome, SqlError> {
+        let named = |column: &ColumnInfo| {
+            carry.columns.as_ref().is_none_or(|names| names.iter().any(|name| name.eq_ignore_ascii_case(&column.name)))
+        };
+        let wanting = info.columns.iter().find(|column| {
+            !named(column)
+                && !column.nullable
+                && column.default.is_none()
+                && !column.auto_increment
+                && !column.generated
+        });
+        if let Some(column) = wanting {
+            // In strict modes this is an error even without a row.
+            return Err(SqlError::refuse(format!(
+                "Shardloom does not support an INSERT ... SELECT between servers that has no rows, and no value for \
+                 column {}",
+                column.name
+            )));
+        }
+        self.diagnostics.clear();
+        self.row_count = 0;
+        Ok(Outcome { info: "Records: 0  Duplicates: 0  Warnings: 0".to_owned(), ..Outcome::default() })
+    }
+}
