@@ -21,6 +21,20 @@ pub struct Reading {
     pub plain_backslash: bool,
 }
 
+impl Reading {
+    /// Appends a string literal.
+    pub fn put_text(self, text: &[u8], out: &mut Vec<u8>) {
+        out.push(b'\'');
+        for byte in text {
+            if *byte == b'\'' || (*byte == b'\\' && !self.plain_backslash) {
+                out.push(*byte);
+            }
+            out.push(*byte);
+        }
+        out.push(b'\'');
+    }
+}
+
 /// The columns that the rows go to.
 #[derive(Debug)]
 pub struct Into<'a> {
@@ -224,16 +238,7 @@ impl Into<'_> {
                 out.extend_from_slice(cell);
                 out.push(b'\'');
             }
-            Form::Text | Form::Member => {
-                out.push(b'\'');
-                for byte in cell {
-                    if *byte == b'\'' || (*byte == b'\\' && !self.reading.plain_backslash) {
-                        out.push(*byte);
-                    }
-                    out.push(*byte);
-                }
-                out.push(b'\'');
-            }
+            Form::Text | Form::Member => self.reading.put_text(cell, out),
             Form::Bytes => {
                 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
                 out.extend_from_slice(b"x'");

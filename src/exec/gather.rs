@@ -72,10 +72,22 @@ pub async fn run(
         (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => read_rest(client, &mut lanes, patience).await,
         _ => Ok(()),
     };
-    for lane in lanes {
-        if gathering.shared {
-            txn.settle(lane.group, lane.lease);
+    for mut lane in lanes {
+        if !gathering.shared {
+            continue;
         }
+        // No row of its group mattered, so nothing but the transaction's own beginning was queued.
+        if lane.running.is_none() && lane.lease.has_preludes() {
+            let begun = async {
+                lane.lease.link.flush().await?;
+                lane.lease.finish_preludes().await
+            };
+            if let Err(error) = begun.await {
+                txn.lost(lane.group, error.to_client(&lane.lease.server().name).message);
+                continue;
+            }
+        }
+        txn.settle(lane.group, lane.lease);
     }
     let filled = outcome?;
     drained?;

@@ -2,6 +2,7 @@
 //! whose answer is kept here, and an INSERT ... VALUES of its rows is planned, split and stored like any other; both in
 //! one transaction.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::error::SqlError;
@@ -20,6 +21,7 @@ use crate::sql::SqlMode;
 use crate::sql::head::head;
 use crate::sql::scan::{Scan, scan};
 use crate::txn::{Start, State};
+use crate::value::Datum;
 use crate::wire::capabilities::Status;
 
 /// A statement whose rows are carried.
@@ -30,12 +32,62 @@ pub(super) struct Carrying<'a> {
     pub(super) topology: &'a Topology,
     pub(super) planned: &'a Planned,
     pub(super) carry: &'a Carry,
+    pub(super) args: &'a [Datum<'a>],
+}
+
+/// The query with its parameters written out; none can stand behind it, or in front.
+fn with_params<'q>(
+    query: &'q [u8],
+    start: usize,
+    of: &Carrying<'_>,
+    reading: Reading,
+) -> Result<Cow<'q, [u8]>, SqlError> {
+    if of.scan.params.is_empty() {
+        return Ok(Cow::Borrowed(query));
+    }
+    let (mut out, mut copied) = (Vec::with_capacity(query.len()), 0);
+    for (number, at) in of.scan.params.iter().enumerate() {
+        let at = (*at as usize).checked_sub(start).filter(|at| *at < query.len());
+        let (Some(at), Some(value)) = (at, of.args.get(number)) else { return Err(no_param()) };
+        out.extend_from_slice(&query[copied..at]);
+        if is_sorted_by(&query[..at]) || !put_value(value, reading, &mut out) {
+            return Err(no_param());
+        }
+        copied = at + 1;
+    }
+    out.extend_from_slice(&query[copied..]);
+    Ok(Cow::Owned(out))
+}
+
+fn no_param() -> SqlError {
+    SqlError::refuse("Shardloom does not support this parameter in an INSERT ... SELECT between servers")
+}
+
+/// Whether what follows may be an item of ORDER BY or GROUP BY, where a number written out is a column's.
+fn is_sorted_by(before: &[u8]) -> bool {
+    let before = before.trim_ascii_end();
+    let by = before.windows(2).any(|word| word.eq_ignore_ascii_case(b"by"));
+    by && [&b"by"[..], b",", b"(", b"/"]
+        .iter()
+        .any(|end| before.len() >= end.len() && before[before.len() - end.len()..].eq_ignore_ascii_case(end))
+}
+
+/// Appends a parameter as a literal; `false` if that would be another value.
+fn put_value(value: &Datum<'_>, reading: Reading, out: &mut Vec<u8>) -> bool {
+    match value {
+        Datum::Null => out.extend_from_slice(b"NULL"),
+        Datum::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Datum::UInt(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Datum::Text(text) if reading.utf8 => reading.put_text(text, out),
+        _ => return false,
+    }
+    true
 }
 
 impl Session {
     /// Reads the rows, stores them, and tells the client what one server would have told.
-    pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
-        self.may_carry(of, ask)?;
+    pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, add: Status) -> Result<(), Stop> {
+        self.may_carry(of)?;
         let own = *self.txn.state() == State::Auto && self.autocommit();
         if own {
             self.txn.begin(Start::default());
@@ -61,11 +113,9 @@ impl Session {
     }
 
     /// That reading first and storing afterwards leaves the session as one statement would.
-    fn may_carry(&self, of: &Carrying<'_>, _: Ask<'_>) -> Result<(), SqlError> {
+    fn may_carry(&self, of: &Carrying<'_>) -> Result<(), SqlError> {
         let effects = of.planned.effects;
-        let what = if !of.scan.params.is_empty() {
-            "parameters"
-        } else if effects.sets_variables || effects.sets_last_insert_id || effects.calc_found_rows {
+        let what = if effects.sets_variables || effects.sets_last_insert_id || effects.calc_found_rows {
             "an assignment to what the session knows"
         } else if effects.user_locks || effects.stored_function {
             "a function that does more than compute"
@@ -80,6 +130,7 @@ impl Session {
         let table = of.planned.tables.get(usize::from(of.carry.table)).ok_or_else(nothing)?;
         let info = of.topology.catalog.table(&table.schema, &table.name).cloned().ok_or_else(nothing)?;
         let [before, query, behind] = of.carry.pieces(of.sql, of.scan).ok_or_else(nothing)?;
+        let query = &*with_params(query, before.len(), of, self.reading())?;
         let into = Into {
             columns: self.carried_columns(of.carry, &info)?,
             reading: self.reading(),

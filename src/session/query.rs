@@ -212,8 +212,8 @@ impl Session {
                 return Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await;
             }
             (_, Answer::Carry(carry)) => {
-                let of = Carrying { sql, scan, topology, planned, carry };
-                return Box::pin(self.run_carry(&of, ask, add)).await;
+                let of = Carrying { sql, scan, topology, planned, carry, args };
+                return Box::pin(self.run_carry(&of, add)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
                 return Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await;
