@@ -166,7 +166,8 @@ impl Into<'_> {
             ColumnType::DOUBLE if def.decimals >= 31 && !has(flags::ZEROFILL) => {
                 matches!(to.ty, Stored::Float { .. }).then_some(Form::Plain)
             }
-            ColumnType::YEAR => (is_text || to.ty == Stored::Year).then_some(Form::Plain),
+            // MySQL stores YEAR 0000 in a text as 0.
+            ColumnType::YEAR => (to.ty == Stored::Year).then_some(Form::Plain),
             ColumnType::DATE | ColumnType::NEWDATE => {
                 (is_text || matches!(to.ty, Stored::Date | Stored::DateTime(_))).then_some(Form::Day)
             }

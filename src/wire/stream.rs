@@ -117,6 +117,8 @@ impl Stream {
         match plain {
             Plain::Tcp(socket) => socket.poll_read_ready(context),
             Plain::Unix(socket) => socket.poll_read_ready(context),
+            // Nothing ever comes.
+            Plain::Kept(_) => Poll::Pending,
             #[cfg(test)]
             Plain::Memory(_) => Poll::Ready(Ok(())),
         }
