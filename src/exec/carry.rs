@@ -2,6 +2,7 @@
 //! value itself. Where the two could differ, by the types of both, the statement is refused. It sends nothing.
 
 use crate::error::SqlError;
+use crate::plan::text::put_hex;
 use crate::rules::catalog::{ColumnInfo, ColumnType as Stored};
 use crate::wire::capabilities::Capabilities;
 use crate::wire::column::{BINARY_CHARSET, ColumnDef, ColumnType, flags};
@@ -240,14 +241,7 @@ impl Into<'_> {
                 out.push(b'\'');
             }
             Form::Text | Form::Member => self.reading.put_text(cell, out),
-            Form::Bytes => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                out.extend_from_slice(b"x'");
-                out.extend(
-                    cell.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
-                );
-                out.push(b'\'');
-            }
+            Form::Bytes => put_hex(b"x'", cell, out),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! It knows no connection; how a value travels is said here, because it follows from the column's type alone.
 
 use crate::plan::route::Routing;
-use crate::plan::text::{Text, quote};
+use crate::plan::text::{Text, put_hex, quote};
 use crate::sql::splice::Anchor;
 
 /// What the copies are called; their numbers stand behind it.
@@ -188,13 +188,6 @@ impl Form {
 /// Whether a byte means itself in a string literal.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')
-}
-
-fn put_hex(before: &[u8], cell: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.extend_from_slice(before);
-    out.extend(cell.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
-    out.push(b'\'');
 }
 
 #[cfg(test)]

@@ -190,6 +190,14 @@ pub fn put_name(schema: &str, table: &str, out: &mut Vec<u8>) {
     quote(table.as_bytes(), out);
 }
 
+/// Writes bytes as a hexadecimal literal that begins with `before`, such as `x'`.
+pub fn put_hex(before: &[u8], bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(before);
+    out.extend(bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
+    out.push(b'\'');
+}
+
 /// Writes a name in backquotes.
 pub fn quote(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'`');
