@@ -160,13 +160,15 @@ impl Session {
             state: State::Waiting,
             error: String::new(),
         };
+        // What the proxy itself asks on these connections, it wants to see whole.
+        let settings = self.needs.settings.with("sql_select_limit", None);
         Job {
             id: 0,
             schema: define.schema.to_string(),
             tables: define.tables.iter().map(|table| table.to_string()).collect(),
             statement: sql.to_vec(),
             user: self.login.user.clone(),
-            settings: Settings::default().difference(&self.needs.settings, mariadb).unwrap_or_default(),
+            settings: Settings::default().difference(&settings, mariadb).unwrap_or_default(),
             started: String::new(),
             of_rows: define.verb == Ddl::TruncateTable,
             copies: define.copies,

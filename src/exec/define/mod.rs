@@ -274,7 +274,8 @@ impl<'a> Work<'a> {
         for name in job.locks() {
             let sql = format!("SELECT GET_LOCK('{name}', {wait})");
             let ask = self.metadata.query(LOCK_TABLE, &sql);
-            let answer = patience.watch(client, self.home, thread, ask).await??;
+            let answer = patience.watch(client, self.home, thread, ask).await?;
+            let answer = answer.map_err(|error| patience.explain(error))?;
             if let Some(ended) = patience.ended() {
                 return Err(ended.into());
             }
@@ -398,20 +399,20 @@ impl<'a> Work<'a> {
                     job.steps[at].state = State::Done;
                     before = Some(at);
                 }
+                // Whatever becomes of the record, the client is told what the server said.
                 Err(Stop::Error(error)) => {
-                    if job.in_state(&[State::Done]).is_empty() {
-                        record::remove(&mut self.metadata, job.id).await?;
-                        return Err(Stop::Error(error));
-                    }
-                    self.note(job, at, State::Failed, &error.message).await?;
-                    return Err(half_done(job, at, error).into());
+                    let first = job.in_state(&[State::Done]).is_empty();
+                    let noted = match first {
+                        true => record::remove(&mut self.metadata, job.id).await,
+                        false => self.note(job, at, State::Failed, &error.message).await,
+                    };
+                    told_late(job, noted);
+                    return Err(if first { error } else { half_done(job, at, error) }.into());
                 }
                 // Nobody knows what the server made of it.
                 Err(Stop::Lost(error)) => {
                     let noted = self.note(job, at, State::Running, &error.message).await;
-                    if let Err(error) = noted {
-                        tracing::warn!(%error, ddl = job.id, "the record could not be brought up to date");
-                    }
+                    told_late(job, noted);
                     return Err(half_done(job, at, error).into());
                 }
                 Err(stop) => return Err(stop),
@@ -483,7 +484,7 @@ impl<'a> Work<'a> {
                 let key = (step.group.clone(), name.schema.clone());
                 if !seen.contains_key(&key) {
                     let Ok((_, conn)) = self.conn(&step.group, &step.database).await else { continue };
-                    let tables = schema::tables(conn, &name.schema).await.unwrap_or_default();
+                    let Ok(tables) = schema::tables(conn, &name.schema).await else { continue };
                     seen.insert(key.clone(), tables);
                 }
                 let tables = seen.get(&key).into_iter().flatten();
@@ -526,6 +527,13 @@ async fn ask(conn: &mut Conn, command: u8, body: &[u8]) -> Result<Answer, Backen
 }
 
 /// The cause, and what was done where; the number is the cause's.
+/// The record could not follow what happened; who resumes will look at the place itself.
+fn told_late(job: &Job, noted: Result<(), SqlError>) {
+    if let Err(error) = noted {
+        tracing::warn!(%error, ddl = job.id, "the record could not be brought up to date");
+    }
+}
+
 fn half_done(job: &Job, at: usize, cause: SqlError) -> SqlError {
     let some = |places: Vec<String>| match places.len() {
         0 => "nowhere".to_owned(),

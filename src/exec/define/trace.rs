@@ -36,8 +36,8 @@ async fn definition(conn: &mut Conn, name: &PhysicalName) -> Result<String, Back
         Ok(answer) => answer.text(0, 1).unwrap_or_default(),
         // 1146: no such table; 1049: no such schema.
         Err(BackendError::Server(error)) if matches!(error.errno, 1146 | 1049) => return Ok(ABSENT.to_owned()),
-        // A view over tables that are gone is there all the same.
-        Err(BackendError::Server(error)) => error.message,
+        // 1356: a view over tables that are gone is there all the same.
+        Err(BackendError::Server(error)) if error.errno == 1356 => error.message,
         Err(error) => return Err(error),
     };
     Ok(format!("{:016x}", XxHash3_64::oneshot(without_next_number(&told).as_bytes())))

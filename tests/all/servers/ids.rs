@@ -301,8 +301,8 @@ fn two_proxies_make_no_id_twice() {
     }
 }
 
-/// A proxy that cannot renew its lease goes on to the end of its span, then says why it stops; one whose worker id was
-/// taken over leases another.
+/// Worker ids are leased, taken over behind the span of whoever had them, and refused when all are in use; who has one
+/// goes on within its span.
 #[test]
 fn worker_ids_are_leased() {
     let installation = &installations()[0];

@@ -138,6 +138,7 @@ fn run_random(world: &World, layouts: &[Layout], found: &mut Vec<Finding>) -> St
         wrong += count.wrong;
     }
     let all = identical + differs + refused + wrong;
+    assert!(refused * 10 < all, "{refused} of {all} random statements are refused");
     format!("{all} statements, {identical} identical, {differs} differ in metadata, {refused} refused, {wrong} WRONG")
 }
 

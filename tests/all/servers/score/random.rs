@@ -56,11 +56,10 @@ fn judge(pair: &mut Pair<'_>, sql: &str) -> (Verdict, Reply, Reply) {
     pair.proxy.query("BEGIN");
     pair.one.query("BEGIN");
     let (mut verdict, proxy, one) = ask(pair, sql, Rows::Any);
-    if !matches!(verdict, Verdict::Refused(_)) {
-        let contents = ask(pair, &format!("SELECT * FROM {table}"), Rows::Any).0;
-        if let (false, Verdict::Wrong(what)) = (matches!(verdict, Verdict::Wrong(_)), contents) {
-            verdict = Verdict::Wrong(format!("table {table}: {what}"));
-        }
+    // What was refused has left nothing behind.
+    let contents = ask(pair, &format!("SELECT * FROM {table}"), Rows::Any).0;
+    if let (false, Verdict::Wrong(what) | Verdict::Refused(what)) = (matches!(verdict, Verdict::Wrong(_)), contents) {
+        verdict = Verdict::Wrong(format!("table {table}: {what}"));
     }
     pair.proxy.query("ROLLBACK");
     pair.one.query("ROLLBACK");

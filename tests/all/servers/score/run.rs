@@ -102,6 +102,9 @@ impl<'a> Pair<'a> {
             {
                 verdict = self.afterwards(&sql, &proxy, &one, verdict);
             }
+            if matches!(verdict, Verdict::Refused(_)) && !is_read(&sql) && !looked_at {
+                verdict = self.untouched(&sql, verdict);
+            }
             if case.follows_plan {
                 verdict = verdict.without(&["flags", "warnings"]);
             }
@@ -169,7 +172,9 @@ impl<'a> Pair<'a> {
             differs.insert("warnings");
         }
         if !is_read(sql) || touches_session(sql) {
-            if let Verdict::Wrong(what) = self.text(session_probe(self.world.installation.flavour), Rows::Any).0 {
+            if let Verdict::Wrong(what) | Verdict::Refused(what) =
+                self.text(session_probe(self.world.installation.flavour), Rows::Any).0
+            {
                 return Verdict::Wrong(format!("session: {what}"));
             }
             for table in TABLES {
@@ -181,12 +186,24 @@ impl<'a> Pair<'a> {
             let looked_at: Vec<&str> =
                 self.touched.iter().copied().filter(|table| all || mentions(sql, table)).collect();
             for table in looked_at {
-                if let Verdict::Wrong(what) = self.text(&format!("SELECT * FROM {table}"), Rows::Any).0 {
+                if let Verdict::Wrong(what) | Verdict::Refused(what) =
+                    self.text(&format!("SELECT * FROM {table}"), Rows::Any).0
+                {
                     return Verdict::Wrong(format!("table {table}: {what}"));
                 }
             }
         }
         if differs.is_empty() { Verdict::Identical } else { Verdict::Differs(differs) }
+    }
+
+    /// What was refused has left nothing behind.
+    fn untouched(&mut self, sql: &str, refused: Verdict) -> Verdict {
+        for table in TABLES.iter().filter(|table| mentions(sql, table)) {
+            if let Verdict::Wrong(what) = self.text(&format!("SELECT * FROM {table}"), Rows::Any).0 {
+                return Verdict::Wrong(format!("refused, but table {table}: {what}"));
+            }
+        }
+        refused
     }
 
     /// Every group has the same copy of what is copied.

@@ -27,7 +27,7 @@ fn tpc_h_and_tpc_c_are_answered() {
         let proxy = TestProxy::start(&cluster.cluster, RULES);
         let mut wrong = Vec::new();
         for (schema, text) in FILES {
-            let mut loom = Client::connect(&proxy.address().to_string(), "wide", PASSWORD, schema);
+            let mut loom = Client::connect(&proxy.address().to_string(), "atomic", PASSWORD, schema);
             let address = reference.cluster.groups[0].primary.addr();
             let mut one = Client::connect(&address, account::USER, account::PASSWORD, schema);
             let (mut identical, mut differs) = (0, 0);
