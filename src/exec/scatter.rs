@@ -59,6 +59,8 @@ pub struct Scatter<'a> {
     pub status: Status,
     /// The statement that gives all targets the same clock, if this one reads it.
     pub clock: Option<String>,
+    /// The session's LAST_INSERT_ID(), if this one reads it: a pooled connection has another's.
+    pub last_insert_id: Option<u64>,
 }
 
 /// The clock of a connection runs again.
@@ -148,6 +150,9 @@ async fn start(lanes: &mut [Lane], scatter: &Scatter<'_>, patience: &mut Patienc
     for lane in lanes {
         if let Some(clock) = &scatter.clock {
             lane.lease.send_prelude(clock.as_bytes());
+        }
+        if let Some(id) = scatter.last_insert_id {
+            lane.lease.send_prelude(format!("SET last_insert_id={id}").as_bytes());
         }
         send_next(lane, scatter, patience).await?;
     }

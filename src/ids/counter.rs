@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::backend::cluster::Group;
 use crate::backend::metadata::{Metadata, SCHEMA, Table, literal};
 use crate::error::{Code, SqlError};
-use crate::ids::locked;
+use crate::ids::{in_time, locked};
 use crate::rules::PhysicalName;
 use crate::sequence::segment::Blocks;
 
@@ -63,13 +63,16 @@ impl Counter {
         let (counter, home) = (self.clone(), table.home.clone());
         let (schema, name) = (table.schema.to_owned(), table.table.to_owned());
         tokio::spawn(async move {
-            let _turn = counter.turn.lock().await;
-            let block = counter.next_block(&home, &schema, &name, BLOCK).await;
-            match block {
-                Ok(Some(block)) => locked(&counter.blocks).add(block),
-                // The statement that needs ids tells what is wrong.
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, schema, table = name, "no further block of ids could be taken"),
+            let fetched = in_time(&home, async {
+                let _turn = counter.turn.lock().await;
+                // Where there is no counter, the statement that needs ids tells what is wrong.
+                if let Some(block) = counter.next_block(&home, &schema, &name, BLOCK).await? {
+                    locked(&counter.blocks).add(block);
+                }
+                Ok(())
+            });
+            if let Err(error) = fetched.await {
+                tracing::warn!(%error, schema, table = name, "no further block of ids could be taken");
             }
             counter.fetching.store(false, Ordering::Release);
         });

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::backend::cluster::Group;
 use crate::backend::metadata::{Metadata, SCHEMA, Table, literal};
 use crate::error::{Code, SqlError};
-use crate::ids::{locked, now_ms};
+use crate::ids::{in_time, locked, now_ms};
 use crate::sequence::snowflake::{Empty, Snowflake, WORKERS};
 
 /// Who has which worker id, and how far its span goes. Rows must not be deleted: a worker id that is given out anew
@@ -61,7 +61,7 @@ impl Worker {
         }
         let (worker, home) = (self.clone(), home.clone());
         tokio::spawn(async move {
-            if let Err(error) = worker.lease(&home).await {
+            if let Err(error) = in_time(&home, worker.lease(&home)).await {
                 tracing::warn!(%error, group = home.name, "the lease of the worker id could not be renewed");
             }
             worker.renewing.store(false, Ordering::Release);

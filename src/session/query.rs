@@ -32,7 +32,7 @@ use crate::sql::head::{self, Head, Show, ShowKind};
 use crate::sql::hint::TransactionMode;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{self, Facts};
-use crate::txn::{Access, Mode, Pin, State};
+use crate::txn::{Access, Mode, Pin, Start, State};
 use crate::value::Datum;
 use crate::wire::capabilities::Status;
 
@@ -343,6 +343,7 @@ impl Session {
             let why = "a SELECT over several shards while sql_select_limit is set: give it a LIMIT of its own";
             return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
         }
+        self.open_without_autocommit();
         let access = self.access(planned);
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
@@ -357,6 +358,7 @@ impl Session {
             // With autocommit off, this statement opens a transaction if none is open.
             status: self.status().with(add.when(Status::IN_TRANS, add.has(Status::IN_TRANS) || !self.autocommit())),
             clock: self.one_clock(planned),
+            last_insert_id: planned.effects.last_insert_id.then_some(self.last_insert_id),
         };
         let needs = &self.needs;
         let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
@@ -379,6 +381,7 @@ impl Session {
         add: Status,
     ) -> Result<(), Stop> {
         let Some(mut gathering) = self.gathering(planned, bound, gather)? else { return Ok(()) };
+        self.open_without_autocommit();
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
         let needs = &self.needs;
@@ -389,7 +392,7 @@ impl Session {
             lease = gather::run(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
         }
         let Some(mut lease) = lease else { return Err(SqlError::new(Code::Unknown, "nothing was gathered").into()) };
-        if planned.effects.last_insert_id && self.last_insert_id != 0 {
+        if planned.effects.last_insert_id {
             lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
         }
         let target = Target { group: gathering.gathered.group, shard: None };
@@ -412,6 +415,14 @@ impl Session {
         self.client.flush().await.map_err(Stop::Client)?;
         gather::clear(&mut lease, &gathering).await;
         Ok(())
+    }
+
+    /// With autocommit off a statement opens a transaction if none is open: before it takes connections to several
+    /// groups, which are then parts of one.
+    fn open_without_autocommit(&mut self) {
+        if *self.txn.state() == State::Auto && !self.autocommit() {
+            self.txn.begin(Start::default());
+        }
     }
 
     /// What is to be gathered for a statement; none if nothing is.

@@ -190,6 +190,12 @@ impl Member {
         }
     }
 
+    /// What gives a commit point its clock back, which round 1 let run.
+    fn stop_clock(&self) -> Option<String> {
+        let value = self.lease.settings.variable("timestamp").filter(|_| self.branch.is_none())?;
+        Some(format!("SET timestamp={}", String::from_utf8_lossy(value)))
+    }
+
     /// The error of the last round, for the client.
     fn told(&self) -> Option<SqlError> {
         self.error.as_ref().map(|error| error.to_client(&self.lease.server().name))
@@ -299,7 +305,7 @@ async fn abort(members: &mut [Member], ledger: &Ledger) {
     if members.iter().any(|member| member.lease.is_busy()) {
         ledger.leave();
     }
-    round(members, Member::roll_back).await;
+    round(members, |member| member.roll_back().into_iter().chain(member.stop_clock()).collect()).await;
     members.iter_mut().for_each(Member::judge_rollback);
 }
 
@@ -315,10 +321,7 @@ async fn last_round(members: &mut [Member], ledger: &Ledger) {
     round(members, |member| match member.branch {
         Some((global, branch)) if member.wrote => vec![sql::xa("COMMIT", global, branch)],
         Some(_) => member.commit_alone(),
-        None => match member.lease.settings.variable("timestamp") {
-            Some(value) => vec![format!("SET timestamp={}", String::from_utf8_lossy(value))],
-            None => Vec::new(),
-        },
+        None => member.stop_clock().into_iter().collect(),
     })
     .await;
     for member in members.iter().filter(|member| member.wrote) {

@@ -227,7 +227,7 @@ async fn collect(ledger: &Ledger, sites: &mut [Site<'_>], memory: &mut Memory) {
                 let committed = site.is_some_and(|site| site.markers.contains(&key));
                 all &= committed;
                 match site {
-                    Some(site) if !committed && !site.prepared.contains(&key) => {
+                    Some(site) if !committed && !site.markers_truncated && !site.prepared.contains(&key) => {
                         *memory.missed.entry(key).or_default() += 1;
                     }
                     _ => {
@@ -247,6 +247,8 @@ async fn collect(ledger: &Ledger, sites: &mut [Site<'_>], memory: &mut Memory) {
     }
     let known = |key: &(GlobalId, BranchId)| sites.iter().any(|site| site.decisions.contains_key(&key.0));
     memory.missed.retain(|key, _| known(key));
+    let Memory { told, prepared, .. } = memory;
+    told.retain(|key| known(key) || prepared.contains_key(key));
     for at in 0..sites.len() {
         let free = |(global, _): &&(GlobalId, BranchId)| {
             site_of(sites, global.commit_point).is_some_and(|point| {

@@ -31,6 +31,8 @@ pub(super) struct Site<'s> {
     pub(super) decisions: BTreeMap<GlobalId, (Decision, Vec<BranchId>)>,
     /// Not all decisions were read.
     pub(super) truncated: bool,
+    /// There are more markers than were read: one that is not seen may be there.
+    pub(super) markers_truncated: bool,
     /// The server's clock, in seconds since 1970.
     pub(super) now: u64,
 }
@@ -42,7 +44,7 @@ impl<'s> Site<'s> {
         let found = metadata.look(&format!("SELECT identity FROM `{SCHEMA}`.group_identity")).await?;
         let Some(identity) = found.and_then(|found| Identity::parse(&found.text(0, 0)?)) else { return Ok(None) };
         let lost = |error: BackendError| error.to_client(&server.name);
-        metadata.ask("SET SESSION innodb_lock_wait_timeout=1").await.map_err(lost)?;
+        metadata.ask("SET SESSION innodb_lock_wait_timeout=1, lock_wait_timeout=1").await.map_err(lost)?;
         Ok(Some(Site {
             metadata,
             server,
@@ -51,6 +53,7 @@ impl<'s> Site<'s> {
             markers: BTreeSet::new(),
             decisions: BTreeMap::new(),
             truncated: false,
+            markers_truncated: false,
             now: 0,
         }))
     }
@@ -61,6 +64,7 @@ impl<'s> Site<'s> {
         let found = self.metadata.look(&markers).await?.unwrap_or_default();
         let marker = |row| Some((GlobalId::parse(&found.text(row, 0)?)?, BranchId::parse(&found.text(row, 1)?)?));
         self.markers = (0..found.rows.len()).filter_map(marker).collect();
+        self.markers_truncated = found.rows.len() == MOST_ROWS;
         Ok(())
     }
 
