@@ -169,6 +169,17 @@ fn several_groups_commit_together_or_not_at_all() {
         assert_eq!(script(&mut c, &["COMMIT", "UPDATE acct SET v = 2", "ROLLBACK", "SET autocommit = 1"])[0], "ok 0");
         assert_eq!((three(&mut other), other.show("SELECT v FROM rates")), ("1 6 1".into(), "1".into()));
 
+        // Autocommit off, and what opens the transaction reads several groups, by a gather and by a merge.
+        for (read, value) in
+            [("SELECT COUNT(*) FROM acct a JOIN acct b ON a.v < b.v", 3), ("SELECT SUM(v) FROM acct", 1)]
+        {
+            let updates = [2, 0].map(|id| format!("UPDATE acct SET v = {value} WHERE id = {id}"));
+            let told = script(&mut c, &["SET autocommit = 0", read, &updates[0], &updates[1], "COMMIT"]);
+            assert_eq!(told[2..], ["ok 1", "ok 1", "ok 0"], "{read}");
+            assert_eq!(three(&mut other), format!("{value} 6 {value}"), "{read}");
+        }
+        script(&mut c, &["SET autocommit = 1"]);
+
         // What only reads elsewhere; levels, snapshots, a clock that stands.
         for begin in ["BEGIN", "START TRANSACTION WITH CONSISTENT SNAPSHOT", "START TRANSACTION READ WRITE"] {
             let told = script(
