@@ -1,10 +1,11 @@
 //! How a statement is put to a server: as text, or as an execution of a prepared statement with the
-//! client's parameters. It knows no answer but that to a PREPARE of its own.
+//! client's parameters, in either protocol. It knows no answer but that to a PREPARE of its own.
 
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
 use crate::backend::statements::Prepared;
 use crate::error::SqlError;
+use crate::exec::carry::Reading;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::relay::lost;
@@ -28,7 +29,21 @@ pub enum Ask<'a> {
         /// The flags of the client's command: the kind of cursor.
         flags: u8,
     },
+    /// EXECUTE in SQL text: prepared and executed by text, so that the server types parameters by its own rules.
+    Named(&'a Using),
 }
+
+/// The parameters of an EXECUTE in SQL text.
+#[derive(Debug)]
+pub struct Using {
+    /// User variables, as they are written; the connection has their values.
+    pub variables: Vec<String>,
+    /// How the text of the statement is written as a literal.
+    pub reading: Reading,
+}
+
+/// What a statement that is executed by name is called on a server. It is prepared anew for each execution.
+const NAME: &str = "shardloom";
 
 /// Of the flags of COM_STMT_EXECUTE: a cursor is wanted.
 const CURSOR_READ_ONLY: u8 = 1;
@@ -37,7 +52,7 @@ impl Ask<'_> {
     /// The form of the answer.
     pub fn kind(self) -> Kind {
         match self {
-            Ask::Query => Kind::Query,
+            Ask::Query | Ask::Named(_) => Kind::Query,
             Ask::Execute { .. } => Kind::Execute,
         }
     }
@@ -51,7 +66,7 @@ impl Ask<'_> {
     #[must_use]
     pub fn without_cursor(self) -> Self {
         match self {
-            Ask::Query => Ask::Query,
+            Ask::Query | Ask::Named(_) => self,
             Ask::Execute { params, .. } => Ask::Execute { params, flags: 0 },
         }
     }
@@ -71,12 +86,16 @@ pub fn send_at_once(
     target: Target,
     text: &mut Vec<u8>,
 ) -> Result<Option<u32>, Params> {
-    let Ask::Execute { params: given, flags } = ask else {
-        lease.send_with(|out| {
-            out.push(com::QUERY);
-            bound.render(target, out);
-        });
-        return Ok(None);
+    let (given, flags) = match ask {
+        Ask::Execute { params, flags } => (params, flags),
+        Ask::Named(_) => return Err(bound.render(target, text)),
+        Ask::Query => {
+            lease.send_with(|out| {
+                out.push(com::QUERY);
+                bound.render(target, out);
+            });
+            return Ok(None);
+        }
     };
     let params = bound.render(target, text);
     let Some(prepared) = lease.find_prepared(text) else { return Err(params) };
@@ -94,9 +113,17 @@ pub async fn send(
     patience: &Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Option<u32>, Stop> {
-    let Ask::Execute { params: given, flags } = ask else {
-        lease.send(com::QUERY, text);
-        return Ok(None);
+    let (given, flags) = match ask {
+        Ask::Execute { params, flags } => (params, flags),
+        Ask::Named(using) => {
+            prepare_by_name(lease, text, using.reading, patience, naming).await?;
+            lease.send_with(|out| put_execute_by_name(out, &using.variables, params));
+            return Ok(None);
+        }
+        Ask::Query => {
+            lease.send(com::QUERY, text);
+            return Ok(None);
+        }
     };
     let prepared = match lease.find_prepared(text) {
         Some(prepared) => prepared,
@@ -125,6 +152,48 @@ fn param<'p>((pick, number): (&'p Pick, &'p [u8; 8]), given: &[Param<'p>]) -> Op
         Pick::Id(Id::Number(_)) => Some(Param::unsigned(number)),
         Pick::Id(Id::Uuid(text)) => Some(Param::text(text)),
         Pick::Id(Id::Given) => None,
+    }
+}
+
+/// Prepares `text` on the connection by name, in a round of its own.
+async fn prepare_by_name(
+    lease: &mut Lease,
+    text: &[u8],
+    reading: Reading,
+    patience: &Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<(), Stop> {
+    lease.send_with(|out| {
+        out.push(com::QUERY);
+        out.extend_from_slice(format!("PREPARE {NAME} FROM ").as_bytes());
+        reading.put_text(text, out);
+    });
+    lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
+    lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+    match lease.read_answer().await {
+        Ok(_) => Ok(()),
+        Err(BackendError::Server(error)) => Err(Stop::Error(naming.error(error))),
+        Err(error) => Err(lost(lease, patience, error)),
+    }
+}
+
+/// COM_QUERY of the EXECUTE.
+fn put_execute_by_name(out: &mut Vec<u8>, variables: &[String], params: &Params) {
+    out.push(com::QUERY);
+    out.extend_from_slice(format!("EXECUTE {NAME}").as_bytes());
+    let picked: Vec<&str> = match params {
+        Params::Same => variables.iter().map(String::as_str).collect(),
+        Params::Picked(picked) => {
+            // Ids are written into the text.
+            let client = picked.iter().filter_map(|pick| match pick {
+                Pick::Client(index) => variables.get(usize::from(*index)),
+                Pick::Id(_) => None,
+            });
+            client.map(String::as_str).collect()
+        }
+    };
+    if !picked.is_empty() {
+        out.extend_from_slice(format!(" USING {}", picked.join(",")).as_bytes());
     }
 }
 

@@ -103,7 +103,8 @@ impl<'a> Bound<'a> {
             return Params::Same;
         };
         splice(self.sql, self.scan, &text.edits, out, |part, out| self.write(part, target, out));
-        let moves = text.moves_params && !self.scan.params.is_empty();
+        let numbered = matches!(self.ids, Ids::Written(_));
+        let moves = (text.moves_params || numbered) && !self.scan.params.is_empty();
         if moves || matches!(self.ids, Ids::Params(_)) {
             Params::Picked(self.params(text, target))
         } else {

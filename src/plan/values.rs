@@ -3,7 +3,7 @@
 use crate::error::{Code, SqlError};
 use crate::plan::numbering::{BY_ID, Id, Ids, Numbering, RowId};
 use crate::plan::slot::Slot;
-use crate::sql::Facts;
+use crate::sql::{Facts, syntax_error};
 use crate::sql::literal::decode;
 use crate::sql::scan::Scan;
 use crate::value::Datum;
@@ -74,13 +74,25 @@ impl<'a> Values<'a> {
     }
 
     /// A number of rows in LIMIT or OFFSET.
+    ///
+    /// # Errors
+    /// 1064 for a literal that is none; 1235 for a parameter that is none, of which vendors and protocols think otherwise.
     pub(super) fn count(&self, slot: Slot) -> Result<u64, SqlError> {
         let count = match self.datum(slot)? {
             Some(Datum::Int(value)) => u64::try_from(value).ok(),
             Some(Datum::UInt(value)) => Some(value),
+            // As a parameter, not as a word.
+            Some(Datum::Null) => Some(0),
             _ => None,
         };
-        count.ok_or_else(|| SqlError::new(Code::WrongArguments, "Incorrect arguments to LIMIT"))
+        count.ok_or_else(|| match slot {
+            Slot::Literal { index, negative } => {
+                let start = self.scan.literals.get(index as usize).map_or(0, |literal| literal.span.start as usize);
+                let sign = self.sql[..start].iter().rposition(|byte| *byte == b'-');
+                syntax_error(self.sql, sign.filter(|_| negative).unwrap_or(start))
+            }
+            _ => SqlError::refuse("Shardloom does not support a LIMIT by a parameter that is no whole number"),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! one transaction.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::SqlError;
@@ -84,6 +85,15 @@ fn put_value(value: &Datum<'_>, reading: Reading, out: &mut Vec<u8>) -> bool {
     true
 }
 
+const UNKNOWN_TABLE: &str = "Shardloom does not support this INSERT ... SELECT: its table is not known";
+
+/// The table that the rows go to.
+fn table_of(topology: &Topology, planned: &Planned, carry: &Carry) -> Result<Arc<TableInfo>, SqlError> {
+    let table = planned.tables.get(usize::from(carry.table));
+    let info = table.and_then(|table| topology.catalog.table(&table.schema, &table.name).cloned());
+    info.ok_or_else(|| SqlError::refuse(UNKNOWN_TABLE))
+}
+
 impl Session {
     /// Reads the rows, stores them, and tells the client what one server would have told.
     pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, add: Status) -> Result<(), Stop> {
@@ -126,9 +136,8 @@ impl Session {
     }
 
     async fn carry(&mut self, of: &Carrying<'_>, own: bool) -> Result<Outcome, Stop> {
-        let nothing = || SqlError::refuse("Shardloom does not support this INSERT ... SELECT: its table is not known");
-        let table = of.planned.tables.get(usize::from(of.carry.table)).ok_or_else(nothing)?;
-        let info = of.topology.catalog.table(&table.schema, &table.name).cloned().ok_or_else(nothing)?;
+        let nothing = || SqlError::refuse(UNKNOWN_TABLE);
+        let info = table_of(of.topology, of.planned, of.carry)?;
         let [before, query, behind] = of.carry.pieces(of.sql, of.scan).ok_or_else(nothing)?;
         let query = &*with_params(query, before.len(), of, self.reading())?;
         let into = Into {
@@ -151,6 +160,12 @@ impl Session {
         self.store(of, &text).await
     }
 
+    /// That the table has the columns which the statement names: what can be told before it runs.
+    pub(super) fn check_carried(&self, topology: &Topology, planned: &Planned, carry: &Carry) -> Result<(), SqlError> {
+        let info = table_of(topology, planned, carry)?;
+        self.carried_columns(carry, &info).map(drop)
+    }
+
     /// The columns that the values of a row go to.
     fn carried_columns<'t>(&self, carry: &Carry, info: &'t TableInfo) -> Result<Vec<&'t ColumnInfo>, SqlError> {
         let Some(columns) = &carry.columns else { return Ok(info.visible().collect()) };
@@ -165,7 +180,7 @@ impl Session {
     }
 
     /// How the session's servers read the literals of its statements.
-    fn reading(&self) -> Reading {
+    pub(super) fn reading(&self) -> Reading {
         let settings = &self.needs.settings;
         let alone = ["character_set_client", "character_set_connection", "character_set_results"];
         let connection = settings.variable("collation_connection");

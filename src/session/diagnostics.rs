@@ -3,7 +3,8 @@
 
 use crate::backend::conn::Answer;
 use crate::error::SqlError;
-use crate::session::reply::{CellKind, Table};
+use crate::session::reply::{CellKind, Null, Table};
+use crate::sql::Flavour;
 
 /// The conditions of the last statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,13 +59,17 @@ impl Diagnostics {
     /// How many conditions there are, as `SHOW COUNT(*) WARNINGS` or `ERRORS`.
     pub fn count(&self, errors_only: bool) -> Table {
         let name = if errors_only { "@@session.error_count" } else { "@@session.warning_count" };
-        Table::number(name, CellKind::Unsigned, self.matching(errors_only).count())
+        Table::number(name, CellKind::UnsignedOrNull, self.matching(errors_only).count())
     }
 
     /// The answer to SHOW WARNINGS or SHOW ERRORS.
-    pub fn table(&self, errors_only: bool, skip: u64, take: u64) -> Table {
-        let mut table = Table::of(&["Level", "Code", "Message"]);
-        table.columns[1].1 = CellKind::Unsigned;
+    pub fn table(&self, errors_only: bool, skip: u64, take: u64, flavour: Flavour) -> Table {
+        let mariadb = flavour == Flavour::MariaDb;
+        let mut table = Table::with(&[
+            ("Level", CellKind::Varchar(7, Null::No)),
+            ("Code", CellKind::UnsignedLong(if mariadb { 4 } else { 5 })),
+            ("Message", CellKind::Varchar(512, Null::No)),
+        ]);
         let rows = self.matching(errors_only).skip(skip as usize).take(take as usize);
         table.rows =
             rows.map(|c| vec![Some(c.level.clone()), Some(c.code.to_string()), Some(c.message.clone())]).collect();

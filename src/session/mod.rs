@@ -9,6 +9,7 @@ pub mod door;
 pub mod explain;
 pub mod greet;
 pub mod local;
+mod named;
 mod numbering;
 pub mod prepared;
 pub mod proxy;

@@ -14,11 +14,13 @@ use crate::exec::relay::{Style, relay};
 use crate::exec::spool::Spooled;
 use crate::plan::bind::sample;
 use crate::plan::gather::Gather;
-use crate::plan::{Answer, Bound, Plan, Route, Target};
+use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
 use crate::rules::GroupId;
+use crate::session::named::Rank;
 use crate::session::query::Understood;
+use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
-use crate::sql::head::Head;
+use crate::sql::head::{Head, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{Facts, literal};
 use crate::txn::{Access, Pin};
@@ -40,17 +42,21 @@ const FLUSH_AT: usize = 16 << 10;
 pub struct Prepared {
     /// Boxed, because a statement is taken out while it runs.
     statements: BTreeMap<u32, Box<Statement>>,
+    /// The numbers of those that were prepared by SQL text, by their lower-case names.
+    pub(super) names: BTreeMap<String, u32>,
     next: u32,
 }
 
 /// One prepared statement.
-struct Statement {
-    sql: Arc<[u8]>,
-    scan: Scan,
+pub(super) struct Statement {
+    pub(super) sql: Arc<[u8]>,
+    pub(super) scan: Scan,
     /// The meaning of its text, as of its preparation.
-    facts: Facts,
-    schema: Option<Arc<str>>,
-    params: u16,
+    pub(super) facts: Facts,
+    pub(super) schema: Option<Arc<str>>,
+    pub(super) params: u16,
+    /// What its parameters have been so far, where EXECUTE in SQL text gave them.
+    pub(super) given: Vec<Rank>,
     /// Types of the parameters, as the client sent them last.
     types: Vec<ParamType>,
     /// Values sent ahead.
@@ -64,13 +70,15 @@ impl Session {
     /// COM_STMT_PREPARE.
     pub(super) async fn prepare(&mut self, sql: &[u8]) -> Flow {
         let outcome = self.prepare_statement(sql).await;
-        match self.finish(outcome) {
+        match self.finish(outcome.map(drop)) {
             Ok(()) => Flow::Next,
             Err(flow) => flow,
         }
     }
 
-    async fn prepare_statement(&mut self, sql: &[u8]) -> Result<(), Stop> {
+    /// Prepares a statement and tells the client as COM_STMT_PREPARE does; none if a server refused it, which the
+    /// client was told.
+    pub(super) async fn prepare_statement(&mut self, sql: &[u8]) -> Result<Option<u32>, Stop> {
         let limit = self.proxy.config.limits.prepared_per_session;
         if self.prepared.statements.len() >= limit as usize {
             let message =
@@ -89,30 +97,36 @@ impl Session {
         let id = self.prepared.free_number();
         let planned = match self.understand(&sql, &found, &topology)? {
             Understood::Plan(planned) => planned,
-            Understood::Head(head) if matches!(*head, Head::Empty) => {
-                return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
-            }
-            // The session answers these itself: nothing to describe.
-            Understood::Head(_) => {
-                self.put_head(id, params, 0);
+            // The session answers these itself, but servers know which of them can be prepared, and their columns.
+            Understood::Head(head) => {
+                if is_known_to_servers(&head) {
+                    let target = Target { group: self.any_group(&topology), shard: None };
+                    if !self.describe_at(id, &topology, target, Naming::Same, &sql).await? {
+                        return Ok(None);
+                    }
+                } else {
+                    self.put_head(id, params, 0);
+                }
                 self.keep(id, sql, found, params);
-                return Ok(());
+                return Ok(Some(id));
             }
         };
         if let Plan::Refuse(refusal) = &planned.plan {
             return Err(refusal.clone().into());
         }
         self.may_touch(&planned)?;
-        if let Plan::Carry(_) = &planned.plan {
+        if let Plan::Carry(carry) = &planned.plan {
+            self.check_carried(&topology, &planned, carry)?;
             // No server has all tables of it, and it has no columns to be described.
             self.put_head(id, params, 0);
             self.keep(id, sql, found, params);
-            return Ok(());
+            return Ok(Some(id));
         }
-        if self.describe(id, &topology, &planned, &sql, &found).await? {
-            self.keep(id, sql, found, params);
+        if !self.describe(id, &topology, &planned, &sql, &found).await? {
+            return Ok(None);
         }
-        Ok(())
+        self.keep(id, sql, found, params);
+        Ok(Some(id))
     }
 
     /// Has a server prepare the statement, and passes its description on under our number. `false` if the
@@ -120,8 +134,8 @@ impl Session {
     async fn describe(
         &mut self,
         id: u32,
-        topology: &crate::session::topology::Topology,
-        planned: &crate::plan::Planned,
+        topology: &Topology,
+        planned: &Planned,
         sql: &[u8],
         scan: &Scan,
     ) -> Result<bool, Stop> {
@@ -136,6 +150,18 @@ impl Session {
         };
         let mut text = Vec::new();
         bound.render(target, &mut text);
+        self.describe_at(id, topology, target, Naming::Of(&bound, target), &text).await
+    }
+
+    /// The same for the text that a target is to prepare.
+    async fn describe_at(
+        &mut self,
+        id: u32,
+        topology: &Topology,
+        target: Target,
+        naming: Naming<'_>,
+        text: &[u8],
+    ) -> Result<bool, Stop> {
         let wanted = self.needs.wanted(topology, target.group);
         let group = topology.group(target.group);
         // Describing has no part in a transaction, but must see what it has: temporary tables.
@@ -144,10 +170,9 @@ impl Session {
             true => self.txn.lease(target.group, group, Access::Primary, &wanted).await?,
             false => self.txn.side_lease(target.group, group, Access::Primary, &wanted).await?,
         };
-        let naming = Naming::Of(&bound, target);
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
-        lease.send(com::STMT_PREPARE, &text);
+        lease.send(com::STMT_PREPARE, text);
         let style = Style {
             capabilities: self.capabilities,
             add: Status::default(),
@@ -160,7 +185,7 @@ impl Session {
         match outcome {
             Ok(outcome) => {
                 if let Some(prepared) = outcome.prepared {
-                    lease.remember_prepared(&text, prepared);
+                    lease.remember_prepared(text, prepared);
                 }
                 if held {
                     self.txn.settle(target.group, lease);
@@ -178,8 +203,8 @@ impl Session {
     async fn describe_gather(
         &mut self,
         id: u32,
-        topology: &crate::session::topology::Topology,
-        planned: &crate::plan::Planned,
+        topology: &Topology,
+        planned: &Planned,
         bound: &Bound<'_>,
         gather: &Gather,
     ) -> Result<bool, Stop> {
@@ -243,22 +268,34 @@ impl Session {
                 return Flow::Next;
             }
         };
-        // The text means what it meant when it was prepared, whatever the session has set since.
-        let facts = std::mem::replace(&mut self.facts, statement.facts);
-        let schema = std::mem::replace(&mut self.needs.schema, statement.schema.clone());
+        if let Err(error) = self.reads_alike(statement) {
+            self.error(&error);
+            return Flow::Next;
+        }
+        let before = self.as_prepared(statement);
         let ask = Ask::Execute { params: &params, flags: execute.flags };
         let outcome = self.statement(&statement.sql, &statement.scan, ask, &args, Status::default()).await;
-        // The statement itself may have changed either (SET, USE).
+        self.as_now(statement, before);
+        statement.cursor = self.cursor.take();
+        match outcome {
+            Ok(()) => Flow::Next,
+            Err(flow) => flow,
+        }
+    }
+
+    /// The text means what it meant when it was prepared, whatever the session has set since; what it has is returned.
+    pub(super) fn as_prepared(&mut self, statement: &Statement) -> (Facts, Option<Arc<str>>) {
+        let facts = std::mem::replace(&mut self.facts, statement.facts);
+        (facts, std::mem::replace(&mut self.needs.schema, statement.schema.clone()))
+    }
+
+    /// Back to what the session had set, unless the statement itself has changed it (SET, USE).
+    pub(super) fn as_now(&mut self, statement: &Statement, (facts, schema): (Facts, Option<Arc<str>>)) {
         if self.facts == statement.facts {
             self.facts = facts;
         }
         if self.needs.schema == statement.schema {
             self.needs.schema = schema;
-        }
-        statement.cursor = self.cursor.take();
-        match outcome {
-            Ok(()) => Flow::Next,
-            Err(flow) => flow,
         }
     }
 
@@ -415,6 +452,7 @@ impl Session {
             facts: self.facts,
             schema: self.needs.schema.clone(),
             params,
+            given: Vec::new(),
             types: Vec::new(),
             long_data: HashMap::new(),
             long_error: None,
@@ -440,6 +478,16 @@ impl Session {
 }
 
 impl Prepared {
+    /// Takes a statement out while it runs.
+    pub(super) fn take(&mut self, id: u32) -> Option<Box<Statement>> {
+        self.statements.remove(&id)
+    }
+
+    /// Puts it back.
+    pub(super) fn put_back(&mut self, id: u32, statement: Box<Statement>) {
+        self.statements.insert(id, statement);
+    }
+
     fn free_number(&mut self) -> u32 {
         loop {
             self.next = self.next.wrapping_add(1);
@@ -447,6 +495,16 @@ impl Prepared {
                 return self.next;
             }
         }
+    }
+}
+
+/// Whether a server can prepare a statement that the session itself answers: it is of its grammar, and names no tables.
+fn is_known_to_servers(head: &Head) -> bool {
+    match head {
+        Head::Set(items) => items.iter().all(|item| item.tables.is_empty()),
+        Head::Show(Show { kind, .. }) => *kind != ShowKind::Shardloom,
+        Head::Explain { .. } | Head::SetStatement { .. } | Head::ShardloomDdl { .. } => false,
+        _ => true,
     }
 }
 

@@ -711,7 +711,7 @@ fn is_planned(head: &Head) -> bool {
             | Head::Unlock
             | Head::Prepare { .. }
             | Head::Execute { .. }
-            | Head::ExecuteImmediate(_)
+            | Head::ExecuteImmediate { .. }
             | Head::Deallocate(_)
             | Head::Diagnostics
     )

@@ -336,7 +336,7 @@ async fn system_value(lease: &mut Lease, variable: &str) -> Result<Vec<u8>, Back
     })
 }
 
-fn quoted_variable(name: &str) -> String {
+pub(super) fn quoted_variable(name: &str) -> String {
     format!("@`{}`", name.replace('`', "``"))
 }
 

@@ -15,8 +15,9 @@ use crate::plan::text::quote;
 use crate::plan::{self, Effects, Route, Target};
 use crate::rules::Placement;
 use crate::session::Session;
-use crate::session::reply::{self, CellKind, Table};
+use crate::session::reply::{self, CellKind, Null, Table};
 use crate::session::topology::Topology;
+use crate::sql::Flavour;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
 use crate::txn::recovery;
@@ -70,7 +71,7 @@ impl Session {
             }
             Head::Explain { shardloom: true, inner, .. } => {
                 let table = self.explain(&sql[inner.start as usize..inner.end as usize], topology)?;
-                return self.answer(&table, ask, add);
+                return self.answer(table, ask, add);
             }
             Head::Explain { analyze: true, .. } => {
                 return Err(refused("EXPLAIN ANALYZE over sharded tables: it would run on one shard only"));
@@ -82,7 +83,7 @@ impl Session {
             }
             Head::Show(show) if shows_ddl(&show, sql) => {
                 let table = self.unfinished(topology).await?;
-                return self.answer(&table, ask, add);
+                return self.answer(table, ask, add);
             }
             Head::Show(show) => {
                 let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
@@ -90,16 +91,17 @@ impl Session {
                     (ShowKind::Shardloom, "TRANSACTIONS") => transactions(topology).await?,
                     _ => self.show(&show, sql, topology)?,
                 };
-                return self.answer(&table, ask, add);
+                return self.answer(table, ask, add);
             }
             Head::Xa(_) => return Err(refused("XA: the proxy itself decides how transactions end")),
             Head::SetRole => return Err(refused("SET ROLE: the proxy's users have no roles on the servers")),
             Head::SetStatement { .. } => {
                 return Err(refused("SET STATEMENT ... FOR: set the variable for the session"));
             }
-            Head::Prepare { .. } | Head::Execute { .. } | Head::ExecuteImmediate(_) | Head::Deallocate(_) => {
-                return Err(refused("PREPARE and EXECUTE in SQL text; use prepared statements of the protocol"));
-            }
+            Head::Prepare { name, source } => return self.prepare_by_name(sql, &name, &source, add).await,
+            Head::Execute { name, using } => return self.execute_by_name(sql, &name, &using, add).await,
+            Head::ExecuteImmediate { source, using } => return self.execute_text(sql, &source, &using, add).await,
+            Head::Deallocate(name) => self.deallocate(&name)?,
             Head::ExplainConnection(_) => return Err(refused("EXPLAIN FOR CONNECTION: connections are the proxy's")),
             Head::Diagnostics => return Err(refused("SIGNAL, RESIGNAL and GET DIAGNOSTICS")),
             // `is_planned` says which heads come here.
@@ -115,9 +117,10 @@ impl Session {
     }
 
     /// Rows of the proxy's own, in the form that was asked for.
-    fn answer(&mut self, table: &Table, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
+    fn answer(&mut self, mut table: Table, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
+        table.mariadb = self.facts.flavour == Flavour::MariaDb;
         let status = self.status().with(add);
-        reply::rows(&mut self.client, self.capabilities, status, table, ask.is_binary());
+        reply::rows(&mut self.client, self.capabilities, status, &table, ask.is_binary());
         Ok(())
     }
 
@@ -149,7 +152,7 @@ impl Session {
             table.rows.push(row);
             // It was a statement itself, of one row.
             (self.row_count, self.found_rows) = (-1, Some(1));
-            return self.answer(&table, ask, add);
+            return self.answer(table, ask, add);
         }
         let function = if effects.connection_id {
             "CONNECTION_ID()"
@@ -166,19 +169,27 @@ impl Session {
     /// What the session itself knows, by the expression that asks for it in upper case.
     fn own_value(&self, expression: &str) -> Option<(CellKind, Option<String>)> {
         let number = |kind, value: i128| Some((kind, Some(value.to_string())));
+        let (account, id) = match self.facts.flavour {
+            Flavour::MySql => (CellKind::Varchar(288, Null::Yes), CellKind::Unsigned),
+            Flavour::MariaDb => (CellKind::Varchar(384, Null::Yes), CellKind::UnsignedLong(10)),
+        };
         match expression {
-            "CONNECTION_ID()" => number(CellKind::Unsigned, i128::from(self.seat.entry.id)),
+            "CONNECTION_ID()" => number(id, i128::from(self.seat.entry.id)),
             "ROW_COUNT()" => number(CellKind::Int, i128::from(self.row_count)),
             "FOUND_ROWS()" => number(CellKind::Int, i128::from(self.found_rows?)),
             "@@WARNING_COUNT" | "@@SESSION.WARNING_COUNT" => {
-                number(CellKind::Unsigned, self.diagnostics.len(false) as i128)
+                number(CellKind::UnsignedOrNull, self.diagnostics.len(false) as i128)
             }
-            "@@ERROR_COUNT" | "@@SESSION.ERROR_COUNT" => number(CellKind::Unsigned, self.diagnostics.len(true) as i128),
+            "@@ERROR_COUNT" | "@@SESSION.ERROR_COUNT" => {
+                number(CellKind::UnsignedOrNull, self.diagnostics.len(true) as i128)
+            }
             "USER()" | "SESSION_USER()" | "SYSTEM_USER()" => {
-                Some((CellKind::Text, Some(format!("{}@{}", self.login.user, self.host))))
+                Some((account, Some(format!("{}@{}", self.login.user, self.host))))
             }
-            "CURRENT_USER()" | "CURRENT_USER" => Some((CellKind::Text, Some(format!("{}@%", self.login.user)))),
-            "DATABASE()" | "SCHEMA()" => Some((CellKind::Text, self.needs.schema.as_deref().map(str::to_owned))),
+            "CURRENT_USER()" | "CURRENT_USER" => Some((account, Some(format!("{}@%", self.login.user)))),
+            "DATABASE()" | "SCHEMA()" => {
+                Some((CellKind::Varchar(64, Null::Yes), self.needs.schema.as_deref().map(str::to_owned)))
+            }
             _ => None,
         }
     }
@@ -187,7 +198,7 @@ impl Session {
         match show.kind {
             ShowKind::Warnings | ShowKind::Errors => {
                 let (skip, take) = limit(show.arguments.of(sql))?;
-                Ok(self.diagnostics.table(show.kind == ShowKind::Errors, skip, take))
+                Ok(self.diagnostics.table(show.kind == ShowKind::Errors, skip, take, self.facts.flavour))
             }
             ShowKind::WarningCount => Ok(self.diagnostics.count(false)),
             ShowKind::ErrorCount => Ok(self.diagnostics.count(true)),

@@ -9,7 +9,7 @@ mod set;
 mod show;
 mod txn;
 
-pub use crate::sql::head::set::{Scope, SetItem, SetTarget, SetValue, user_variables};
+pub use crate::sql::head::set::{Scope, SetItem, SetTarget, SetValue, has_word, sole_variable, user_variables};
 pub use crate::sql::head::show::{Show, ShowKind};
 pub use crate::sql::head::txn::{Isolation, Xa, Xid};
 
@@ -189,7 +189,12 @@ pub enum Head {
         using: Vec<Span>,
     },
     /// MariaDB's EXECUTE IMMEDIATE.
-    ExecuteImmediate(PrepareSource),
+    ExecuteImmediate {
+        /// The statement's text.
+        source: PrepareSource,
+        /// USING: expressions, as written.
+        using: Vec<Span>,
+    },
     /// DEALLOCATE PREPARE, DROP PREPARE.
     Deallocate(Ident),
     /// SIGNAL, RESIGNAL, GET DIAGNOSTICS.
@@ -355,7 +360,8 @@ fn read(cursor: &mut Cursor<'_>) -> Option<Head> {
             if !cursor.eat(&["FROM"]) {
                 return None;
             }
-            Some(Head::Prepare { name, source: prepare_source(cursor)? })
+            let source = prepare_source(cursor)?;
+            last(Head::Prepare { name, source }, cursor)
         }
         "EXECUTE" => execute(cursor),
         "DEALLOCATE" if cursor.eat(&["PREPARE"]) => last(Head::Deallocate(cursor.name()?), cursor),
@@ -475,18 +481,28 @@ fn prepare_source(cursor: &mut Cursor<'_>) -> Option<PrepareSource> {
     if plain && (cursor.at_end() || cursor.is_word("USING")) {
         return Some(source);
     }
-    cursor.at = cursor.tokens.len();
+    while !cursor.at_end() && !cursor.is_word("USING") {
+        if !cursor.is_punct(Punct::LParen) || !cursor.skip_parens() {
+            cursor.at = (cursor.at + 1).min(cursor.tokens.len());
+        }
+    }
     Some(PrepareSource::Expr(cursor.since(start)))
 }
 
 fn execute(cursor: &mut Cursor<'_>) -> Option<Head> {
     if cursor.is_word("IMMEDIATE") && cursor.peek(1).is_some() && !cursor.is_word_at(1, "USING") {
         cursor.at += 1;
-        return Some(Head::ExecuteImmediate(prepare_source(cursor)?));
+        let source = prepare_source(cursor)?;
+        let using = using(cursor);
+        return last(Head::ExecuteImmediate { source, using }, cursor);
     }
     let name = cursor.name()?;
-    let using = if cursor.eat(&["USING"]) { names::comma_separated(cursor) } else { Vec::new() };
+    let using = using(cursor);
     last(Head::Execute { name, using }, cursor)
+}
+
+fn using(cursor: &mut Cursor<'_>) -> Vec<Span> {
+    if cursor.eat(&["USING"]) { names::comma_separated(cursor) } else { Vec::new() }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::error::SqlError;
 use crate::sql::ast::{LiteralKind, ObjectName, Span};
 use crate::sql::cursor::{Cursor, tokens, unquote};
 use crate::sql::head::{Admin, Head, names, remainder, txn};
-use crate::sql::lex::{Punct, TokenKind};
+use crate::sql::lex::{Punct, Token, TokenKind};
 use crate::sql::{Facts, syntax_error};
 
 /// For whom a variable is set.
@@ -287,7 +287,6 @@ fn value(cursor: &Cursor<'_>) -> Option<SetValue> {
     })
 }
 
-/// The lower-case name of a user variable token.
 /// The user variables that the first statement of `sql` names, each once: lower-case names without the `@`.
 ///
 /// # Errors
@@ -307,6 +306,23 @@ pub fn user_variables(sql: &[u8], facts: Facts) -> Result<Vec<String>, SqlError>
     Ok(names)
 }
 
+/// Whether a word stands in `text`, outside of strings and quoted names.
+pub fn has_word(text: &[u8], word: &str, facts: Facts) -> bool {
+    let is_word = |token: &Token| {
+        token.kind == TokenKind::Word && token.span.of(text).eq_ignore_ascii_case(word.as_bytes())
+    };
+    tokens(text, facts).is_ok_and(|tokens| tokens.iter().any(is_word))
+}
+
+/// The lower-case name of the user variable that `text` is, if it is that and nothing else.
+pub fn sole_variable(text: &[u8], facts: Facts) -> Option<String> {
+    let tokens = tokens(text, facts).ok()?;
+    let [token] = tokens.as_slice() else { return None };
+    let cursor = Cursor::new(text, &tokens, facts);
+    (token.kind == TokenKind::UserVariable).then(|| user_variable(cursor.text(*token), &cursor)).flatten()
+}
+
+/// The lower-case name of a user variable token.
 fn user_variable(text: &[u8], cursor: &Cursor<'_>) -> Option<String> {
     let name = match text.get(1)? {
         b'\'' | b'"' | b'`' => unquote_variable(&text[1..], cursor),

@@ -390,7 +390,10 @@ fn head_line(sql: &[u8], facts: Facts) -> String {
         }
         Head::Show(show) => show_line(show, sql),
         Head::Prepare { name, source } => format!("prepare {} {}", name.name, source_text(source, sql)),
-        Head::ExecuteImmediate(source) => format!("execute immediate {}", source_text(source, sql)),
+        Head::ExecuteImmediate { source, using } => {
+            let using: Vec<_> = using.iter().map(|span| format!(" <{}>", text(*span, sql))).collect();
+            format!("execute immediate {}{}", source_text(source, sql), using.concat())
+        }
         Head::Execute { name, using } => {
             let using: Vec<_> = using.iter().map(|span| text(*span, sql)).collect();
             format!("execute {} [{}]", name.name, using.join("; "))
