@@ -60,6 +60,8 @@ pub struct Conn {
     pub opened: Instant,
     /// Since when it is seen to idle; no clock is read when it is given back.
     pub idle_since: Option<Instant>,
+    /// What LAST_INSERT_ID() tells here, where that is known.
+    pub insert_id: Option<u64>,
     /// The last write that the server told of, until somebody takes it.
     gtid: Option<Gtid>,
     /// Answers to statements of the proxy's own that come before that of the client's.
@@ -131,6 +133,7 @@ impl Conn {
             capabilities,
             opened: Instant::now(),
             idle_since: None,
+            insert_id: Some(0),
             gtid: None,
             preludes: 0,
             answer: 1,
@@ -191,6 +194,14 @@ impl Conn {
     pub fn send_prelude(&mut self, sql: &[u8]) {
         self.send(com::QUERY, sql);
         self.preludes += 1;
+    }
+
+    /// Queues what makes LAST_INSERT_ID() that of the session which is to use the connection.
+    pub fn set_insert_id(&mut self, id: u64) {
+        if self.insert_id != Some(id) {
+            self.send_prelude(format!("SET last_insert_id={id}").as_bytes());
+            self.insert_id = Some(id);
+        }
     }
 
     /// Reads the answers to all preludes.

@@ -168,6 +168,43 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
     Ok(found.into_iter().map(|(name, info)| (name, Arc::new(info))).collect())
 }
 
+/// The columns of a temporary table, which only SHOW knows, as `schema`.`table`; none if there is no such table.
+pub async fn temporary(conn: &mut Conn, name: &str) -> Result<Option<TableInfo>, BackendError> {
+    let told = match conn.query(&format!("SHOW FULL COLUMNS FROM {name}")).await {
+        Ok(told) => told,
+        Err(BackendError::Server(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let column = |row: usize| {
+        let extra = told.text(row, 6).unwrap_or_default().to_ascii_uppercase();
+        Some(ColumnInfo {
+            name: told.text(row, 0)?,
+            ty: ColumnType::parse(&told.text(row, 1)?),
+            collation: told.text(row, 2),
+            nullable: told.text(row, 3).as_deref() == Some("YES"),
+            default: told.text(row, 5),
+            ..described(&extra)
+        })
+    };
+    let columns: Option<Vec<ColumnInfo>> = (0..told.rows.len()).map(column).collect();
+    Ok(columns.map(|columns| TableInfo { columns, ..TableInfo::default() }))
+}
+
+/// What EXTRA says of a column, in upper case.
+fn described(extra: &str) -> ColumnInfo {
+    ColumnInfo {
+        name: String::new(),
+        ty: ColumnType::Json,
+        nullable: true,
+        collation: None,
+        default: None,
+        auto_increment: extra.contains("AUTO_INCREMENT"),
+        // DEFAULT_GENERATED only says that the default is an expression.
+        generated: extra.contains("VIRTUAL") || extra.contains("STORED") || extra.contains("PERSISTENT"),
+        invisible: extra.contains("INVISIBLE"),
+    }
+}
+
 fn column(columns: &Answer, row: usize) -> Option<(String, ColumnInfo)> {
     let extra = columns.text(row, 6).unwrap_or_default().to_ascii_uppercase();
     let info = ColumnInfo {
@@ -176,10 +213,7 @@ fn column(columns: &Answer, row: usize) -> Option<(String, ColumnInfo)> {
         nullable: columns.text(row, 3).as_deref() == Some("YES"),
         collation: columns.text(row, 4),
         default: columns.text(row, 5),
-        auto_increment: extra.contains("AUTO_INCREMENT"),
-        // DEFAULT_GENERATED only says that the default is an expression.
-        generated: extra.contains("VIRTUAL") || extra.contains("STORED") || extra.contains("PERSISTENT"),
-        invisible: extra.contains("INVISIBLE"),
+        ..described(&extra)
     };
     Some((columns.text(row, 0)?, info))
 }

@@ -3,6 +3,7 @@
 use crate::backend::conn::Answer;
 use crate::backend::statements::Prepared;
 use crate::exec::spool::Spooled;
+use crate::plan::Target;
 use crate::wire::capabilities::Status;
 
 /// The end of a statement whose answer was passed on or made.
@@ -18,8 +19,8 @@ pub struct Outcome {
     pub warnings: u16,
     /// The sentence of the OK packet, of a write that was put together.
     pub info: String,
-    /// What SHOW WARNINGS told after a write with one target.
-    pub conditions: Vec<Answer>,
+    /// What SHOW WARNINGS told after each target's part of a write.
+    pub conditions: Vec<(Target, Answer)>,
     /// Flags of the last packet.
     pub status: Status,
     /// Rows passed on.

@@ -152,7 +152,7 @@ async fn start(lanes: &mut [Lane], scatter: &Scatter<'_>, patience: &mut Patienc
             lane.lease.send_prelude(clock.as_bytes());
         }
         if let Some(id) = scatter.last_insert_id {
-            lane.lease.send_prelude(format!("SET last_insert_id={id}").as_bytes());
+            lane.lease.set_insert_id(id);
         }
         send_next(lane, scatter, patience).await?;
     }

@@ -44,6 +44,9 @@ impl Write<'_> {
     }
 }
 
+/// Errors of names and numbers of columns, which a server finds before it touches a table.
+const UNBEGUN: &[u16] = &[1046, 1049, 1051, 1052, 1054, 1064, 1109, 1110, 1136, 1146, 1305];
+
 /// Runs the statement; what it did is for the caller to tell the client.
 ///
 /// Outside of a transaction it has one of its own. Inside, a savepoint makes the statement atomic.
@@ -63,8 +66,12 @@ pub async fn run(
     let mut reached = Vec::new();
     let total = parts(client, txn, write, place, patience, own, &mut reached).await;
     let outcome = total.and_then(|total| Ok(total.outcome()?));
-    if !own && matches!(outcome, Err(Stop::Error(_))) {
+    if !own && let Err(Stop::Error(error)) = &outcome {
         txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
+        if closed && UNBEGUN.contains(&error.errno) {
+            // With autocommit off a server begins a transaction with the first table that it locks.
+            txn.end(false, place(write.targets[0].group).1.ledger).await?;
+        }
     }
     if own {
         let ledger = place(write.targets[0].group).1.ledger;
@@ -114,7 +121,7 @@ async fn parts<'w>(
             lease.send_prelude(clock.as_bytes());
         }
         if let Some(id) = write.last_insert_id {
-            lease.send_prelude(format!("SET last_insert_id={id}").as_bytes());
+            lease.set_insert_id(id);
         }
         let mut failure = None;
         for target in of_group {
@@ -178,13 +185,17 @@ async fn part(
     }
 }
 
-/// After a target's part, on the same connection: which of the ids that were made are in its rows, and what the warnings
-/// of a statement with one target say.
+/// After a target's part, on the same connection: which of the ids that were made are in its rows, and what its warnings
+/// say.
 async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, told: &Told) -> Result<(), Stop> {
     let write = total.write;
-    if told.warnings > 0 && write.targets.len() == 1 {
+    if told.last_insert_id != 0 {
+        lease.insert_id = None;
+    }
+    // Every copy of a broadcast table has the same to warn of.
+    if told.warnings > 0 && (total.parts == 1 || !matches!(write.answer, Answer::Same)) {
         let conditions = lease.query("SHOW WARNINGS").await.map_err(|error| gone(lease, &error))?;
-        total.outcome.conditions.push(conditions);
+        total.outcome.conditions.push((target, conditions));
     }
     // The server numbered the rows by itself; the packet may tell a number that the client gave.
     if write.selected.is_some()
@@ -194,6 +205,7 @@ async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, t
     {
         let made = lease.query("SELECT LAST_INSERT_ID()").await.map_err(|error| gone(lease, &error))?;
         let made = made.text(0, 0).and_then(|id| id.parse::<u64>().ok());
+        lease.insert_id = made;
         total.outcome.made_id = made.filter(|made| *made == told.last_insert_id);
     }
     let mut ask = Vec::new();

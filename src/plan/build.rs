@@ -246,12 +246,14 @@ impl<'a> Build<'a> {
             Head::Load { tables, .. } => {
                 let mut planned = self.forward(tables, None);
                 planned.effects.writes = true;
+                planned.effects.numbers = true;
                 planned
             }
             Head::Call { tables, .. } | Head::Do { tables } | Head::Compound { tables } | Head::Unknown { tables } => {
                 let mut planned = self.forward(tables, None);
                 planned.effects.writes = true;
                 planned.effects.stored_function = true;
+                planned.effects.sets_last_insert_id = true;
                 planned.effects.sets_variables = true;
                 planned
             }

@@ -145,6 +145,8 @@ pub struct Effects {
     pub replica_ok: bool,
     /// It writes rows (INSERT, REPLACE, UPDATE, DELETE): not on a replica, not in a READ ONLY transaction.
     pub writes: bool,
+    /// Its rows may get ids from an AUTO_INCREMENT column: INSERT, REPLACE, LOAD DATA.
+    pub numbers: bool,
     /// It takes row locks (FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE).
     pub locking: bool,
     /// MySQL commits the open transaction before it (DDL and administration).

@@ -265,6 +265,12 @@ impl<'a> Bound<'a> {
             .map(|name| (name.schema, name.table))
     }
 
+    /// For an INSERT split by shard: the number in the statement, from 1, of a row that is the `number`th of its target.
+    pub fn row_of(&self, target: Target, number: usize) -> Option<usize> {
+        let own = (0..self.rows.len()).filter(|row| self.owns(target, *row));
+        own.skip(number.checked_sub(1)?).map(|row| row + 1).next()
+    }
+
     /// For an INSERT split by shard: the target that has the last row of the statement, whose id MySQL tells if it made
     /// none.
     pub fn last(&self) -> Option<Target> {

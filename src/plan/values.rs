@@ -3,9 +3,9 @@
 use crate::error::{Code, SqlError};
 use crate::plan::numbering::{BY_ID, Id, Ids, Numbering, RowId};
 use crate::plan::slot::Slot;
-use crate::sql::{Facts, syntax_error};
 use crate::sql::literal::decode;
 use crate::sql::scan::Scan;
+use crate::sql::{Facts, syntax_error};
 use crate::value::Datum;
 
 /// The values of one statement.

@@ -129,6 +129,7 @@ fn read_rest<'a>(
 /// 1046, 1049, 1146 for its tables.
 pub(super) fn read_insert<'a>(model: &mut Model<'a>, insert: &'a Insert) -> Result<(u16, Option<QueryId>), SqlError> {
     model.effects.writes = true;
+    model.effects.numbers = true;
     let table = model.table(&insert.table)?;
     model.rename(table, &insert.table, false);
     let query = match &insert.source {

@@ -5,6 +5,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::interrupt::Stop;
 use crate::session::Session;
 use crate::session::greet;
+use crate::sql::Flavour;
 use crate::sql::ast::Ident;
 use crate::txn::{Start, State};
 
@@ -67,7 +68,8 @@ impl Session {
     }
 
     /// KILL: of a session of this proxy, one's own or any of the same user's.
-    pub(super) fn kill(&mut self, id: u64, query: bool) -> Result<(), SqlError> {
+    pub(super) fn kill(&mut self, id: Option<u64>, query: bool) -> Result<(), SqlError> {
+        let id = id.unwrap_or_else(|| u64::from(self.seat.entry.id));
         let unknown = || SqlError::new(Code::NoSuchThread, format!("Unknown thread id: {id}"));
         let entry = u32::try_from(id).ok().and_then(|id| self.proxy.sessions.find(id)).ok_or_else(unknown)?;
         if *entry.user() != *self.login.user {
@@ -79,7 +81,16 @@ impl Session {
                 entry.kill.query();
                 Ok(())
             }
-            (false, _) => {
+            (false, true) => {
+                entry.kill.connection();
+                Err(match self.facts.flavour {
+                    Flavour::MySql => SqlError::new(Code::Interrupted, "Query execution was interrupted"),
+                    Flavour::MariaDb => {
+                        SqlError { errno: 1927, state: *b"70100", message: "Connection was killed".to_owned() }
+                    }
+                })
+            }
+            (false, false) => {
                 entry.kill.connection();
                 Ok(())
             }

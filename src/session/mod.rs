@@ -7,17 +7,20 @@ pub mod define;
 pub mod diagnostics;
 pub mod door;
 pub mod explain;
+mod get;
 pub mod greet;
 pub mod local;
 mod named;
 mod numbering;
 pub mod prepared;
+mod processes;
 pub mod proxy;
 pub mod query;
 pub mod registry;
 pub mod reply;
 pub mod set;
 pub mod show;
+mod temporary;
 pub mod topology;
 mod track;
 
@@ -36,13 +39,14 @@ use crate::session::prepared::Prepared;
 use crate::session::proxy::Proxy;
 use crate::session::query::Meaning;
 use crate::session::registry::Seat;
+use crate::session::temporary::Temporary;
 use crate::session::topology::Topology;
 use crate::sql::Facts;
 use crate::sql::scan::Scan;
 use crate::txn::ledger::Ledger;
 use crate::txn::{Mode, State, Txn, Wanted};
 use crate::wire::capabilities::{Capabilities, Status};
-use crate::wire::command::Command;
+use crate::wire::command::{Command, com};
 use crate::wire::error::WireError;
 use crate::wire::link::Link;
 use crate::wire::login_server::Login;
@@ -68,10 +72,13 @@ pub struct Session {
     txn: Txn,
     prepared: Prepared,
     diagnostics: Diagnostics,
+    temporary: Temporary,
     /// What LAST_INSERT_ID() answers.
     last_insert_id: u64,
     /// What ROW_COUNT() answers.
     row_count: i64,
+    /// The answer to the last statement was a server's error, which was passed on.
+    failed: bool,
     /// What FOUND_ROWS() answers, where the proxy can know it.
     found_rows: Option<u64>,
     /// `SET TRANSACTION` without SESSION: for the next transaction only.
@@ -177,8 +184,10 @@ impl Session {
             txn: Txn::default(),
             prepared: Prepared::default(),
             diagnostics: Diagnostics::default(),
+            temporary: Temporary::default(),
             last_insert_id: 0,
             row_count: -1,
+            failed: false,
             found_rows: None,
             next: NextTransaction::default(),
             told: Vec::new(),
@@ -196,7 +205,10 @@ impl Session {
         loop {
             let flow = match self.next_command(&mut input).await {
                 Ok(true) => {
+                    let (name, text) = describe(&input);
+                    self.seat.entry.does(name, self.needs.schema.as_ref(), text);
                     let flow = self.command(&input, &mut scan).await;
+                    self.seat.entry.does("Sleep", self.needs.schema.as_ref(), b"");
                     if input.capacity() > KEPT_INPUT {
                         (input, scan) = (Vec::new(), Scan::default());
                     }
@@ -223,7 +235,6 @@ impl Session {
     /// Waits for the next command and copies it to `input`; `false` if the client has left.
     async fn next_command(&mut self, input: &mut Vec<u8>) -> Result<bool, Gone> {
         self.client.start_command();
-        self.seat.entry.touch();
         // Bytes of a packet that has begun and does not end.
         let mut begun = None;
         loop {
@@ -268,7 +279,10 @@ impl Session {
                     registry::Idle::Awhile if !self.client.buffered().is_empty() => {
                         begun = Some(self.client.buffered().len());
                     }
-                    registry::Idle::Awhile => self.client.rest(),
+                    registry::Idle::Awhile => {
+                        self.client.rest();
+                        self.seat.entry.rest();
+                    }
                     registry::Idle::No => {}
                 },
             }
@@ -321,7 +335,7 @@ impl Session {
                 self.client.push_with(|out| crate::wire::reply::EofPacket { warnings: 0, status }.encode(out));
             }
             Command::ProcessKill(id) => {
-                let outcome = self.kill(u64::from(id), false);
+                let outcome = self.kill(Some(u64::from(id)), false);
                 self.done(outcome);
             }
             Command::ChangeUser(request) => return Box::pin(self.change_user(request)).await,
@@ -340,6 +354,7 @@ impl Session {
         self.txn = Txn::default();
         self.prepared = Prepared::default();
         self.diagnostics = Diagnostics::default();
+        self.temporary = Temporary::default();
         self.last_insert_id = 0;
         self.row_count = -1;
         self.found_rows = None;
@@ -366,8 +381,10 @@ impl Session {
         self.needs.settings.variable("autocommit") != Some(b"0")
     }
 
-    fn topology(&self) -> Arc<Topology> {
-        self.proxy.topology.load_full()
+    /// What the session's statements go by: the servers' tables, and its own temporary ones.
+    fn topology(&mut self) -> Arc<Topology> {
+        let topology = self.proxy.topology.load_full();
+        if self.temporary.is_empty() { topology } else { self.temporary.over(topology, self.seat.entry.id) }
     }
 
     fn counters(&self) -> &Counters {
@@ -403,6 +420,21 @@ fn class_of(capabilities: Capabilities) -> Class {
     Class {
         deprecate_eof: capabilities.has(Capabilities::DEPRECATE_EOF),
         found_rows: capabilities.has(Capabilities::FOUND_ROWS),
+    }
+}
+
+/// A command's name as SHOW PROCESSLIST has it, and the statement in it.
+fn describe(input: &[u8]) -> (&'static str, &[u8]) {
+    match input.split_first() {
+        Some((&com::QUERY, text)) => ("Query", text),
+        Some((&com::STMT_PREPARE, text)) => ("Prepare", text),
+        Some((&com::STMT_EXECUTE, _)) => ("Execute", b""),
+        Some((&com::STMT_FETCH, _)) => ("Fetch", b""),
+        Some((&com::CHANGE_USER, _)) => ("Change user", b""),
+        Some((&com::RESET_CONNECTION, _)) => ("Reset Connection", b""),
+        Some((&com::INIT_DB, _)) => ("Init DB", b""),
+        Some((&com::FIELD_LIST, _)) => ("Field List", b""),
+        _ => ("Query", b""),
     }
 }
 

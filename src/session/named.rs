@@ -255,9 +255,7 @@ impl Session {
             PrepareSource::Expr(_) if self.facts.flavour == Flavour::MySql => {
                 return Err(syntax_error(sql, source_end(sql, source)).into());
             }
-            PrepareSource::Expr(span) => {
-                self.hold(0, span.of(sql)).await?
-            }
+            PrepareSource::Expr(span) => self.hold(0, span.of(sql)).await?,
         };
         let value = self.needs.settings.variable(&quoted_variable(&name)).map(<[u8]>::to_vec);
         self.let_go(&name);

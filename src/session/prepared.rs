@@ -22,7 +22,7 @@ use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{Head, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
-use crate::sql::{Facts, literal};
+use crate::sql::{Facts, Flavour, literal};
 use crate::txn::{Access, Pin};
 use crate::value::Datum;
 use crate::value::moment::Moment;
@@ -116,7 +116,10 @@ impl Session {
         }
         self.may_touch(&planned)?;
         if let Plan::Carry(carry) = &planned.plan {
-            self.check_carried(&topology, &planned, carry)?;
+            if self.facts.flavour == Flavour::MySql {
+                // MariaDB looks for them when it runs.
+                self.check_carried(&topology, &planned, carry)?;
+            }
             // No server has all tables of it, and it has no columns to be described.
             self.put_head(id, params, 0);
             self.keep(id, sql, found, params);
@@ -186,6 +189,9 @@ impl Session {
             Ok(outcome) => {
                 if let Some(prepared) = outcome.prepared {
                     lease.remember_prepared(text, prepared);
+                }
+                if let Some(error) = &outcome.error {
+                    self.diagnostics.fail(error);
                 }
                 if held {
                     self.txn.settle(target.group, lease);

@@ -70,6 +70,8 @@ impl Session {
                 return flow;
             }
             match next {
+                // Nothing comes behind an error.
+                _ if self.failed => return Flow::Next,
                 Some(at) => rest = &rest[at as usize..],
                 None => return Flow::Next,
             }
@@ -87,7 +89,8 @@ impl Session {
     ) -> Result<(), Flow> {
         let started = Instant::now();
         self.seat.entry.kill.begin_statement();
-        let topology = self.proxy.topology.load_full();
+        self.failed = false;
+        let topology = self.topology();
         let (kind, outcome) = match self.understand(sql, scan, &topology) {
             Err(error) => (Kind::Refused, Err(Stop::Error(error))),
             Ok(Understood::Plan(planned)) => {
@@ -274,9 +277,10 @@ impl Session {
         if effects.writes {
             self.txn.wrote(group);
         }
-        // A pooled connection has that of another session, and LAST_INSERT_ID(expr) may leave it as it is.
-        if effects.last_insert_id || effects.sets_last_insert_id {
-            lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
+        // A pooled connection has that of another session, and a statement may leave it as it is.
+        let numbers = effects.numbers && planned.numbering.is_none();
+        if effects.last_insert_id || effects.sets_last_insert_id || numbers {
+            lease.set_insert_id(self.last_insert_id);
         }
         let naming = Naming::Of(bound, target);
         let in_trans = free && matches!(self.txn.state(), State::Open(_));
@@ -314,10 +318,17 @@ impl Session {
             Ok(outcome) => {
                 self.pin_for(group, &mut lease, planned, &outcome, statement);
                 self.remember(&mut lease, planned, &outcome, naming, bound.made_id()).await;
+                let defines = effects.temporary_table || (effects.defines && !self.temporary.is_empty());
+                if defines && outcome.error.is_none() {
+                    Box::pin(self.follow_temporary(&mut lease, bound, target)).await;
+                }
                 if planned.effects.sets_variables {
                     Box::pin(self.carry_variables(&mut lease, bound.sql())).await;
                 }
                 self.give_back(group, lease, free);
+                if defines && self.temporary.is_empty() {
+                    self.txn.unpin(Pin::TemporaryTable);
+                }
                 Ok(())
             }
             Err(stop) => {
@@ -393,7 +404,7 @@ impl Session {
         }
         let Some(mut lease) = lease else { return Err(SqlError::new(Code::Unknown, "nothing was gathered").into()) };
         if planned.effects.last_insert_id {
-            lease.send_prelude(format!("SET last_insert_id={}", self.last_insert_id).as_bytes());
+            lease.set_insert_id(self.last_insert_id);
         }
         let target = Target { group: gathering.gathered.group, shard: None };
         let mut text = Vec::new();
@@ -433,10 +444,9 @@ impl Session {
         gather: &'g Gather,
     ) -> Result<Option<Gathering<'g>>, SqlError> {
         let Some(gathered) = &bound.gathered else { return Ok(None) };
-        if self.txn.pins().any(|(_, pin)| pin == Pin::TemporaryTable) {
-            let why = "a statement that needs rows of several shards together, in a session with temporary tables, \
-                       which may stand for any table: drop them first";
-            return Err(SqlError::refuse(why));
+        if planned.tables.iter().any(|table| self.temporary.may_have(&table.schema, &table.name)) {
+            let why = "a statement that needs rows of several shards together with those of a temporary table";
+            return Err(SqlError::refuse(format!("Shardloom does not support {why}")));
         }
         let shared = self.txn.is_open() || self.txn.pins().next().is_some() || !self.autocommit();
         let limit = self.proxy.config.limits.gather;
@@ -491,17 +501,19 @@ impl Session {
             ask: ask.without_cursor(),
             autocommit: self.autocommit(),
             clock: self.one_clock(planned),
-            last_insert_id: planned.effects.last_insert_id.then_some(self.last_insert_id),
+            last_insert_id: (planned.effects.last_insert_id || selected.is_some()).then_some(self.last_insert_id),
             selected,
         };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
         self.last_insert_id = outcome.made_id.unwrap_or(self.last_insert_id);
-        for conditions in &outcome.conditions {
-            let naming = Naming::Of(bound, targets[0]);
-            self.diagnostics.add(conditions, |message| naming.text(message));
+        for (target, conditions) in &outcome.conditions {
+            let naming = Naming::Of(bound, *target);
+            let row_of = |row: usize| bound.row_of(*target, row);
+            self.diagnostics.add_part(conditions, |message| naming.text(message), row_of);
         }
+        self.diagnostics.put_together(outcome.warnings);
         Ok(outcome)
     }
 
@@ -528,6 +540,7 @@ impl Session {
         made: Option<u64>,
     ) {
         self.diagnostics.clear();
+        self.failed = outcome.error.is_some();
         self.found_rows = outcome.has_rows.then_some(outcome.rows);
         self.row_count = if outcome.has_rows || outcome.error.is_some() { -1 } else { outcome.affected_rows as i64 };
         let calc = planned.effects.calc_found_rows && outcome.error.is_none();
@@ -535,20 +548,23 @@ impl Session {
         let told = |first: &u64| outcome.error.is_none() && (outcome.has_rows || outcome.last_insert_id == *first);
         let made = made.filter(told);
         self.last_insert_id = made.unwrap_or(self.last_insert_id);
-        let numbers_itself = planned.numbering.is_none() && outcome.last_insert_id != 0;
+        let numbers = planned.effects.numbers && planned.numbering.is_none();
+        let numbers_itself = numbers && (outcome.last_insert_id != 0 || outcome.error.is_some());
         let insert_id = made.is_none() && (numbers_itself || planned.effects.sets_last_insert_id);
+        if planned.effects.writes && outcome.last_insert_id != 0 || insert_id || planned.effects.stored_function {
+            lease.insert_id = None;
+        }
         let wants_more = outcome.warnings > 0 || outcome.error.is_some() || calc || insert_id;
         if !wants_more && !planned.effects.sets_variables {
             return;
         }
-        Box::pin(self.remember_more(lease, planned, outcome, naming, calc, insert_id)).await;
+        Box::pin(self.remember_more(lease, outcome, naming, calc, insert_id)).await;
     }
 
     /// The rare cases of [`Session::remember`], each a round of its own behind the answer.
     async fn remember_more(
         &mut self,
         lease: &mut Lease,
-        planned: &Planned,
         outcome: &Outcome,
         naming: Naming<'_>,
         calc: bool,
@@ -559,18 +575,6 @@ impl Session {
             lease.taint();
             return;
         }
-        if let Some(error) = &outcome.error {
-            self.diagnostics.fail(error);
-            self.proxy.metrics.error(error.errno);
-            return;
-        }
-        if insert_id && let Ok(answer) = lease.query("SELECT LAST_INSERT_ID()").await {
-            let told = answer.text(0, 0).and_then(|id| id.parse().ok()).unwrap_or(0);
-            // The packet's number may be one that the client gave, which LAST_INSERT_ID() does not tell.
-            if planned.effects.sets_last_insert_id || told == outcome.last_insert_id {
-                self.last_insert_id = told;
-            }
-        }
         if calc && let Ok(answer) = lease.query("SELECT FOUND_ROWS()").await {
             self.found_rows = answer.text(0, 0).and_then(|rows| rows.parse().ok());
         }
@@ -579,6 +583,19 @@ impl Session {
         {
             let logical = |message: &str| naming.text(message);
             self.diagnostics.add(&answer, logical);
+            self.diagnostics.put_together(outcome.warnings);
+        }
+        // The packet's number may be one that the client gave, which LAST_INSERT_ID() does not tell; and of a statement
+        // that failed the rows before the error have had their ids. What the connection had before was the session's.
+        if insert_id && let Ok(answer) = lease.query("SELECT LAST_INSERT_ID()").await {
+            let told = answer.text(0, 0).and_then(|id| id.parse().ok());
+            self.last_insert_id = told.unwrap_or(self.last_insert_id);
+            lease.insert_id = told;
+        }
+        if let Some(error) = &outcome.error {
+            self.diagnostics.fail(error);
+            self.proxy.metrics.error(error.errno);
+            return;
         }
     }
 
@@ -714,6 +731,7 @@ fn is_planned(head: &Head) -> bool {
             | Head::ExecuteImmediate { .. }
             | Head::Deallocate(_)
             | Head::Diagnostics
+            | Head::GetDiagnostics(_)
     )
 }
 

@@ -28,11 +28,33 @@ pub struct Entry {
     pub peer: String,
     /// Who logged in; empty before the login.
     user: Mutex<Arc<str>>,
+    /// What it does.
+    activity: Mutex<Activity>,
     /// Ends what it does.
     pub kill: Kill,
     clock: Arc<AtomicU32>,
     /// When its last command came, by the registry's clock.
     active: AtomicU32,
+}
+
+/// What a session does, as SHOW PROCESSLIST tells it.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    /// `Sleep`, `Query`, `Prepare`, ....
+    pub command: &'static str,
+    /// The default schema.
+    pub schema: Option<Arc<str>>,
+    /// The beginning of the statement that runs, up to [`INFO`] bytes; empty if none does.
+    pub text: Vec<u8>,
+}
+
+/// As much of a statement as SHOW FULL PROCESSLIST tells of another session.
+pub const INFO: usize = 1024;
+
+impl Default for Activity {
+    fn default() -> Activity {
+        Activity { command: "Sleep", schema: None, text: Vec::new() }
+    }
 }
 
 /// How long a session has been idle.
@@ -82,6 +104,7 @@ impl Registry {
             id,
             peer,
             user: Mutex::default(),
+            activity: Mutex::default(),
             kill: Kill::default(),
             clock: self.clock.clone(),
             active: AtomicU32::new(self.clock.load(Ordering::Relaxed)),
@@ -150,7 +173,30 @@ impl Entry {
         self.active.store(self.clock.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Seconds since the last command came.
+    /// A command begins, or nothing more runs.
+    pub fn does(&self, command: &'static str, schema: Option<&Arc<str>>, text: &[u8]) {
+        let mut activity = lock(&self.activity);
+        activity.command = command;
+        activity.text.clear();
+        activity.text.extend_from_slice(&text[..text.len().min(INFO)]);
+        if activity.schema.as_ref().map(Arc::as_ptr) != schema.map(Arc::as_ptr) {
+            activity.schema = schema.cloned();
+        }
+        drop(activity);
+        self.touch();
+    }
+
+    /// What the session does.
+    pub fn activity(&self) -> Activity {
+        lock(&self.activity).clone()
+    }
+
+    /// Gives back the room that the text of a statement took.
+    pub fn rest(&self) {
+        lock(&self.activity).text = Vec::new();
+    }
+
+    /// Seconds since the last command came, or ended.
     pub fn idle_seconds(&self) -> u32 {
         self.clock.load(Ordering::Relaxed).saturating_sub(self.active.load(Ordering::Relaxed))
     }

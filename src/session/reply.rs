@@ -66,11 +66,7 @@ impl Table {
 
     /// One row of one number.
     pub fn number(name: &str, kind: CellKind, value: impl ToString) -> Table {
-        Table {
-            columns: vec![(name.to_owned(), kind)],
-            rows: vec![vec![Some(value.to_string())]],
-            ..Table::default()
-        }
+        Table { columns: vec![(name.to_owned(), kind)], rows: vec![vec![Some(value.to_string())]], ..Table::default() }
     }
 }
 

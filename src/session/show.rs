@@ -103,7 +103,8 @@ impl Session {
             Head::ExecuteImmediate { source, using } => return self.execute_text(sql, &source, &using, add).await,
             Head::Deallocate(name) => self.deallocate(&name)?,
             Head::ExplainConnection(_) => return Err(refused("EXPLAIN FOR CONNECTION: connections are the proxy's")),
-            Head::Diagnostics => return Err(refused("SIGNAL, RESIGNAL and GET DIAGNOSTICS")),
+            Head::GetDiagnostics(wanted) => return self.get_diagnostics(&wanted, add),
+            Head::Diagnostics => return Err(refused("SIGNAL, RESIGNAL and GET STACKED DIAGNOSTICS")),
             // `is_planned` says which heads come here.
             other => {
                 let message = format!("no plan and no answer for {other:?}");
@@ -197,13 +198,14 @@ impl Session {
     fn show(&mut self, show: &Show, sql: &[u8], topology: &Topology) -> Result<Table, Stop> {
         match show.kind {
             ShowKind::Warnings | ShowKind::Errors => {
-                let (skip, take) = limit(show.arguments.of(sql))?;
-                Ok(self.diagnostics.table(show.kind == ShowKind::Errors, skip, take, self.facts.flavour))
+                let window = limit(show.arguments.of(sql))?;
+                let errors = show.kind == ShowKind::Errors;
+                Ok(self.diagnostics.table(errors, window, self.max_error_count(), self.facts.flavour))
             }
             ShowKind::WarningCount => Ok(self.diagnostics.count(false)),
             ShowKind::ErrorCount => Ok(self.diagnostics.count(true)),
             ShowKind::Grants => self.grants(show.arguments.of(sql)),
-            ShowKind::Processlist => Ok(self.process_list()),
+            ShowKind::Processlist => Ok(self.process_list(show.full, sql)),
             ShowKind::Shardloom => {
                 let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
                 match words.as_str() {
@@ -229,31 +231,6 @@ impl Session {
         let mut table = Table::of(&[&format!("Grants for {}@%", self.login.user)]);
         table.rows = self.guest.grants().into_iter().map(|grant| vec![Some(grant)]).collect();
         Ok(table)
-    }
-
-    fn process_list(&self) -> Table {
-        let mut table = Table::of(&["Id", "User", "Host", "db", "Command", "Time", "State", "Info"]);
-        table.columns[0].1 = CellKind::Unsigned;
-        table.columns[5].1 = CellKind::Int;
-        for entry in self.proxy.sessions.list() {
-            // Others' sessions are not shown without PROCESS, which no user of the proxy has.
-            if *entry.user() != *self.login.user {
-                continue;
-            }
-            let mine = entry.id == self.seat.entry.id;
-            let schema = if mine { self.needs.schema.as_deref().map(str::to_owned) } else { None };
-            table.rows.push(vec![
-                Some(entry.id.to_string()),
-                Some(entry.user().to_string()),
-                Some(entry.peer.clone()),
-                schema,
-                Some(if mine { "Query" } else { "Sleep" }.to_owned()),
-                Some(entry.idle_seconds().to_string()),
-                Some(if mine { "executing" } else { "" }.to_owned()),
-                mine.then(|| "SHOW PROCESSLIST".to_owned()),
-            ]);
-        }
-        table
     }
 
     fn session_state(&self, topology: &Topology) -> Table {

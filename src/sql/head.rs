@@ -4,11 +4,13 @@
 
 mod admin;
 mod ddl;
+mod diagnostics;
 mod names;
 mod set;
 mod show;
 mod txn;
 
+pub use crate::sql::head::diagnostics::{Area, GetDiagnostics};
 pub use crate::sql::head::set::{Scope, SetItem, SetTarget, SetValue, has_word, sole_variable, user_variables};
 pub use crate::sql::head::show::{Show, ShowKind};
 pub use crate::sql::head::txn::{Isolation, Xa, Xid};
@@ -83,8 +85,8 @@ pub enum Head {
     Kill {
         /// KILL QUERY.
         query: bool,
-        /// The connection's number.
-        id: u64,
+        /// The connection's number; none for CONNECTION_ID().
+        id: Option<u64>,
     },
     /// EXPLAIN or DESCRIBE of a statement, MariaDB's ANALYZE statement, EXPLAIN SHARDLOOM.
     Explain {
@@ -197,7 +199,9 @@ pub enum Head {
     },
     /// DEALLOCATE PREPARE, DROP PREPARE.
     Deallocate(Ident),
-    /// SIGNAL, RESIGNAL, GET DIAGNOSTICS.
+    /// GET DIAGNOSTICS.
+    GetDiagnostics(GetDiagnostics),
+    /// SIGNAL, RESIGNAL, GET STACKED DIAGNOSTICS.
     Diagnostics,
     /// A compound statement of MariaDB outside a routine: BEGIN NOT ATOMIC, IF, LOOP, ....
     Compound {
@@ -372,7 +376,8 @@ fn read(cursor: &mut Cursor<'_>) -> Option<Head> {
             let group = if cursor.eat(&["ON"]) { Some(cursor.name()?) } else { None };
             last(Head::ShardloomDdl { resume, id, group }, cursor)
         }
-        "SIGNAL" | "RESIGNAL" | "GET" => Some(Head::Diagnostics),
+        "SIGNAL" | "RESIGNAL" => Some(Head::Diagnostics),
+        "GET" => diagnostics::get(cursor),
         "IF" | "CASE" | "LOOP" | "WHILE" | "REPEAT" | "FOR" | "DECLARE" => {
             Some(Head::Compound { tables: names::all(cursor) })
         }
@@ -401,7 +406,15 @@ fn kill(cursor: &mut Cursor<'_>) -> Option<Head> {
     if !query {
         cursor.eat(&["CONNECTION"]);
     }
-    let id = cursor.integer()?;
+    let own = cursor.is_word("CONNECTION_ID") && cursor.is_punct_at(1, Punct::LParen);
+    let id = match own {
+        true => {
+            cursor.at += 1;
+            cursor.skip_parens().then_some(())?;
+            None
+        }
+        false => Some(cursor.integer()?),
+    };
     last(Head::Kill { query, id }, cursor)
 }
 

@@ -105,7 +105,7 @@ impl Txn {
         for Member { group, mut lease, error, .. } in members {
             if error.is_some() || lease.is_busy() || lease.in_transaction() {
                 lease.taint();
-                self.pinned.remove(&group);
+                self.pinned.retain(|(of, _)| *of != group);
                 continue;
             }
             self.settle(group, lease);

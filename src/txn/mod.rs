@@ -27,7 +27,7 @@ pub struct Txn {
     state: State,
     held: BTreeMap<GroupId, Lease>,
     /// Connections that hold state of the session which no other connection has, and why.
-    pinned: BTreeMap<GroupId, Pin>,
+    pinned: BTreeSet<(GroupId, Pin)>,
     /// The savepoints of the transaction, in order, for servers that it touches later.
     pending: Savepoints,
     /// What the open transaction has on the groups.
@@ -127,7 +127,7 @@ pub struct Start {
 }
 
 /// Why a connection stays with a session between transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pin {
     /// It has a temporary table.
     TemporaryTable,
@@ -194,7 +194,7 @@ impl Txn {
 
     /// Why the session keeps connections, for SHOW PROCESSLIST and messages.
     pub fn pins(&self) -> impl Iterator<Item = (GroupId, Pin)> + '_ {
-        self.pinned.iter().map(|(group, pin)| (*group, *pin))
+        self.pinned.iter().copied()
     }
 
     /// The groups whose connections the session holds.
@@ -213,13 +213,17 @@ impl Txn {
     /// taken off. It never goes back to a pool: nobody else may see what is on it.
     pub fn pin(&mut self, group: GroupId, why: Pin, lease: &mut Lease) {
         lease.taint();
-        self.pinned.insert(group, why);
+        self.pinned.insert((group, why));
     }
 
     /// Takes a pin of this kind off; the connection is closed, not pooled, unless it is `clean` again.
     pub fn unpin(&mut self, why: Pin) {
-        self.pinned.retain(|_, pin| *pin != why);
+        self.pinned.retain(|(_, pin)| *pin != why);
         self.release();
+    }
+
+    fn is_pinned(&self, group: GroupId) -> bool {
+        self.pinned.iter().any(|(of, _)| *of == group)
     }
 
     /// Refuses what a failed transaction refuses.
@@ -356,13 +360,13 @@ impl Txn {
                 drop(lease);
                 return self.lost(group, why);
             }
-            State::Open(_) if !open && self.held.is_empty() && !self.pinned.contains_key(&group) => {
+            State::Open(_) if !open && self.held.is_empty() && !self.is_pinned(group) => {
                 self.state = State::Auto;
             }
             State::Open(_) => {
                 self.held.insert(group, lease);
             }
-            State::Auto if self.pinned.contains_key(&group) => {
+            State::Auto if self.is_pinned(group) => {
                 self.held.insert(group, lease);
             }
             State::Auto | State::Failed(_) => drop(lease),
@@ -375,7 +379,7 @@ impl Txn {
     /// The connection of `group` was lost in the middle of something. With a transaction open the whole
     /// of it is gone: the other groups are rolled back by closing their connections.
     pub fn lost(&mut self, group: GroupId, why: String) {
-        self.pinned.remove(&group);
+        self.pinned.retain(|(of, _)| *of != group);
         if self.is_open() {
             self.state = State::Failed(why);
             self.abandon();
@@ -445,7 +449,7 @@ impl Txn {
     fn release(&mut self) {
         if self.state == State::Auto {
             let pinned = &self.pinned;
-            self.held.retain(|group, _| pinned.contains_key(group));
+            self.held.retain(|group, _| pinned.iter().any(|(of, _)| of == group));
         }
     }
 

@@ -308,9 +308,8 @@ pub fn user_variables(sql: &[u8], facts: Facts) -> Result<Vec<String>, SqlError>
 
 /// Whether a word stands in `text`, outside of strings and quoted names.
 pub fn has_word(text: &[u8], word: &str, facts: Facts) -> bool {
-    let is_word = |token: &Token| {
-        token.kind == TokenKind::Word && token.span.of(text).eq_ignore_ascii_case(word.as_bytes())
-    };
+    let is_word =
+        |token: &Token| token.kind == TokenKind::Word && token.span.of(text).eq_ignore_ascii_case(word.as_bytes());
     tokens(text, facts).is_ok_and(|tokens| tokens.iter().any(is_word))
 }
 
@@ -323,7 +322,7 @@ pub fn sole_variable(text: &[u8], facts: Facts) -> Option<String> {
 }
 
 /// The lower-case name of a user variable token.
-fn user_variable(text: &[u8], cursor: &Cursor<'_>) -> Option<String> {
+pub(super) fn user_variable(text: &[u8], cursor: &Cursor<'_>) -> Option<String> {
     let name = match text.get(1)? {
         b'\'' | b'"' | b'`' => unquote_variable(&text[1..], cursor),
         _ => text[1..].to_vec(),

@@ -189,6 +189,15 @@ impl Client {
         })
     }
 
+    /// COM_RESET_CONNECTION.
+    pub(crate) fn reset(&mut self) {
+        self.conn.send(com::RESET_CONNECTION, b"");
+        self.runtime.block_on(async {
+            self.conn.link.flush().await.unwrap();
+            self.conn.read_answer().await.unwrap();
+        });
+    }
+
     /// Sends what is queued, and waits for nothing.
     pub(crate) fn flush(&mut self) {
         self.runtime.block_on(self.conn.link.flush()).unwrap();

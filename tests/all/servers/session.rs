@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use shardloom::demo::install::account;
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
-use crate::servers::shop::Shop;
+use crate::servers::shop::{RULES, Shop};
 use crate::servers::testbed::installations;
 
 /// Each statement with what it must answer, in one session.
@@ -32,10 +32,13 @@ fn with_shop(test: impl Fn(&Shop, &TestProxy)) {
 
 #[test]
 fn sessions_keep_what_is_theirs_on_pooled_connections() {
-    with_shop(|_, proxy| {
+    with_shop(|shop, proxy| {
+        prepared_statements_are_bounded(shop);
         transactions(proxy);
         settings(proxy);
         what_the_last_statement_left(proxy);
+        statements_with_names(proxy);
+        ids_of_other_sessions(proxy);
         pinned(proxy);
         kill(proxy);
         hints_and_plans(proxy);
@@ -229,6 +232,62 @@ fn what_the_last_statement_left(proxy: &TestProxy) {
     assert_eq!(id, a.conn.thread_id.to_string());
 }
 
+/// They belong to one session, and end with it or when it is reset.
+fn statements_with_names(proxy: &TestProxy) {
+    let (mut a, mut b) = (Client::of(proxy), Client::of(proxy));
+    check(
+        &mut a,
+        &[
+            ("PREPARE s FROM 'SELECT k FROM settings WHERE k = ?'", "ok 0"),
+            ("SET @k = 'a'", "ok 0"),
+            ("EXECUTE s USING @k", "a"),
+            ("EXPLAIN SHARDLOOM SELECT k FROM settings WHERE k = 'a'", "relay|…"),
+        ],
+    );
+    let unknown = "error 1243: Unknown prepared statement handler (s) given to EXECUTE";
+    check(&mut b, &[("EXECUTE s USING @k", unknown), ("PREPARE s FROM 'SELECT 1'", "ok 0"), ("EXECUTE s", "1")]);
+    check(&mut a, &[("EXECUTE s USING @k", "a")]);
+    a.reset();
+    check(&mut a, &[("EXECUTE s USING @k", unknown)]);
+}
+
+/// What is prepared counts, by name or by number.
+fn prepared_statements_are_bounded(shop: &Shop) {
+    let proxy = TestProxy::start_with(&shop.cluster.cluster, RULES, |config| config.limits.prepared_per_session = 2);
+    let mut a = Client::of(&proxy);
+    check(
+        &mut a,
+        &[
+            ("PREPARE one FROM 'SELECT 1'", "ok 0"),
+            ("PREPARE two FROM 'SELECT 2'", "ok 0"),
+            ("PREPARE three FROM 'SELECT 3'", "error 1461: Can't create more than…"),
+            ("PREPARE two FROM 'SELECT 22'", "ok 0"),
+            ("DEALLOCATE PREPARE one", "ok 0"),
+            ("PREPARE three FROM 'SELECT 3'", "ok 0"),
+            ("EXECUTE two", "22"),
+            ("EXECUTE three", "3"),
+        ],
+    );
+}
+
+/// Sessions share connections, not what LAST_INSERT_ID() tells on them.
+fn ids_of_other_sessions(proxy: &TestProxy) {
+    let (mut a, mut b) = (Client::of(proxy), Client::of(proxy));
+    check(&mut a, &[("INSERT INTO audit_log (id, msg) VALUES (7000, 'a'), (NULL, 'a')", "ok 2")]);
+    check(&mut a, &[("SELECT LAST_INSERT_ID()", "7001"), ("DELETE FROM audit_log WHERE id = 7001", "ok 1")]);
+    // The connection was a's, whose last id is the one that b gives here.
+    check(&mut b, &[("INSERT INTO audit_log (id, msg) VALUES (7001, 'b')", "ok 1"), ("SELECT LAST_INSERT_ID()", "0")]);
+    check(
+        &mut a,
+        &[
+            ("SELECT LAST_INSERT_ID()", "7001"),
+            ("INSERT INTO audit_log (id, msg) VALUES (NULL, 'made'), (7001, 'there')", "error 1062: Duplicate entry…"),
+            ("SELECT LAST_INSERT_ID()", "7002"),
+            ("DELETE FROM audit_log", "ok 2"),
+        ],
+    );
+}
+
 fn pinned(proxy: &TestProxy) {
     let mut a = Client::of(proxy);
     check(
@@ -242,7 +301,22 @@ fn pinned(proxy: &TestProxy) {
         ],
     );
     let mut b = Client::of(proxy);
-    check(&mut b, &[("SELECT * FROM t", "error 1146: Table 'shop.t' doesn't exist")]);
+    let missing = "error 1146: Table 'shop.t' doesn't exist";
+    check(&mut b, &[("SELECT * FROM t", missing)]);
+    // Other locks come and go on its connection; the table stays until it is dropped, or the session reset.
+    check(
+        &mut a,
+        &[
+            ("LOCK TABLES settings READ", "ok 0"),
+            ("UNLOCK TABLES", "ok 0"),
+            ("SELECT SUM(i) FROM t", "3"),
+            ("DROP TABLE t", "ok 0"),
+            ("SELECT * FROM t", missing),
+            ("CREATE TEMPORARY TABLE t (i INT)", "ok 0"),
+        ],
+    );
+    a.reset();
+    check(&mut a, &[("SELECT * FROM t", missing)]);
     drop(a);
     check(
         &mut b,
@@ -259,12 +333,25 @@ fn kill(proxy: &TestProxy) {
         let answer = victim.show("SELECT SLEEP(20) FROM settings");
         (victim, answer, started.elapsed())
     });
-    std::thread::sleep(Duration::from_millis(500));
+    // Seen by others of the same user, and by nobody else.
+    wait_for_process(&mut killer, id, "SELECT SLEEP(20) FROM settings");
+    let mut other = Client::connect(&proxy.address().to_string(), "wide", PASSWORD, "shop");
+    let listed = other.run("SHOW PROCESSLIST");
+    assert!((0..listed.rows.len()).all(|row| listed.text(row, 1).as_deref() == Some("wide")));
+    check(&mut other, &[(&format!("KILL {id}"), &format!("error 1095: You are not owner of thread {id}"))]);
     check(
         &mut killer,
         &[(&format!("KILL QUERY {id}"), "ok 0"), ("KILL 999999", "error 1094: Unknown thread id: 999999")],
     );
     let (mut victim, answer, took) = sleeper.join().unwrap();
+    let listed = killer.run("SHOW FULL PROCESSLIST");
+    let row_of = |id: u32| {
+        let row = (0..listed.rows.len()).find(|row| listed.text(*row, 0) == Some(id.to_string())).unwrap();
+        [1, 3, 4, 7].map(|column| listed.text(row, column).unwrap_or_default()).join("|")
+    };
+    assert_eq!(row_of(killer.conn.thread_id), "app|shop|Query|SHOW FULL PROCESSLIST");
+    assert_eq!(row_of(id), "app|shop|Sleep|");
+    assert!(listed.rows.len() >= 2);
     assert!(took < Duration::from_secs(10), "{took:?}");
     // MySQL's SLEEP() answers 1 when it is interrupted; MariaDB's is error 1317.
     assert!(answer == "1" || answer.starts_with("error 1317"), "{answer}");
@@ -273,6 +360,27 @@ fn kill(proxy: &TestProxy) {
     std::thread::sleep(Duration::from_millis(100));
     let gone = victim.show("SELECT 1");
     assert!(gone.starts_with("lost") || gone.starts_with("error 1184"), "{gone}");
+    let own = killer.show("KILL CONNECTION_ID()");
+    assert!(own.starts_with("error 1317") || own.starts_with("error 1927"), "{own}");
+    assert!(killer.show("SELECT 1").starts_with("lost"));
+}
+
+/// Waits until a connection is seen to run a statement.
+fn wait_for_process(client: &mut Client, id: u32, sql: &str) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let listed = client.run("SHOW PROCESSLIST");
+        let runs = |row: usize| {
+            listed.text(row, 0) == Some(id.to_string())
+                && listed.text(row, 4).as_deref() == Some("Query")
+                && listed.text(row, 7).as_deref() == Some(sql)
+        };
+        if (0..listed.rows.len()).any(runs) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{id} never ran {sql}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn hints_and_plans(proxy: &TestProxy) {

@@ -418,6 +418,7 @@ fn head_line(sql: &[u8], facts: Facts) -> String {
         | Head::Kill { .. }
         | Head::ExplainConnection(_)
         | Head::Unlock
+        | Head::GetDiagnostics(_)
         | Head::Diagnostics => format!("{head:?}").to_lowercase(),
     }
 }
