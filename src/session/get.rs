@@ -11,6 +11,9 @@ use crate::sql::head::{Area, GetDiagnostics};
 use crate::wire::capabilities::Status;
 use crate::wire::reply::OkPacket;
 
+/// Lower-case names of user variables, with their values as SQL text.
+type Values = Vec<(String, Vec<u8>)>;
+
 impl Session {
     /// Sets the variables, and leaves the area as it is.
     pub(super) fn get_diagnostics(&mut self, wanted: &GetDiagnostics, add: Status) -> Result<(), Stop> {
@@ -33,7 +36,7 @@ impl Session {
     }
 
     /// The values of the variables, as SQL text; none if there is no such condition.
-    fn diagnosed(&self, wanted: &GetDiagnostics) -> Result<Option<Vec<(String, Vec<u8>)>>, SqlError> {
+    fn diagnosed(&self, wanted: &GetDiagnostics) -> Result<Option<Values>, SqlError> {
         let number = match &wanted.area {
             Area::Statement => None,
             Area::Condition(number) => Some(*number),

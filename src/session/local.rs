@@ -5,9 +5,10 @@ use crate::error::{Code, SqlError};
 use crate::exec::interrupt::Stop;
 use crate::session::Session;
 use crate::session::greet;
+use crate::session::topology::Topology;
 use crate::sql::Flavour;
 use crate::sql::ast::Ident;
-use crate::txn::{Start, State};
+use crate::txn::{Access, Pin, Start, State};
 
 impl Session {
     /// BEGIN, START TRANSACTION: commits what is open; servers hear of it with the first statement.
@@ -51,6 +52,23 @@ impl Session {
             return if sets { Ok(()) } else { Err(unknown_savepoint(&name.name).into()) };
         }
         self.txn.savepoint(sql, &name.name, sets).await.map_err(Stop::from)
+    }
+
+    /// Gives up what LOCK TABLES holds. A connection that is kept for nothing else is closed, which unlocks.
+    pub(super) async fn unlock(&mut self, topology: &Topology) -> Result<(), Stop> {
+        let (locked, kept): (Vec<_>, Vec<_>) = self.txn.pins().partition(|(_, pin)| *pin == Pin::LockTables);
+        for (id, _) in locked.into_iter().filter(|(id, _)| kept.iter().any(|(other, _)| other == id)) {
+            let wanted = self.needs.wanted(topology, id);
+            let mut lease = self.txn.lease(id, topology.group(id), Access::Primary, &wanted).await?;
+            if let Err(error) = lease.query("UNLOCK TABLES").await {
+                let error = error.to_client(&lease.server().name);
+                self.txn.lost(id, error.message.clone());
+                return Err(Stop::Lost(error));
+            }
+            self.txn.settle(id, lease);
+        }
+        self.txn.unpin(Pin::LockTables);
+        Ok(())
     }
 
     /// USE, COM_INIT_DB.

@@ -430,7 +430,8 @@ mod tests {
     #[test]
     fn variables_take_the_place_of_parameters() {
         let sql = b"SET @a = ?, @b = ? + 1";
-        let scan = Scan { params: vec![9, 17], ..Scan::default() };
+        let mut scan = Scan::default();
+        scan.params = vec![9, 17];
         let text = with_variables(sql, &scan, &["@`x`".to_owned(), "@`y`".to_owned()]);
         assert_eq!(String::from_utf8(text).unwrap(), "SET @a = @`x`, @b = @`y` + 1");
     }

@@ -595,7 +595,6 @@ impl Session {
         if let Some(error) = &outcome.error {
             self.diagnostics.fail(error);
             self.proxy.metrics.error(error.errno);
-            return;
         }
     }
 

@@ -66,7 +66,7 @@ impl Session {
                 // It commits only what LOCK TABLES is around.
                 if self.txn.pins().any(|(_, pin)| pin == Pin::LockTables) {
                     self.end_transaction(true).await?;
-                    self.txn.unpin(Pin::LockTables);
+                    self.unlock(topology).await?;
                 }
             }
             Head::Explain { shardloom: true, inner, .. } => {
