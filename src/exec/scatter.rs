@@ -90,6 +90,9 @@ pub async fn run(
         Err(_) => Ok(()),
     };
     for mut lane in lanes {
+        if shared && !txn.begin_unasked(lane.group, &mut lane.lease).await {
+            continue;
+        }
         if scatter.clock.is_some() && !lane.lease.is_busy() && lane.lease.query(CLOCK_RUNS).await.is_err() {
             lane.lease.taint();
         }
@@ -131,7 +134,10 @@ async fn lease(
             match txn.lease(id, group, access, &wanted).await {
                 Ok(lease) => lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None }),
                 Err(error) => {
-                    lanes.into_iter().for_each(|lane: Lane| txn.settle(lane.group, lane.lease));
+                    for lane in lanes {
+                        let Lane { group, lease, .. } = lane;
+                        txn.settle_unasked(group, lease).await;
+                    }
                     return Err(error);
                 }
             }

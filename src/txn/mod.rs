@@ -372,6 +372,23 @@ impl Txn {
         }
     }
 
+    /// The same for a connection on which perhaps nothing was asked after all: what begins the transaction there, and
+    /// waits to leave together with a statement, leaves alone.
+    pub async fn settle_unasked(&mut self, group: GroupId, mut lease: Lease) {
+        if self.begin_unasked(group, &mut lease).await {
+            self.settle(group, lease);
+        }
+    }
+
+    /// Sends what begins the transaction on a connection, if nothing was asked behind it; `false` if that failed, and the
+    /// transaction is lost.
+    pub async fn begin_unasked(&mut self, group: GroupId, lease: &mut Lease) -> bool {
+        let Err(error) = lease.finish_unasked().await else { return true };
+        lease.taint();
+        self.lost(group, error.to_client(&lease.server().name).message);
+        false
+    }
+
     /// The connection of `group` was lost in the middle of something. With a transaction open the whole
     /// of it is gone: the other groups are rolled back by closing their connections.
     pub fn lost(&mut self, group: GroupId, why: String) {

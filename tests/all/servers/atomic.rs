@@ -423,3 +423,43 @@ fn a_statement_that_finds_no_connection_is_taken_back() {
         assert!(c.show("UPDATE acct SET v = 5").starts_with("ok 12"));
     }
 }
+
+/// The same where it would have been the transaction's first: what begins the transaction on the groups that had a
+/// connection is then all that happens there, and the transaction goes on.
+#[test]
+fn a_first_statement_that_finds_no_connection_leaves_the_transaction_open() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.limits.pool_primary = 2;
+            config.timeouts.pool_wait = Duration::from_millis(200);
+        });
+        let mut c = connect(&proxy, "atomic");
+        // Names for the groups, before their connections are taken.
+        assert_eq!(c.show("UPDATE acct SET v = 0"), "ok 0");
+        let mut holders = [connect(&proxy, "atomic"), connect(&proxy, "atomic")];
+        for (holder, id) in holders.iter_mut().zip([4, 7]) {
+            holder.run("BEGIN");
+            holder.run(&format!("UPDATE acct SET v = 9 WHERE id = {id}"));
+        }
+        for (n, first) in [
+            "SELECT v FROM acct WHERE id IN (0, 1) ORDER BY id",
+            "SELECT COUNT(*) FROM acct a JOIN acct b ON a.v < b.v WHERE a.id IN (0, 1) AND b.id IN (0, 1)",
+            "UPDATE acct SET v = 100 WHERE id IN (0, 1)",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            c.run("BEGIN");
+            c.run("SAVEPOINT a");
+            let told = c.show(first);
+            assert!(told.contains("No connection to g1"), "{first}: {told}");
+            assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 2"), "ok 1", "{first}");
+            assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1", "{first}");
+            assert_eq!((c.show("RELEASE SAVEPOINT a"), c.show("COMMIT")), ("ok 0".into(), "ok 0".into()), "{first}");
+            assert_eq!(c.show("SELECT v FROM acct WHERE id = 0"), format!("{}", n + 1));
+        }
+        holders.iter_mut().for_each(|holder| assert_eq!(holder.show("ROLLBACK"), "ok 0"));
+        assert_eq!(three(&mut c), "3 0 3");
+    }
+}
