@@ -6,6 +6,7 @@ use std::ops::Bound as Edge;
 use crate::error::{Code, SqlError};
 use crate::plan::define::Define;
 use crate::plan::gather::{Gather, Source};
+use crate::plan::limited::Stage;
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
 use crate::plan::numbering::Ids;
 use crate::plan::route::{By, Condition, KeyColumn, Routing};
@@ -54,6 +55,7 @@ pub fn bind_with<'a>(
         gathered: None,
         rows: Vec::new(),
         relations: Vec::new(),
+        stage: Stage::Whole,
         planned,
         rules,
         sql,
@@ -109,6 +111,7 @@ pub fn sample<'a>(
         gathered: None,
         rows,
         relations,
+        stage: Stage::Whole,
         planned,
         rules,
         sql,
@@ -241,6 +244,13 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             Many::Gather(_) | Many::Sum | Many::Rows { .. } => {
                 bound.answer = Answer::Sum;
+                Ok(())
+            }
+            Many::Limited(limited) => {
+                bound.answer = Answer::Limited(limited);
+                let take = self.values.count(limited.count);
+                let take = take.map_err(|_| SqlError::refuse("this LIMIT of a write needs rows of several shards"))?;
+                bound.window = Some(Window { skip: 0, take });
                 Ok(())
             }
             Many::Carry(carry) => {

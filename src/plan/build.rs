@@ -15,7 +15,8 @@ use crate::plan::route::By;
 use crate::plan::sources::gather;
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
-use crate::plan::write::{Writing, is_single_table, read_delete, read_insert, read_update};
+use crate::plan::write::limited::Clauses;
+use crate::plan::write::{Writing, read_delete, read_insert, read_update};
 use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, Wishes};
 use crate::rules::catalog::Catalog;
 use crate::rules::{GroupId, Placement, RuleSet};
@@ -168,23 +169,16 @@ impl<'a> Build<'a> {
         let scope = read_update(model, update)?;
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
-        let order = update.order_by.first().map(|item| item.span);
-        let limited = order.or(update.limit.as_ref().map(|limit| limit.span));
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
-        writing.change(&scope, &update.set, limited)
+        writing.change(&scope, &update.set, &Clauses::of_update(update))
     }
 
     fn delete(self, model: &mut Model<'a>, delete: &'a Delete) -> Result<Plan, SqlError> {
         let scope = read_delete(model, delete)?;
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
-        let order = delete.order_by.first().map(|item| item.span);
-        let mut limited = order.or(delete.limit.as_ref().map(|limit| limit.span));
-        if delete.returning && !is_single_table(&delete.tables) {
-            limited = limited.or(Some(delete.span));
-        }
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
-        let mut plan = writing.change(&scope, &[], limited)?;
+        let mut plan = writing.change(&scope, &[], &Clauses::of_delete(delete))?;
         if delete.returning && matches!(plan, Plan::Everywhere { .. }) {
             return Err(several(self.sql, "RETURNING", delete.span));
         }

@@ -163,6 +163,12 @@ fn size(planned: &Planned) -> usize {
                 Many::Rows { text, .. } => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Carry(carry) => size_of_val(&**carry),
+                Many::Limited(limited) => {
+                    let first = limited.first.as_ref();
+                    size_of_val(&**limited)
+                        + text_size(&limited.text)
+                        + first.map_or(0, |first| merge_size(&first.merge) + text_size(&first.text))
+                }
                 Many::Sum => 0,
             };
             size_of_val(&**sharded) + routing_size(&sharded.routing) + text_size(&sharded.text) + many
@@ -228,6 +234,7 @@ fn part_size(part: &Part) -> usize {
         | Part::Copy(..)
         | Part::Quoted(..)
         | Part::Take
+        | Part::Share
         | Part::Id { .. } => 0,
     }
 }

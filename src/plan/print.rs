@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::error::SqlError;
 use crate::plan::gather::{Extent, Gather};
+use crate::plan::limited::{Limited, Stage};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::numbering::{BY_ID, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::{By, Condition, Routing};
@@ -33,6 +34,9 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
     out.routing();
     if let Answer::Merge(merge) = bound.answer {
         out.merge(merge);
+    }
+    if let Answer::Limited(limited) = bound.answer {
+        out.limited(limited);
     }
     if let (Answer::Gather(gather), Some(gathered)) = (bound.answer, &bound.gathered) {
         out.gather(gather, gathered);
@@ -92,6 +96,10 @@ impl<'a> Out<'_, 'a> {
             (Answer::Relay, _) => ("relay", "one target answers, its packets are passed on"),
             (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
             (Answer::Sum, _) => ("write", "each target does its part, the counts add up"),
+            (Answer::Limited(Limited { first: Some(_), .. }), _) => {
+                ("write", "the first rows of all targets are looked for and locked, then each target writes its own")
+            }
+            (Answer::Limited(_), _) => ("write", "one target after the other, until there are rows enough"),
             (Answer::Same, _) => ("write", "every group does the same to its copy"),
             (Answer::Catalogue(_), _) => {
                 ("tables", "every group tells of its tables, and one answers with the logical names of all")
@@ -184,6 +192,17 @@ impl<'a> Out<'_, 'a> {
         }
     }
 
+    fn limited(&mut self, limited: &Limited) {
+        let take = self.bound.window.map_or(u64::MAX, |window| window.take);
+        if let Some(first) = &limited.first {
+            self.push("first", format!("{take} by {}", keys(&first.merge.order)));
+            if let Route::Many(targets) = &self.bound.route {
+                let line = self.sql(&self.bound.at(Stage::First), targets[0]);
+                self.push("look", format!("{}: {line}", self.target(targets[0])));
+            }
+        }
+    }
+
     fn effects(&mut self) {
         let text = effects(&self.bound.planned.effects, &self.bound.planned.wishes);
         if !text.is_empty() {
@@ -224,16 +243,22 @@ impl<'a> Out<'_, 'a> {
             return;
         }
         for (target, name) in targets.iter().zip(&names).take(statements) {
-            let mut text = Vec::new();
-            let params = self.bound.render(*target, &mut text);
-            let mut line = String::from_utf8_lossy(&text).into_owned();
-            if let Params::Picked(order) = params {
-                let order: Vec<String> = order.iter().map(picked).collect();
-                let _ = write!(line, "  -- parameters [{}]", order.join(", "));
-            }
+            let line = self.sql(self.bound, *target);
             let line = if targets.len() > 1 { format!("{name}: {line}") } else { line };
             self.push("sql", line);
         }
+    }
+
+    /// The statement for a target.
+    fn sql(&self, bound: &Bound<'_>, target: Target) -> String {
+        let mut text = Vec::new();
+        let params = bound.render(target, &mut text);
+        let mut line = String::from_utf8_lossy(&text).into_owned();
+        if let Params::Picked(order) = params {
+            let order: Vec<String> = order.iter().map(picked).collect();
+            let _ = write!(line, "  -- parameters [{}]", order.join(", "));
+        }
+        line
     }
 
     fn target(&self, target: Target) -> String {
