@@ -19,6 +19,7 @@ mod random;
 mod score;
 mod session;
 mod shop;
+mod taps;
 mod testbed;
 mod testbed_test;
 mod wire;
