@@ -46,6 +46,7 @@ class Results:
     cells: dict = field(default_factory=dict)    # (workload, threads, mode) -> contender -> [Run | Failed]
     answers: dict = field(default_factory=dict)  # name -> contender -> [Answer | Failed]
     memories: dict = field(default_factory=dict)  # (name, contender) -> number
+    commits: dict = field(default_factory=dict)  # (groups, name) -> [seconds]
     counts: dict = field(default_factory=dict)   # (schema, mode) -> (instructions, allocations)
 
     def sysbench(self, workload, threads, mode, contender, run):
@@ -57,6 +58,9 @@ class Results:
     def memory(self, name, contender, number):
         self.memories[name, contender] = number
         print(f"{name}: {contender} {number:.1f}", flush=True)
+
+    def commit(self, groups, name, seconds):
+        self.commits.setdefault((groups, name), []).append(seconds)
 
     def count(self, schema, mode, instructions, allocations):
         self.counts[schema, mode] = (instructions, allocations)
@@ -112,6 +116,11 @@ def markdown(results, name):
     for statement, measured in results.answers.items():
         rows = [answer_row(name, measured) for name in results.contenders if name in measured]
         parts.append(f"## {statement}\n\n" + table(["through", "ms", "MB/s", "proxy's CPU, ms"], rows))
+    if results.commits:
+        rows = [[groups, name, f"{statistics.median(took) * 1e3:.2f}", f"{statistics.quantiles(took, n=20)[-1] * 1e3:.2f}",
+                 f"{len(took):,}"] for (groups, name), took in results.commits.items()]
+        parts.append("## A transaction of one client, on servers that flush at every commit\n\n"
+                     + table(["over", "through", "ms, median", "ms, 95th percentile", "transactions"], rows))
     if results.memories:
         rows = [[what, who, f"{number:.1f}"] for (what, who), number in results.memories.items()]
         parts.append("## Memory\n\n" + table(["what", "of", "measured"], rows))
