@@ -127,8 +127,10 @@ def programs(flavour):
     return text.split("Ver ")[1].split()[0], *found
 
 
-def haproxy(folder, server):
-    port, file = free_port(), Path(folder) / "haproxy.cfg"
+def haproxy(folder, *servers, name="haproxy"):
+    """Over several servers each client gets the next one, for as long as it stays."""
+    port, file = free_port(), Path(folder) / f"{name}.cfg"
+    lines = "".join(f"\n    server g{number} 127.0.0.1:{server.port}" for number, server in enumerate(servers))
     file.write_text(f"""
 global
     nbthread {os.cpu_count()}
@@ -139,10 +141,10 @@ defaults
     timeout client 10m
     timeout server 10m
 listen mysql
-    bind 127.0.0.1:{port}
-    server g0 127.0.0.1:{server.port}
+    balance roundrobin
+    bind 127.0.0.1:{port}{lines}
 """)
-    return Process("haproxy", [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-f", str(file)],
+    return Process(name, [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-f", str(file)],
                    folder, port)
 
 
