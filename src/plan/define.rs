@@ -87,8 +87,8 @@ impl<'a> World<'a> {
                        SELECT:";
             return Err(self.refuse(why, query));
         }
-        names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found, &names))?;
         let parts = self.parts(&names, verb)?;
+        names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found, &names))?;
         let steps = parts.iter().flat_map(|part| self.steps(&names, &found, part)).collect();
         self.constraint_names(&names, &found)?;
         let warnings =
