@@ -89,6 +89,7 @@ impl<'a> World<'a> {
         }
         let parts = self.parts(&names, verb)?;
         names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found, &names))?;
+        names.subjects().try_for_each(|subject| self.emptied(subject, verb))?;
         let steps = parts.iter().flat_map(|part| self.steps(&names, &found, part)).collect();
         self.constraint_names(&names, &found)?;
         let warnings =
@@ -149,6 +150,16 @@ impl<'a> World<'a> {
 
     fn refuse(self, why: &str, at: u32) -> SqlError {
         SqlError::refuse_at(why, self.sql, at as usize)
+    }
+
+    /// That a table and its lookups keep the same rows.
+    fn emptied(self, subject: &Named<'_>, verb: Ddl) -> Result<(), SqlError> {
+        let Placement::Sharded(table) = subject.placement else { return Ok(()) };
+        if verb != Ddl::TruncateTable || (table.lookups.is_empty() && table.owner.is_none()) {
+            return Ok(());
+        }
+        let why = "TRUNCATE of a table with a lookup, or of a lookup, would empty one of them: DELETE empties both;";
+        Err(self.refuse(why, subject.written.span.start))
     }
 
     fn names(self, found: &Definition) -> Result<Names<'a>, SqlError> {
@@ -516,7 +527,9 @@ fn warnings(
 /// The sentence about a unique key of a sharded table that shards cannot keep unique together; none if they can.
 pub fn not_unique(table: &ShardedTable, key: &[String]) -> Option<String> {
     let has = |column: &String| key.iter().any(|part| part.eq_ignore_ascii_case(column));
-    (!table.columns.iter().all(has)).then(|| {
+    // What is unique over all shards is so with further columns, too.
+    let looked_up = table.lookups.iter().any(|lookup| lookup.columns.iter().all(has));
+    (!looked_up && !table.columns.iter().all(has)).then(|| {
         format!(
             "{}: unique key ({}) does not contain the sharding column: each shard keeps it unique for itself only",
             table.name,
