@@ -125,9 +125,7 @@ fn lookup_definitions(schema: &Schema, catalog: &Catalog) -> Vec<String> {
     let owners = schema.tables().filter_map(|(name, _)| schema.sharded(name));
     let lookups = owners.flat_map(|owner| owner.lookups.iter().map(move |lookup| (owner, lookup)));
     let missing = lookups.filter(|(_, lookup)| catalog.table(&schema.name, &lookup.table).is_none());
-    missing
-        .filter_map(|(owner, lookup)| lookup.definition(owner, catalog.table(&schema.name, &owner.name)?))
-        .collect()
+    missing.filter_map(|(owner, lookup)| lookup.definition(owner, catalog.table(&schema.name, &owner.name)?)).collect()
 }
 
 async fn make_one(groups: &[Arc<Group>], creation: &Creation) -> Result<(), String> {

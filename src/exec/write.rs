@@ -191,6 +191,19 @@ async fn part(
         stage => write.bound.at(stage).render(target, &mut text),
     };
     ask::send(lease, write.ask, &text, &params, patience, naming).await?;
+    answered(client, lease, patience, naming).await
+}
+
+/// Sends what is queued on a connection and reads the answer whole.
+///
+/// # Errors
+/// That of the server, with the client's names; a lost connection; what ends the patience.
+pub async fn answered(
+    client: &mut Link,
+    lease: &mut Lease,
+    patience: &mut Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<Told, Stop> {
     lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
     lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
     let (conn, server) = lease.split();
@@ -357,7 +370,9 @@ impl<'a> Total<'a> {
     }
 
     fn outcome(mut self) -> Result<Outcome, SqlError> {
-        let rows_split = matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
+        // One part alone tells what there is to tell.
+        let rows_split =
+            self.parts > 1 && matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
         if (rows_split || self.write.selected.is_some()) && self.alone > 0 {
             self.info = Info::Records;
             self.records += self.alone;

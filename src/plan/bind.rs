@@ -46,6 +46,22 @@ pub fn bind_with<'a>(
     args: &'a [Datum<'a>],
     ids: Ids<'a>,
 ) -> Result<Bound<'a>, SqlError> {
+    planned.check_lookups(rules)?;
+    bind_own(planned, rules, sql, scan, args, ids)
+}
+
+/// The same for a statement of the proxy's own, which may write to lookups.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_own<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+    ids: Ids<'a>,
+) -> Result<Bound<'a>, SqlError> {
     debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
     let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
     let mut bound = Bound {

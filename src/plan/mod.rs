@@ -34,6 +34,7 @@ mod sources;
 pub mod text;
 mod ties;
 mod types;
+pub mod upkeep;
 mod values;
 pub mod wanted;
 mod write;
@@ -51,6 +52,7 @@ use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
 use crate::plan::slot::Slot;
 use crate::plan::text::Text;
+use crate::plan::upkeep::Upkeep;
 use crate::rules::{FamilyId, GroupId, PhysicalName, RuleSet};
 use crate::sql::Facts;
 use crate::sql::hint::TransactionMode;
@@ -248,6 +250,10 @@ pub struct Planned {
     pub wishes: Wishes,
     /// The ids that are to be made for its rows, if it is an INSERT that needs some.
     pub numbering: Option<Box<Numbering>>,
+    /// What it has to do to lookups, if it writes a table that has some.
+    pub upkeep: Option<Box<Upkeep>>,
+    /// The number of a table that it writes and that is a lookup.
+    pub lookup: Option<u16>,
     /// The tables it names, each once.
     pub tables: Box<[Table]>,
     /// The version of the rule set that it was made for; only that one may bind it.

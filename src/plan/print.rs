@@ -11,6 +11,7 @@ use crate::plan::numbering::{BY_ID, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::semijoin::Reduction;
 use crate::plan::slot::Slot;
+use crate::plan::upkeep::{Change, Kept, Upkeep};
 use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
 use crate::rules::RuleSet;
 use crate::rules::id::IdKind;
@@ -42,6 +43,7 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
         out.gather(gather, gathered);
     }
     out.lines.extend(ids(bound.planned));
+    out.lines.extend(bound.planned.upkeep.as_deref().into_iter().flat_map(upkeep));
     out.effects();
     out.targets(statements);
     out.lines
@@ -70,6 +72,22 @@ fn ids(planned: &Planned) -> Option<Line> {
         IdKind::Uuid => ("uuid", "is left out or DEFAULT"),
     };
     Some(Line { about: "ids", text: format!("{kind}, for each row whose {} {rows}", numbering.column) })
+}
+
+/// What becomes of each lookup.
+fn upkeep(upkeep: &Upkeep) -> impl Iterator<Item = Line> {
+    let what = match &upkeep.change {
+        Change::Insert(_) => "each row with the whole key has a row there, in the same transaction",
+        Change::Delete(_) => "the rows are read and locked first, and what they have there goes with them",
+        Change::Update { .. } => "the rows are read and locked first, and what changes is changed there",
+    };
+    let line = move |kept: &Kept| {
+        let columns: Vec<&str> = kept.columns.iter().map(|column| column.name.as_str()).collect();
+        let (unique, key) = columns.split_at(kept.unique);
+        let text = format!("{} ({}) -> ({}): {what}", kept.quoted.replace('`', ""), unique.join(", "), key.join(", "));
+        Line { about: "lookup", text }
+    };
+    upkeep.lookups.iter().map(line)
 }
 
 struct Out<'b, 'a> {

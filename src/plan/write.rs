@@ -4,6 +4,7 @@
 mod carried;
 mod ids;
 pub(super) mod limited;
+pub(super) mod upkeep;
 
 use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
@@ -14,6 +15,7 @@ use crate::plan::route::{By, KeyColumn, Routing};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Composer, Part, Rewrite, Text};
 use crate::plan::ties::{Ties, slot};
+use crate::plan::upkeep::Upkeep;
 use crate::plan::write::ids::Numbers;
 use crate::plan::write::limited::{Clauses, is_mistake};
 use crate::plan::{Many, Place, Plan, Sharded};
@@ -344,7 +346,7 @@ impl<'a> Writing<'_, '_, 'a> {
         insert: &'a Insert,
         table: u16,
         query: Option<QueryId>,
-    ) -> Result<(Plan, Option<Box<Numbering>>), SqlError> {
+    ) -> Result<(Plan, Option<Box<Numbering>>, Option<Upkeep>), SqlError> {
         let info = {
             let found = &self.model.tables[usize::from(table)];
             self.model.catalog.table(&found.schema, &found.name).map(|info| &**info)
@@ -369,6 +371,10 @@ impl<'a> Writing<'_, '_, 'a> {
             Place::Single(group) => self.insert_single(insert, group, &composer),
             Place::System => self.on_one_group(&composer),
             Place::Broadcast => self.insert_everywhere(insert, info, query, numbers, &composer),
+            Place::Sharded(_) if query.is_some() && self.has_lookups(table) => {
+                let why = "an INSERT ... SELECT into a table with a lookup, whose rows cannot be carried";
+                Err(SqlError::refuse_at(why, self.model.sql, insert.table.span.start as usize))
+            }
             Place::Sharded(family) => match (info, query) {
                 (None, _) => Err(self.no_table(table)),
                 (Some(info), Some(query)) => self.insert_selected(insert, table, info, query, family, &composer),
@@ -379,7 +385,11 @@ impl<'a> Writing<'_, '_, 'a> {
             Some(query) => self.carried(plan, insert, table, info, query),
             None => plan,
         };
-        Ok((plan?, numbering.map(Box::new)))
+        let upkeep = match info {
+            Some(info) => self.kept_by_insert(insert, table, info, numbering.as_ref())?,
+            None => None,
+        };
+        Ok((plan?, numbering.map(Box::new), upkeep))
     }
 
     fn no_table(&self, table: u16) -> SqlError {

@@ -255,7 +255,10 @@ impl ColumnInfo {
 
     /// How the values of another column differ: its type or its collation.
     pub fn value_difference(&self, other: &ColumnInfo) -> Option<String> {
-        self.row_differences(other).into_iter().next().filter(|_| self.ty != other.ty || self.collation != other.collation)
+        self.row_differences(other)
+            .into_iter()
+            .next()
+            .filter(|_| self.ty != other.ty || self.collation != other.collation)
     }
 
     fn row_differences(&self, other: &ColumnInfo) -> Vec<String> {

@@ -113,9 +113,8 @@ impl Lookup {
 
 /// The name of the unique key with just these columns in this order, whole ones.
 fn named_key<'i>(info: &'i TableInfo, columns: &[String]) -> Option<&'i str> {
-    let is = |key: &[String]| {
-        key.len() == columns.len() && key.iter().zip(columns).all(|(a, b)| a.eq_ignore_ascii_case(b))
-    };
+    let is =
+        |key: &[String]| key.len() == columns.len() && key.iter().zip(columns).all(|(a, b)| a.eq_ignore_ascii_case(b));
     let whole = |name: &str| !info.partial_keys.contains(name);
     if is(&info.primary_key) && whole("PRIMARY") {
         return Some("PRIMARY");

@@ -16,6 +16,7 @@ use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Plan, Planned, Route, Target};
 use crate::rules::catalog::{ColumnInfo, TableInfo};
 use crate::session::Session;
+use crate::session::lookup::Keeping;
 use crate::session::topology::Topology;
 use crate::sql::SqlMode;
 use crate::sql::head::head;
@@ -147,7 +148,7 @@ impl Session {
     }
 
     /// How the session's servers read the literals of its statements.
-    fn reading(&self) -> Reading {
+    pub(super) fn reading(&self) -> Reading {
         let settings = &self.needs.settings;
         let alone = ["character_set_client", "character_set_connection", "character_set_results"];
         let connection = settings.variable("collation_connection");
@@ -217,6 +218,12 @@ impl Session {
         };
         let ids = if made.is_empty() { Ids::None } else { Ids::Written(&made) };
         let bound = bind_with(&planned, &of.topology.rules, text, &found, &[], ids)?;
+        if let Some(upkeep) = &planned.upkeep {
+            let (topology, planned, bound, scan) = (of.topology, &planned, &bound, &found);
+            let (ask, selected) = (Ask::Query, Some(of.carry));
+            let keeping = Keeping { topology, planned, bound, upkeep, scan, args: &[], ask, selected };
+            return Box::pin(self.write_keeping(&keeping)).await;
+        }
         let targets = match &bound.route {
             Route::One(target) => vec![*target],
             Route::Many(targets) => targets.clone(),

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod greet;
 mod limited;
 pub mod local;
+mod lookup;
 mod numbering;
 mod parts;
 pub mod prepared;

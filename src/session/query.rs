@@ -26,6 +26,7 @@ use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Targe
 use crate::rules::GroupId;
 use crate::session::carry::Carrying;
 use crate::session::limited::Limiting;
+use crate::session::lookup::Keeping;
 use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
@@ -194,6 +195,10 @@ impl Session {
             && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_));
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
+        }
+        if let Some(upkeep) = &planned.upkeep {
+            let keeping = Keeping { topology, planned, bound: &bound, upkeep, scan, args, ask, selected: None };
+            return Box::pin(self.run_keeping(&keeping, add)).await;
         }
         // Boxed but for the last, as they must not make each idle session larger.
         let target = match (&bound.route, bound.answer) {
@@ -671,7 +676,7 @@ impl Session {
 
     /// For a statement that reads the clock on several targets: the SET that makes it the same for all of them,
     /// with the microseconds that NOW(6) shows. A session that has set its clock has it everywhere.
-    pub(super) fn one_clock(&self, planned: &Planned) -> Option<String> {
+    fn one_clock(&self, planned: &Planned) -> Option<String> {
         if !planned.effects.clock || self.needs.settings.variable("timestamp").is_some() {
             return None;
         }

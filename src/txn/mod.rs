@@ -202,6 +202,11 @@ impl Txn {
         self.held.keys().copied()
     }
 
+    /// The mode of the open transaction, or that which one would have that a statement with this mode opens.
+    pub fn mode(&self, wanted: Mode) -> Mode {
+        self.reach.mode.unwrap_or(wanted)
+    }
+
     /// Opens a transaction; the one that was open must have been ended.
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);

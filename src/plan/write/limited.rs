@@ -60,6 +60,21 @@ impl<'a> Clauses<'a> {
         !self.listed && matches!(self.tables, [TableRef::Table { .. }])
     }
 
+    /// IGNORE.
+    pub(super) fn ignores(&self) -> bool {
+        self.ignore
+    }
+
+    /// Its tables.
+    pub(super) fn tables(&self) -> &'a [TableRef] {
+        self.tables
+    }
+
+    /// Its condition.
+    pub(super) fn filter(&self) -> Option<&'a Expr> {
+        self.filter
+    }
+
     /// LIMIT, if it is there.
     pub(super) fn limit(&self) -> Option<&'a Limit> {
         self.limit

@@ -23,9 +23,8 @@ pub(super) fn read(section: &Section<'_>, mistakes: &Mistakes) -> Vec<Lookup> {
         match found.iter().find(|known| same(&known.columns, &lookup.columns)) {
             Some(known) => {
                 let title = format!("unique key ({}) has two lookups", lookup.columns.join(", "));
-                mistakes.add(
-                    Diagnostic::at(lookup.place, title, "again here").related(known.place.clone(), "first here"),
-                );
+                mistakes
+                    .add(Diagnostic::at(lookup.place, title, "again here").related(known.place.clone(), "first here"));
             }
             None => found.push(lookup),
         }

@@ -13,6 +13,7 @@ mod gather;
 mod hostile;
 mod ids;
 mod keys;
+mod lookup;
 mod merge;
 mod proxy;
 mod random;
