@@ -173,8 +173,9 @@ impl<'a> Build<'a> {
         let locality = Locality::of(model, &ties);
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
         beside.lookup = writing.is_lookup(table).then_some(table);
-        let (plan, numbering, upkeep) = writing.insert(insert, table, query)?;
-        (beside.numbering, beside.upkeep) = (numbering, upkeep);
+        let (plan, numbering) = writing.insert(insert, table, query)?;
+        beside.upkeep = writing.kept_by_insert(insert, table, numbering.as_deref())?;
+        beside.numbering = numbering;
         Ok(plan)
     }
 

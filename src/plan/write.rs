@@ -15,7 +15,6 @@ use crate::plan::route::{By, KeyColumn, Routing};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Composer, Part, Rewrite, Text};
 use crate::plan::ties::{Ties, slot};
-use crate::plan::upkeep::Upkeep;
 use crate::plan::write::ids::Numbers;
 use crate::plan::write::limited::{Clauses, is_mistake};
 use crate::plan::{Many, Place, Plan, Sharded};
@@ -346,7 +345,7 @@ impl<'a> Writing<'_, '_, 'a> {
         insert: &'a Insert,
         table: u16,
         query: Option<QueryId>,
-    ) -> Result<(Plan, Option<Box<Numbering>>, Option<Upkeep>), SqlError> {
+    ) -> Result<(Plan, Option<Box<Numbering>>), SqlError> {
         let info = {
             let found = &self.model.tables[usize::from(table)];
             self.model.catalog.table(&found.schema, &found.name).map(|info| &**info)
@@ -385,11 +384,7 @@ impl<'a> Writing<'_, '_, 'a> {
             Some(query) => self.carried(plan, insert, table, info, query),
             None => plan,
         };
-        let upkeep = match info {
-            Some(info) => self.kept_by_insert(insert, table, info, numbering.as_ref())?,
-            None => None,
-        };
-        Ok((plan?, numbering.map(Box::new), upkeep))
+        Ok((plan?, numbering.map(Box::new)))
     }
 
     fn no_table(&self, table: u16) -> SqlError {

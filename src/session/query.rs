@@ -676,7 +676,7 @@ impl Session {
 
     /// For a statement that reads the clock on several targets: the SET that makes it the same for all of them,
     /// with the microseconds that NOW(6) shows. A session that has set its clock has it everywhere.
-    fn one_clock(&self, planned: &Planned) -> Option<String> {
+    pub(super) fn one_clock(&self, planned: &Planned) -> Option<String> {
         if !planned.effects.clock || self.needs.settings.variable("timestamp").is_some() {
             return None;
         }

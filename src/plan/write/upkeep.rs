@@ -58,14 +58,14 @@ impl<'a> Writing<'_, '_, 'a> {
     ///
     /// # Errors
     /// 1235 with the reason and the place.
-    pub(super) fn kept_by_insert(
+    pub(in crate::plan) fn kept_by_insert(
         &self,
         insert: &'a Insert,
         table: u16,
-        info: &TableInfo,
         numbers: Option<&Numbering>,
     ) -> Result<Option<Upkeep>, SqlError> {
         let Some((owner, schema)) = self.lookups_of(table) else { return Ok(None) };
+        let Some(info) = self.model.catalog.table(schema, &owner.name) else { return Ok(None) };
         let form = match insert {
             Insert { replace: true, .. } => Some("REPLACE"),
             Insert { ignore: true, .. } => Some("IGNORE"),

@@ -66,7 +66,7 @@ pub(super) fn resolve(tables: &mut BTreeMap<String, Table>, drafts: &[Draft], mi
         tables.values().filter_map(sharded).filter(|table| !table.lookups.is_empty()).collect();
     for owner in &with_lookups {
         for lookup in &owner.lookups {
-            if let Err(mistake) = may_have(owner, lookup, tables) {
+            if let Some(mistake) = mistake(owner, lookup, tables) {
                 mistakes.add(mistake);
                 continue;
             }
@@ -103,9 +103,9 @@ pub(super) fn resolve(tables: &mut BTreeMap<String, Table>, drafts: &[Draft], mi
     }
 }
 
-/// Whether a table may have a lookup, as far as the two rules say.
-fn may_have(owner: &ShardedTable, lookup: &Lookup, tables: &BTreeMap<String, Table>) -> Result<(), Diagnostic> {
-    let wrong = |title: String, help: &str| Err(Diagnostic::at(lookup.place.clone(), title, "").help(help));
+/// Why a table cannot have a lookup, as far as the two rules say.
+fn mistake(owner: &ShardedTable, lookup: &Lookup, tables: &BTreeMap<String, Table>) -> Option<Diagnostic> {
+    let wrong = |title: String, help: &str| Some(Diagnostic::at(lookup.place.clone(), title, "").help(help));
     if owner.columns.is_empty() {
         let title = format!("table `{}` is routed by hint: it has no key that a lookup could lead to", owner.name);
         return wrong(title, "leave `unique` out, or give the table's family a column");
@@ -141,9 +141,9 @@ fn may_have(owner: &ShardedTable, lookup: &Lookup, tables: &BTreeMap<String, Tab
     }
     if let Some(id) = &table.id {
         let title = format!("lookup `{name}` makes ids, but its rows are those of `{}`", owner.name);
-        return Err(Diagnostic::at(id.place.clone(), title, "").help("leave `id` out"));
+        return Some(Diagnostic::at(id.place.clone(), title, "").help("leave `id` out"));
     }
-    Ok(())
+    None
 }
 
 /// The names of which one is to be chosen, in a sentence of TOML.
