@@ -74,6 +74,14 @@ class Client:
                 return rows
             rows += 1
 
+    def send(self, command, text):
+        """Sends a command whose answer is read later, by `confirm`."""
+        self._send(bytes([command]) + text.encode(), 0)
+
+    def confirm(self):
+        """Reads the answer to a statement that gives no rows."""
+        self._check(self._packet()[1])
+
     def measure(self, sql):
         """Runs a statement whose answer's size is not known: bytes until nothing more came for a second."""
         self._send(bytes([COM_QUERY]) + sql.encode(), 0)

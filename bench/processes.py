@@ -72,10 +72,15 @@ class Process:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
-class Server(Process):
-    """A MySQL or MariaDB server with an empty data directory and an account without a password."""
+QUICK = ("--skip-log-bin", "--innodb-flush-log-at-trx-commit=0")
+DURABLE = ("--log-bin=binlog", "--server-id=1", "--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1")
 
-    def __init__(self, flavour, name, folder):
+
+class Server(Process):
+    """A MySQL or MariaDB server with an empty data directory and an account without a password. `durable`: it keeps what
+    it acknowledges; else nothing waits for the disk."""
+
+    def __init__(self, flavour, name, folder, durable=False):
         home = Path(folder) / name
         home.mkdir()
         self.version, server, self.client = programs(flavour)
@@ -93,10 +98,10 @@ class Server(Process):
         init.write_text(ACCOUNT)
         super().__init__(name, [
             server, "--no-defaults", data, *user, f"--port={port}", f"--socket={self.socket}",
-            f"--pid-file={home / 'pid'}", "--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin",
+            f"--pid-file={home / 'pid'}", "--bind-address=127.0.0.1", "--skip-name-resolve",
             "--performance-schema=OFF", "--max-connections=2000", "--max-prepared-stmt-count=1000000",
-            "--innodb-buffer-pool-size=768M", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF",
-            "--sort-buffer-size=4M", f"--init-file={init}", *own,
+            "--innodb-buffer-pool-size=768M", "--innodb-doublewrite=OFF",
+            "--sort-buffer-size=4M", f"--init-file={init}", *own, *(DURABLE if durable else QUICK),
         ], folder, port)
 
     def sql(self, statements):
@@ -122,8 +127,10 @@ def programs(flavour):
     return text.split("Ver ")[1].split()[0], *found
 
 
-def haproxy(folder, server):
-    port, file = free_port(), Path(folder) / "haproxy.cfg"
+def haproxy(folder, *servers, name="haproxy"):
+    """Over several servers each client gets the next one, for as long as it stays."""
+    port, file = free_port(), Path(folder) / f"{name}.cfg"
+    lines = "".join(f"\n    server g{number} 127.0.0.1:{server.port}" for number, server in enumerate(servers))
     file.write_text(f"""
 global
     nbthread {os.cpu_count()}
@@ -134,10 +141,10 @@ defaults
     timeout client 10m
     timeout server 10m
 listen mysql
-    bind 127.0.0.1:{port}
-    server g0 127.0.0.1:{server.port}
+    balance roundrobin
+    bind 127.0.0.1:{port}{lines}
 """)
-    return Process("haproxy", [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-f", str(file)],
+    return Process(name, [shutil.which("haproxy", path=os.environ["PATH"] + ":/usr/sbin"), "-db", "-f", str(file)],
                    folder, port)
 
 
@@ -205,11 +212,11 @@ trades  = {{ family = "by_id", column = "broker" }}
 """
 
 
-def shardloom(binary, folder, servers, name="shardloom", wrap=lambda program: program):
-    """Both schemas of the measurement: `sbtest` lives whole on g0, `sharded` in 8 shards on g0 and g1."""
+def shardloom(binary, folder, servers, name="shardloom", wrap=lambda program: program, rules=RULES):
+    """Both schemas of the measurement: `sbtest` lives whole on g0, `sharded` in 8 shards on g0 and g1. Or other rules."""
     port, home = free_port(), Path(folder) / f"{name}.d"
     (home / "rules").mkdir(parents=True)
-    (home / "rules" / "bench.toml").write_text(RULES.format(user=USER, g0=servers[0].port, g1=servers[1].port))
+    (home / "rules" / "bench.toml").write_text(rules.format(user=USER, g0=servers[0].port, g1=servers[1].port))
     # A transaction of sysbench touches ids of both groups.
     (home / "shardloom.toml").write_text(f"""
 listen = ["127.0.0.1:{port}"]

@@ -13,7 +13,8 @@ use crate::error::SqlError;
 use crate::plan::define::not_unique;
 use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdRule;
-use crate::rules::{GroupId, PhysicalName, Placement, RuleSet};
+use crate::rules::lookup::LookupState;
+use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, ShardedTable};
 use crate::txn::ledger::MYSQL_XA_IS_SAFE;
 
 /// What a check found, in the order of the rules.
@@ -56,7 +57,7 @@ struct Place {
 /// That of a server that cannot be asked: then nothing is known, which is not the same as nothing wrong.
 pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, SqlError> {
     let mut found = Findings::default();
-    let mut seen: BTreeMap<(GroupId, String), BTreeMap<String, Arc<TableInfo>>> = BTreeMap::new();
+    let mut seen = Seen::new();
     for schema in rules.schemas() {
         for (name, placement) in schema.tables() {
             let places = places(rules, schema, name, placement);
@@ -93,6 +94,7 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
             }
         }
     }
+    lookups(&mut found, rules, &seen);
     if groups.len() > 1 {
         for group in groups {
             durability(&mut found, group).await?;
@@ -214,6 +216,37 @@ fn keys(
             _ => format!("{schema}.{why}"),
         };
         found.warnings.push(finding(text));
+    }
+}
+
+/// Tables of servers by lower-case name, for each group and physical schema.
+type Seen = BTreeMap<(GroupId, String), BTreeMap<String, Arc<TableInfo>>>;
+
+/// A table and its lookups must fit each other; those that are missing are told already.
+fn lookups(found: &mut Findings, rules: &RuleSet, seen: &Seen) {
+    let info = |table: &ShardedTable| {
+        let (home, name) = (rules.family(table.family)?.home(0), table.physical(0));
+        seen.get(&(home, name.schema.clone()))?.get(&name.table.to_lowercase())
+    };
+    for schema in rules.schemas() {
+        for (name, placement) in schema.tables() {
+            let Placement::Sharded(owner) = placement else { continue };
+            for lookup in &owner.lookups {
+                let table = schema.sharded(&lookup.table);
+                let (Some(ours), Some(theirs)) = (info(owner), table.and_then(info)) else { continue };
+                if let Err(why) = lookup.fit(owner, ours, theirs) {
+                    let text = format!("{}.{name}: {why}", schema.name);
+                    found.errors.push(Finding { rule: Some(lookup.place.clone()), text });
+                } else if lookup.state == LookupState::Writing {
+                    let text = format!(
+                        "{}.{name}: lookup {} is being filled: no statement goes by it, and values from before it was \
+                         there may be given out again",
+                        schema.name, lookup.table
+                    );
+                    found.warnings.push(Finding { rule: Some(lookup.place.clone()), text });
+                }
+            }
+        }
     }
 }
 

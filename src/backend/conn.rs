@@ -218,6 +218,18 @@ impl Conn {
         Ok(())
     }
 
+    /// Sends preludes behind which nothing was asked after all, and reads their answers.
+    ///
+    /// # Errors
+    /// As [`Conn::finish_preludes`].
+    pub async fn finish_unasked(&mut self) -> Result<(), BackendError> {
+        if self.preludes == 0 || self.preludes != self.state.owed {
+            return Ok(());
+        }
+        self.link.flush().await?;
+        self.finish_preludes().await
+    }
+
     /// Whether answers to preludes are still to be read.
     pub fn has_preludes(&self) -> bool {
         self.preludes > 0

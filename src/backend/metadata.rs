@@ -22,6 +22,9 @@ pub struct Table {
 /// The kind of connection that metadata is kept through.
 const CLASS: Class = Class { deprecate_eof: true, found_rows: false };
 
+/// Seconds that a connection may be silent while it waits for what others do: 24 days, the most on every system.
+pub const PATIENT: u32 = 2_147_483;
+
 /// 1044, 1142, 1227: the account has not the right.
 const DENIED: [u16; 3] = [1044, 1142, 1227];
 
@@ -42,10 +45,11 @@ impl<'s> Metadata<'s> {
     pub async fn open(server: &'s Server) -> Result<Metadata<'s>, SqlError> {
         let mut conn = server.connect(CLASS).await?;
         // Whatever the server's defaults are: each statement is a transaction, and no value is bent to fit.
-        let plain = "SET autocommit=1, sql_mode='STRICT_ALL_TABLES', transaction_isolation='READ-COMMITTED'";
-        let older = "SET autocommit=1, sql_mode='STRICT_ALL_TABLES', tx_isolation='READ-COMMITTED'";
-        let set = if conn.info.mariadb { older } else { plain };
-        conn.query(set).await.map_err(|error| error.to_client(&server.name))?;
+        let isolation = if conn.info.mariadb { "tx_isolation" } else { "transaction_isolation" };
+        let set = format!(
+            "SET autocommit=1, sql_mode='STRICT_ALL_TABLES', {isolation}='READ-COMMITTED', wait_timeout={PATIENT}"
+        );
+        conn.query(&set).await.map_err(|error| error.to_client(&server.name))?;
         Ok(Metadata { conn, server })
     }
 

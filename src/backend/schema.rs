@@ -135,7 +135,7 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
         .await?;
     let keys = conn
         .query(&format!(
-            "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME FROM information_schema.STATISTICS \
+            "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
              WHERE TABLE_SCHEMA = {schema} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
         ))
         .await?;
@@ -159,6 +159,9 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
         // A key over an expression has no column: it can serve nothing that planning asks.
         let column = keys.text(row, 3).unwrap_or_default();
         let Some(table) = found.get_mut(&table) else { continue };
+        if non_unique == "0" && (column.is_empty() || keys.text(row, 4).is_some()) {
+            table.partial_keys.insert(index.clone());
+        }
         match (index.as_str(), non_unique == "0") {
             ("PRIMARY", _) => table.primary_key.push(column),
             (_, true) => table.unique_keys.entry(index).or_default().push(column),

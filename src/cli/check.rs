@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 
 use crate::admin::check::{Finding, check};
-use crate::admin::create::{creations, statements};
+use crate::admin::create::{Creation, creations, statements};
 use crate::backend::cluster::Group;
 use crate::backend::conn::{BackendError, Class};
 use crate::backend::metadata::{self, Metadata};
@@ -15,8 +15,9 @@ use crate::cli::live;
 use crate::diagnostic::{self, Source};
 use crate::error::SqlError;
 use crate::ids::{counter, worker};
-use crate::rules::RuleSet;
+use crate::rules::catalog::Catalog;
 use crate::rules::id::IdKind;
+use crate::rules::{RuleSet, Schema};
 use crate::server::topology;
 
 /// Arguments of `check`.
@@ -106,21 +107,41 @@ async fn make(rules: &RuleSet, groups: &[Arc<Group>], file: &Path, schema: Optio
     let found = rules.schema(&name).ok_or_else(|| format!("no rule knows a schema {name}"))?;
     for statement in statements(&text, facts).map_err(|error| error.to_string())? {
         for creation in creations(rules, found, statement, facts).map_err(|error| error.to_string())? {
-            let group = &groups[usize::from(creation.group.0)];
-            let place = format!("{}: {}.{}", group.name, creation.name.schema, creation.name.table);
-            let server = group.primary().await.map_err(|error| error.to_string())?;
-            let class = Class { deprecate_eof: true, found_rows: false };
-            let mut conn = server.connect(class).await.map_err(|error| error.to_string())?;
-            let told = |error: BackendError| error.to_client(&server.name).to_string();
-            let database = format!("CREATE DATABASE IF NOT EXISTS `{}`", creation.name.schema.replace('`', "``"));
-            conn.query(&database).await.map_err(told)?;
-            match conn.query(&creation.sql).await {
-                Ok(_) => println!("made {place}"),
-                // 1050: the table exists.
-                Err(BackendError::Server(error)) if error.errno == 1050 => println!("kept {place}: it was there"),
-                Err(error) => return Err(format!("{place}: {}", told(error))),
-            }
+            make_one(groups, &creation).await?;
         }
+    }
+    // Of a lookup that the file did not make, the table that it is for tells the columns.
+    let catalog = schema::catalog(rules, groups).await.map_err(|error| error.to_string())?;
+    for definition in lookup_definitions(found, &catalog) {
+        for creation in creations(rules, found, &definition, facts).map_err(|error| error.to_string())? {
+            make_one(groups, &creation).await?;
+        }
+    }
+    Ok(())
+}
+
+/// CREATE TABLE for the lookups of a schema that no server has.
+fn lookup_definitions(schema: &Schema, catalog: &Catalog) -> Vec<String> {
+    let owners = schema.tables().filter_map(|(name, _)| schema.sharded(name));
+    let lookups = owners.flat_map(|owner| owner.lookups.iter().map(move |lookup| (owner, lookup)));
+    let missing = lookups.filter(|(_, lookup)| catalog.table(&schema.name, &lookup.table).is_none());
+    missing.filter_map(|(owner, lookup)| lookup.definition(owner, catalog.table(&schema.name, &owner.name)?)).collect()
+}
+
+async fn make_one(groups: &[Arc<Group>], creation: &Creation) -> Result<(), String> {
+    let group = &groups[usize::from(creation.group.0)];
+    let place = format!("{}: {}.{}", group.name, creation.name.schema, creation.name.table);
+    let server = group.primary().await.map_err(|error| error.to_string())?;
+    let class = Class { deprecate_eof: true, found_rows: false };
+    let mut conn = server.connect(class).await.map_err(|error| error.to_string())?;
+    let told = |error: BackendError| error.to_client(&server.name).to_string();
+    let database = format!("CREATE DATABASE IF NOT EXISTS `{}`", creation.name.schema.replace('`', "``"));
+    conn.query(&database).await.map_err(told)?;
+    match conn.query(&creation.sql).await {
+        Ok(_) => println!("made {place}"),
+        // 1050: the table exists.
+        Err(BackendError::Server(error)) if error.errno == 1050 => println!("kept {place}: it was there"),
+        Err(error) => return Err(format!("{place}: {}", told(error))),
     }
     Ok(())
 }

@@ -21,10 +21,8 @@ use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
 use crate::value::Key;
 use crate::wire::auth;
 
-/// The account that visitors use: its password is its name.
+/// The account that loads the rows, and that visitors use: its password is its name.
 pub const VISITOR: &str = "demo";
-/// The account that loads the rows, several shards with one INSERT.
-const LOADER: &str = "loader";
 
 /// Where a demo keeps its servers.
 #[derive(Debug)]
@@ -99,14 +97,9 @@ impl Stand {
             free_port(3307)?,
             free_port(9307)?,
         );
-        for (user, more) in [(VISITOR, ""), (LOADER, "transaction_mode = \"best_effort\"\n")] {
-            let hashed = auth::hash_password(user.as_bytes());
-            let (sha2, native) = hashed.map_err(|error| ServerError::failed("hashing a password", error))?;
-            let _ = write!(
-                text,
-                "\n[user.{user}]\npassword = ['''{sha2}''', '''{native}''']\nschemas  = [\"shop\"]\n{more}"
-            );
-        }
+        let hashed = auth::hash_password(VISITOR.as_bytes());
+        let (sha2, native) = hashed.map_err(|error| ServerError::failed("hashing a password", error))?;
+        let _ = write!(text, "\n[user.{VISITOR}]\npassword = ['''{sha2}''', '''{native}''']\nschemas  = [\"shop\"]\n");
         write(&file, &text)?;
         Ok(file)
     }
@@ -122,7 +115,7 @@ impl Stand {
     /// The first error the proxy answers with.
     pub fn load(&self, proxy: SocketAddr, orders: u64) -> Result<(), ServerError> {
         let mut child = self
-            .client(proxy, LOADER)
+            .client(proxy, VISITOR)
             .arg("shop")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

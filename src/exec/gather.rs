@@ -72,22 +72,11 @@ pub async fn run(
         (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => read_rest(client, &mut lanes, patience).await,
         _ => Ok(()),
     };
-    for mut lane in lanes {
-        if !gathering.shared {
-            continue;
+    if gathering.shared {
+        // No row of a group mattered: then nothing but the transaction's own beginning was queued there.
+        for lane in lanes {
+            txn.settle_unasked(lane.group, lane.lease).await;
         }
-        // No row of its group mattered, so nothing but the transaction's own beginning was queued.
-        if lane.running.is_none() && lane.lease.has_preludes() {
-            let begun = async {
-                lane.lease.link.flush().await?;
-                lane.lease.finish_preludes().await
-            };
-            if let Err(error) = begun.await {
-                txn.lost(lane.group, error.to_client(&lane.lease.server().name).message);
-                continue;
-            }
-        }
-        txn.settle(lane.group, lane.lease);
     }
     let filled = outcome?;
     drained?;
@@ -175,7 +164,9 @@ async fn lease(txn: &mut Txn, gathering: &Gathering<'_>, place: Place<'_, '_>) -
             match txn.lease(id, group, Access::Primary, &wanted).await {
                 Ok(lease) => lanes.push(Lane { group: id, lease, running: None }),
                 Err(error) => {
-                    lanes.into_iter().for_each(|lane| txn.settle(lane.group, lane.lease));
+                    for lane in lanes {
+                        txn.settle_unasked(lane.group, lane.lease).await;
+                    }
                     return Err(error);
                 }
             }

@@ -5,6 +5,7 @@
 //! scatter   many targets answer; `merge` makes one answer of their rows
 //! gather    rows of many targets are copied to one server, where the statement runs; then relay
 //! carry     the rows of a SELECT as the VALUES of an INSERT
+//! lookup    the statements that keep a lookup beside a write
 //! write     many targets do their part; one OK tells the sum
 //! define    a data definition at every place of its tables, under a record
 //! ```
@@ -17,6 +18,7 @@ pub mod drain;
 pub mod gather;
 pub mod infile;
 pub mod interrupt;
+pub mod lookup;
 pub mod merge;
 pub mod names;
 pub mod outcome;

@@ -84,12 +84,46 @@ pub async fn run(
         Ok(()) => answer(client, &mut lanes, scatter, patience).await,
         Err(stop) => Err(stop),
     };
+    end(client, txn, lanes, scatter, patience, shared, outcome).await
+}
+
+/// Of the rows of the answer, how many each target sent; the client gets nothing. Rows must be merged by key.
+pub async fn shares(
+    client: &mut Link,
+    txn: &mut Txn,
+    scatter: &Scatter<'_>,
+    access: Access,
+    place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
+) -> Result<Vec<u64>, Stop> {
+    let shared = txn.is_open() || txn.pins().next().is_some();
+    let mut lanes = lease(txn, scatter.targets, access, place, shared).await?;
+    let shares = match start(&mut lanes, scatter, patience).await {
+        Ok(()) => count(client, &mut lanes, scatter, patience).await,
+        Err(stop) => Err(stop),
+    };
+    end(client, txn, lanes, scatter, patience, shared, shares).await
+}
+
+/// Reads what is left of the answers and gives the connections back.
+async fn end<T>(
+    client: &mut Link,
+    txn: &mut Txn,
+    mut lanes: Vec<Lane>,
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+    shared: bool,
+    outcome: Result<T, Stop>,
+) -> Result<T, Stop> {
     let kept = match &outcome {
         // Elsewhere connections that still run are killed and closed, which is cheaper than reading on.
         Ok(_) | Err(Stop::Error(_)) => read_rest(client, &mut lanes, patience, shared).await,
         Err(_) => Ok(()),
     };
     for mut lane in lanes {
+        if shared && !txn.begin_unasked(lane.group, &mut lane.lease).await {
+            continue;
+        }
         if scatter.clock.is_some() && !lane.lease.is_busy() && lane.lease.query(CLOCK_RUNS).await.is_err() {
             lane.lease.taint();
         }
@@ -131,7 +165,10 @@ async fn lease(
             match txn.lease(id, group, access, &wanted).await {
                 Ok(lease) => lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None }),
                 Err(error) => {
-                    lanes.into_iter().for_each(|lane: Lane| txn.settle(lane.group, lane.lease));
+                    for lane in lanes {
+                        let Lane { group, lease, .. } = lane;
+                        txn.settle_unasked(group, lease).await;
+                    }
                     return Err(error);
                 }
             }
@@ -188,11 +225,7 @@ async fn answer(
         read_columns(client, lane, scatter, patience, &mut columns).await?;
     }
     let definitions = columns.decode()?;
-    let format = if scatter.ask.is_binary() { RowForm::Binary } else { RowForm::Text };
-    let slots = |slot| scatter.bound.datum(slot);
-    let window = scatter.bound.window;
-    let sources = scatter.targets.len();
-    let mut merger = Merger::new(scatter.merge, window, &definitions, format, sources, scatter.budget, &slots)?;
+    let mut merger = merger(scatter, &definitions)?;
     let head = logical(scatter, &definitions[..merger.visible()]);
     let mut spool = scatter.cursor.map(Spool::new);
     if spool.is_none() {
@@ -234,6 +267,55 @@ async fn answer(
     let end = OkPacket { status: outcome.status, warnings: outcome.warnings, ..OkPacket::default() };
     client.push_with(|out| end.encode_end(scatter.capabilities, out));
     Ok(outcome)
+}
+
+/// The merge of a statement whose columns are known.
+fn merger(scatter: &Scatter<'_>, definitions: &[ColumnDef<'_>]) -> Result<Merger, SqlError> {
+    let format = if scatter.ask.is_binary() { RowForm::Binary } else { RowForm::Text };
+    let slots = |slot| scatter.bound.datum(slot);
+    let (window, sources) = (scatter.bound.window, scatter.targets.len());
+    Merger::new(scatter.merge, window, definitions, format, sources, scatter.budget, &slots)
+}
+
+/// Reads and merges the rows, and counts them.
+async fn count(
+    client: &mut Link,
+    lanes: &mut [Lane],
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+) -> Result<Vec<u64>, Stop> {
+    let (mut outcome, mut columns) = (Outcome::default(), Columns::default());
+    for lane in lanes.iter_mut() {
+        read_columns(client, lane, scatter, patience, &mut columns).await?;
+    }
+    let definitions = columns.decode()?;
+    let mut merger = merger(scatter, &definitions)?;
+    let (mut shares, mut row) = (vec![0; scatter.targets.len()], Vec::new());
+    loop {
+        row.clear();
+        match merger.next(&mut row)? {
+            Step::Row => {
+                let share = merger.source().and_then(|source| shares.get_mut(source));
+                *share.ok_or_else(|| SqlError::new(Code::Unknown, "A row that nobody sent"))? += 1;
+            }
+            Step::NeedInput => {
+                let Some(lane) = choose(lanes, merger.want()) else {
+                    return Err(SqlError::new(Code::Unknown, "A merge waits for rows that nobody sends").into());
+                };
+                pump(client, lane, scatter, patience, &mut columns, &mut merger, &mut outcome).await?;
+            }
+            Step::Finished => break,
+        }
+    }
+    match outcome.warnings {
+        0 => Ok(shares),
+        // In a statement that writes, strict modes make errors of some of them.
+        _ => Err(SqlError::refuse(
+            "a condition that gives warnings, in a write with ORDER BY and LIMIT, needs rows of \
+                                   several shards",
+        )
+        .into()),
+    }
 }
 
 /// The lane that can bring what the merge wants.

@@ -12,6 +12,7 @@ use crate::exec::relay::lost;
 use crate::exec::scatter::{CLOCK_RUNS, Place};
 use crate::plan::Bound;
 use crate::plan::carry::Carry;
+use crate::plan::limited::Stage;
 use crate::plan::{Answer, Target};
 use crate::rules::GroupId;
 use crate::txn::{Access, Mode, Start, State, Txn};
@@ -33,8 +34,21 @@ pub struct Write<'a> {
     pub clock: Option<String>,
     /// What LAST_INSERT_ID() is, if the statement reads it.
     pub last_insert_id: Option<u64>,
+    /// How many rows each target may write.
+    pub share: Share<'a>,
     /// To the client it is an INSERT ... SELECT, whose answer always says how many rows there were.
     pub selected: Option<&'a Carry>,
+}
+
+/// How many rows each target of a write may write, as its LIMIT says.
+#[derive(Clone, Copy, Debug)]
+pub enum Share<'a> {
+    /// All that it has.
+    Whole,
+    /// As many as this for each target, which it has.
+    Each(&'a [u64]),
+    /// As many as those before have left of this.
+    Left(u64),
 }
 
 impl Write<'_> {
@@ -109,6 +123,9 @@ async fn parts<'w>(
 ) -> Result<Total<'w>, Stop> {
     let mut total = Total::new(write);
     for of_group in write.targets.chunk_by(|a, b| a.group == b.group) {
+        if total.is_enough() {
+            break;
+        }
         let id = of_group[0].group;
         let (group, wanted) = place(id);
         let mut lease = txn.lease(id, group, Access::Write, &wanted).await?;
@@ -125,7 +142,10 @@ async fn parts<'w>(
         }
         let mut failure = None;
         for target in of_group {
-            match part(client, &mut lease, write, *target, patience).await {
+            if total.is_enough() {
+                break;
+            }
+            match part(client, &mut lease, write, *target, total.stage(), patience).await {
                 Ok(told) => {
                     total.add(*target, &told);
                     if let Err(stop) = look_behind(&mut lease, &mut total, *target, &told).await {
@@ -168,12 +188,29 @@ async fn part(
     lease: &mut Lease,
     write: &Write<'_>,
     target: Target,
+    stage: Stage,
     patience: &mut Patience<'_>,
 ) -> Result<Told, Stop> {
     let naming = Naming::Of(write.bound, target);
     let mut text = Vec::new();
-    let params = write.bound.render(target, &mut text);
+    let params = match stage {
+        Stage::Whole => write.bound.render(target, &mut text),
+        stage => write.bound.at(stage).render(target, &mut text),
+    };
     ask::send(lease, write.ask, &text, &params, patience, naming).await?;
+    answered(client, lease, patience, naming).await
+}
+
+/// Sends what is queued on a connection and reads the answer whole.
+///
+/// # Errors
+/// That of the server, with the client's names; a lost connection; what ends the patience.
+pub async fn answered(
+    client: &mut Link,
+    lease: &mut Lease,
+    patience: &mut Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<Told, Stop> {
     lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
     lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
     let (conn, server) = lease.split();
@@ -268,6 +305,29 @@ impl<'a> Total<'a> {
         }
     }
 
+    /// What the next target is told of LIMIT.
+    fn stage(&self) -> Stage {
+        match self.write.share {
+            Share::Whole => Stage::Whole,
+            // Where nothing was found, a server says so in its own words: LIMIT 0 is another matter to MariaDB.
+            Share::Each(shares) => match shares.get(self.parts) {
+                None | Some(0) => Stage::Whole,
+                Some(share) => Stage::Share(*share),
+            },
+            Share::Left(all) => Stage::Share(all.saturating_sub(self.written())),
+        }
+    }
+
+    /// How many rows count for LIMIT: an UPDATE's are those that it found, changed or not.
+    fn written(&self) -> u64 {
+        if self.info == Info::Matched { self.matched } else { self.outcome.affected_rows }
+    }
+
+    /// Whether no target need be asked any more.
+    fn is_enough(&self) -> bool {
+        self.parts > 0 && self.stage() == Stage::Share(0)
+    }
+
     fn add(&mut self, target: Target, told: &Told) {
         self.parts += 1;
         if matches!(self.write.answer, Answer::Same) {
@@ -322,7 +382,9 @@ impl<'a> Total<'a> {
     }
 
     fn outcome(mut self) -> Result<Outcome, SqlError> {
-        let rows_split = matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
+        // One part alone tells what there is to tell.
+        let rows_split =
+            self.parts > 1 && matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
         if (rows_split || self.write.selected.is_some()) && self.alone > 0 {
             self.info = Info::Records;
             self.records += self.alone;
@@ -335,6 +397,12 @@ impl<'a> Total<'a> {
                 Code::Unknown,
                 "The copies of a broadcast table differ: the groups did not change the same number of rows",
             ));
+        }
+        if let Share::Each(shares) = self.write.share
+            && shares.iter().sum::<u64>() != self.written()
+        {
+            let why = "The rows that were found for a write with LIMIT are not those that were written";
+            return Err(SqlError::new(Code::Unknown, why));
         }
         let bound = self.write.bound;
         if let (Some(first), false) = (bound.made_id(), bound.is_unsure()) {

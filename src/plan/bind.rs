@@ -6,6 +6,7 @@ use std::ops::Bound as Edge;
 use crate::error::{Code, SqlError};
 use crate::plan::define::Define;
 use crate::plan::gather::{Gather, Source};
+use crate::plan::limited::Stage;
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
 use crate::plan::numbering::Ids;
 use crate::plan::route::{By, Condition, KeyColumn, Routing};
@@ -45,6 +46,22 @@ pub fn bind_with<'a>(
     args: &'a [Datum<'a>],
     ids: Ids<'a>,
 ) -> Result<Bound<'a>, SqlError> {
+    planned.check_lookups(rules)?;
+    bind_own(planned, rules, sql, scan, args, ids)
+}
+
+/// The same for a statement of the proxy's own, which may write to lookups.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_own<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+    ids: Ids<'a>,
+) -> Result<Bound<'a>, SqlError> {
     debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
     let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
     let mut bound = Bound {
@@ -54,6 +71,7 @@ pub fn bind_with<'a>(
         gathered: None,
         rows: Vec::new(),
         relations: Vec::new(),
+        stage: Stage::Whole,
         planned,
         rules,
         sql,
@@ -109,6 +127,7 @@ pub fn sample<'a>(
         gathered: None,
         rows,
         relations,
+        stage: Stage::Whole,
         planned,
         rules,
         sql,
@@ -241,6 +260,13 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             Many::Gather(_) | Many::Sum | Many::Rows { .. } => {
                 bound.answer = Answer::Sum;
+                Ok(())
+            }
+            Many::Limited(limited) => {
+                bound.answer = Answer::Limited(limited);
+                let take = self.values.count(limited.count);
+                let take = take.map_err(|_| SqlError::refuse("this LIMIT of a write needs rows of several shards"))?;
+                bound.window = Some(Window { skip: 0, take });
                 Ok(())
             }
             Many::Carry(carry) => {

@@ -15,7 +15,9 @@ use crate::plan::route::By;
 use crate::plan::sources::gather;
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
-use crate::plan::write::{Writing, is_single_table, read_delete, read_insert, read_update};
+use crate::plan::upkeep::Upkeep;
+use crate::plan::write::limited::Clauses;
+use crate::plan::write::{Writing, read_delete, read_insert, read_update};
 use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, Wishes};
 use crate::rules::catalog::Catalog;
 use crate::rules::{GroupId, Placement, RuleSet};
@@ -44,6 +46,14 @@ pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &
     planned
 }
 
+/// What the plan of a write says beside its way.
+#[derive(Default)]
+struct Beside {
+    numbering: Option<Box<Numbering>>,
+    upkeep: Option<Upkeep>,
+    lookup: Option<u16>,
+}
+
 /// What a statement is planned from.
 #[derive(Clone, Copy)]
 struct Build<'a> {
@@ -58,18 +68,12 @@ impl<'a> Build<'a> {
     /// A statement whose tree is known.
     fn statement(self, statement: &'a Statement) -> Planned {
         let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
-        let mut numbering = None;
+        let mut beside = Beside::default();
         let (plan, pins) = match statement {
             Statement::Query(query) => self.query(&mut model, query),
-            Statement::Insert(insert) => {
-                let plan = self.insert(&mut model, insert).map(|(plan, numbers)| {
-                    numbering = numbers;
-                    plan
-                });
-                (plan, Vec::new())
-            }
-            Statement::Update(update) => (self.update(&mut model, update), Vec::new()),
-            Statement::Delete(delete) => (self.delete(&mut model, delete), Vec::new()),
+            Statement::Insert(insert) => (self.insert(&mut model, insert, &mut beside), Vec::new()),
+            Statement::Update(update) => (self.update(&mut model, update, &mut beside), Vec::new()),
+            Statement::Delete(delete) => (self.delete(&mut model, delete, &mut beside), Vec::new()),
         };
         let mut plan = plan.unwrap_or_else(Plan::Refuse);
         if let (Some(read), false) = (model.relations.first(), matches!(plan, Plan::Catalogue(_) | Plan::Refuse(_))) {
@@ -87,7 +91,11 @@ impl<'a> Build<'a> {
         }));
         all.sort_unstable();
         all.dedup();
-        Planned { pins: all.into(), effects, numbering, tables: model.tables.into(), ..self.planned(plan) }
+        let Beside { numbering, upkeep, lookup } = beside;
+        // Of an INSERT ... SELECT only the rows that are stored are looked after.
+        let upkeep = upkeep.filter(|_| matches!(plan, Plan::Sharded(_))).map(Box::new);
+        let (pins, tables) = (all.into(), model.tables.into());
+        Planned { pins, effects, numbering, upkeep, lookup, tables, ..self.planned(plan) }
     }
 
     /// Notes what the words of the statement tell, whether the tree did or not: `CURRENT_TIMESTAMP` is no function to it.
@@ -109,6 +117,8 @@ impl<'a> Build<'a> {
             effects: Effects::default(),
             wishes: Wishes::default(),
             numbering: None,
+            upkeep: None,
+            lookup: None,
             tables: Box::default(),
             rules_version: self.rules.version,
             facts: self.session.facts,
@@ -157,34 +167,38 @@ impl<'a> Build<'a> {
         Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
     }
 
-    fn insert(self, model: &mut Model<'a>, insert: &'a Insert) -> Result<(Plan, Option<Box<Numbering>>), SqlError> {
+    fn insert(self, model: &mut Model<'a>, insert: &'a Insert, beside: &mut Beside) -> Result<Plan, SqlError> {
         let (table, query) = read_insert(model, insert)?;
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
-        Writing { model, ties: &ties, locality: &locality, scan: self.scan }.insert(insert, table, query)
+        let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
+        beside.lookup = writing.is_lookup(table).then_some(table);
+        let (plan, numbering) = writing.insert(insert, table, query)?;
+        beside.upkeep = writing.kept_by_insert(insert, table, numbering.as_deref())?;
+        beside.numbering = numbering;
+        Ok(plan)
     }
 
-    fn update(self, model: &mut Model<'a>, update: &'a Update) -> Result<Plan, SqlError> {
+    fn update(self, model: &mut Model<'a>, update: &'a Update, beside: &mut Beside) -> Result<Plan, SqlError> {
         let scope = read_update(model, update)?;
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
-        let order = update.order_by.first().map(|item| item.span);
-        let limited = order.or(update.limit.as_ref().map(|limit| limit.span));
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
-        writing.change(&scope, &update.set, limited)
+        let clauses = Clauses::of_update(update);
+        beside.lookup = writing.lookup_in(&scope);
+        beside.upkeep = writing.kept_by_change(&scope, &update.set, &clauses, None)?;
+        writing.change(&scope, &update.set, &clauses)
     }
 
-    fn delete(self, model: &mut Model<'a>, delete: &'a Delete) -> Result<Plan, SqlError> {
+    fn delete(self, model: &mut Model<'a>, delete: &'a Delete, beside: &mut Beside) -> Result<Plan, SqlError> {
         let scope = read_delete(model, delete)?;
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
-        let order = delete.order_by.first().map(|item| item.span);
-        let mut limited = order.or(delete.limit.as_ref().map(|limit| limit.span));
-        if delete.returning && !is_single_table(&delete.tables) {
-            limited = limited.or(Some(delete.span));
-        }
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
-        let mut plan = writing.change(&scope, &[], limited)?;
+        let clauses = Clauses::of_delete(delete);
+        beside.lookup = writing.lookup_in(&scope);
+        beside.upkeep = writing.kept_by_change(&scope, &[], &clauses, delete.returning.then_some(delete.span))?;
+        let mut plan = writing.change(&scope, &[], &clauses)?;
         if delete.returning && matches!(plan, Plan::Everywhere { .. }) {
             return Err(several(self.sql, "RETURNING", delete.span));
         }

@@ -12,7 +12,9 @@ use crate::plan::gather::{Gather, Pulled, Source};
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::{Part, Text};
+use crate::plan::upkeep::{Change, Kept, Upkeep};
 use crate::plan::{Many, Plan, Planned};
+use crate::rules::catalog::ColumnInfo;
 use crate::sql::scan::Scan;
 use crate::sql::splice::Edit;
 
@@ -163,6 +165,12 @@ fn size(planned: &Planned) -> usize {
                 Many::Rows { text, .. } => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Carry(carry) => size_of_val(&**carry),
+                Many::Limited(limited) => {
+                    let first = limited.first.as_ref();
+                    size_of_val(&**limited)
+                        + text_size(&limited.text)
+                        + first.map_or(0, |first| merge_size(&first.merge) + text_size(&first.text))
+                }
                 Many::Sum => 0,
             };
             size_of_val(&**sharded) + routing_size(&sharded.routing) + text_size(&sharded.text) + many
@@ -180,7 +188,17 @@ fn size(planned: &Planned) -> usize {
     };
     let tables: usize =
         planned.tables.iter().map(|table| size_of_val(table) + table.schema.len() + table.name.len()).sum();
-    size_of::<Planned>() + plan + tables + planned.pins.len() * 4
+    size_of::<Planned>() + plan + tables + planned.pins.len() * 4 + planned.upkeep.as_deref().map_or(0, upkeep_size)
+}
+
+fn upkeep_size(upkeep: &Upkeep) -> usize {
+    let columns = |kept: &Kept| kept.columns.len() * (size_of::<ColumnInfo>() + 32);
+    let given = match &upkeep.change {
+        Change::Insert(given) => given.iter().map(|given| size_of_val(&**given)).sum(),
+        Change::Delete(_) => 0,
+        Change::Update { identity, .. } => identity.len() * (size_of::<ColumnInfo>() + 32),
+    };
+    size_of::<Upkeep>() + upkeep.lookups.iter().map(|kept| size_of::<Kept>() + columns(kept)).sum::<usize>() + given
 }
 
 fn routing_size(routing: &Routing) -> usize {
@@ -228,6 +246,7 @@ fn part_size(part: &Part) -> usize {
         | Part::Copy(..)
         | Part::Quoted(..)
         | Part::Take
+        | Part::Share
         | Part::Id { .. } => 0,
     }
 }

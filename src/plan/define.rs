@@ -29,6 +29,8 @@ pub struct Define {
     pub steps: Box<[Step]>,
     /// What a DBA should know about it.
     pub warnings: Box<[String]>,
+    /// RENAME that gives one table the name of another, which is named anew, too: each may look as the other did.
+    pub swaps: bool,
     /// Every place has the same rows, so that counts are those of one place.
     pub copies: bool,
 }
@@ -85,14 +87,13 @@ impl<'a> World<'a> {
                        SELECT:";
             return Err(self.refuse(why, query));
         }
-        names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found))?;
         let parts = self.parts(&names, verb)?;
+        names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found, &names))?;
+        names.subjects().try_for_each(|subject| self.emptied(subject, verb))?;
         let steps = parts.iter().flat_map(|part| self.steps(&names, &found, part)).collect();
         self.constraint_names(&names, &found)?;
-        let warnings = names
-            .subjects()
-            .flat_map(|subject| warnings(names.schema, subject, verb, &found, self.like(&names)))
-            .collect();
+        let warnings =
+            names.subjects().flat_map(|subject| warnings(names.schema, subject, verb, &found, names.like())).collect();
         let mut tables: Vec<Box<str>> = names.subjects().map(|named| named.logical.as_str().into()).collect();
         tables.sort();
         tables.dedup();
@@ -104,6 +105,7 @@ impl<'a> World<'a> {
             must_exist: matches!(verb, Ddl::DropTable | Ddl::DropView) && !found.guarded,
             steps,
             warnings,
+            swaps: names.swap(),
             copies: names.subjects().all(|named| named.place() == Place::Broadcast),
         };
         Ok((names.tables(), define))
@@ -140,6 +142,7 @@ impl<'a> World<'a> {
             must_exist: false,
             steps: view.targets(self.rules).into_iter().map(step).collect(),
             warnings: Box::default(),
+            swaps: false,
             copies: true,
         };
         Ok((names.tables(), define))
@@ -147,6 +150,16 @@ impl<'a> World<'a> {
 
     fn refuse(self, why: &str, at: u32) -> SqlError {
         SqlError::refuse_at(why, self.sql, at as usize)
+    }
+
+    /// That a table and its lookups keep the same rows.
+    fn emptied(self, subject: &Named<'_>, verb: Ddl) -> Result<(), SqlError> {
+        let Placement::Sharded(table) = subject.placement else { return Ok(()) };
+        if verb != Ddl::TruncateTable || (table.lookups.is_empty() && table.owner.is_none()) {
+            return Ok(());
+        }
+        let why = "TRUNCATE of a table with a lookup, or of a lookup, would empty one of them: DELETE empties both;";
+        Err(self.refuse(why, subject.written.span.start))
     }
 
     fn names(self, found: &Definition) -> Result<Names<'a>, SqlError> {
@@ -291,13 +304,23 @@ impl<'a> World<'a> {
 
     /// That rows can still be placed: a new table has its sharding columns, an old one keeps them as they are, and a
     /// foreign key leads to the same shard.
-    fn key_columns(self, subject: &Named<'a>, verb: Ddl, found: &Definition) -> Result<(), SqlError> {
+    fn key_columns(
+        self,
+        subject: &Named<'a>,
+        verb: Ddl,
+        found: &Definition,
+        names: &Names<'a>,
+    ) -> Result<(), SqlError> {
         let Placement::Sharded(table) = subject.placement else { return Ok(()) };
         let at = subject.written.span.start;
-        if verb == Ddl::CreateTable && !found.like {
-            let missing =
-                |key: &&String| !found.columns.iter().any(|column| column.name.name.eq_ignore_ascii_case(key));
-            if let Some(key) = table.columns.iter().find(missing) {
+        if verb == Ddl::CreateTable {
+            let has = |key: &String| match names.template() {
+                Some(Named { info: Some(info), .. }) => info.column(key).is_some(),
+                // If it is there, it has the columns by which it is split itself.
+                Some(template) => template.keys().iter().any(|own| own.eq_ignore_ascii_case(key)),
+                None => found.columns.iter().any(|column| column.name.name.eq_ignore_ascii_case(key)),
+            };
+            if let Some(key) = table.columns.iter().find(|key| !has(key)) {
                 let why = format!("the rules split {} by {key}, which is none of the columns:", table.name);
                 return Err(self.refuse(&why, at));
             }
@@ -375,11 +398,6 @@ impl<'a> World<'a> {
             None => Ok(()),
         }
     }
-
-    /// The table that a new one is made like.
-    fn like(self, names: &Names<'a>) -> Option<&'a TableInfo> {
-        names.all.iter().find(|named| named.part == Part::Like).and_then(|named| named.info)
-    }
 }
 
 /// The tables of a definition, as far as the rules know them.
@@ -400,6 +418,21 @@ struct Named<'a> {
 impl<'a> Names<'a> {
     fn subjects(&self) -> impl Iterator<Item = &Named<'a>> {
         self.all.iter().filter(|named| named.part == Part::Subject)
+    }
+
+    /// Whether a new name is also that of a table which is named anew.
+    fn swap(&self) -> bool {
+        let new_names = || self.all.iter().filter(|named| named.part == Part::NewName);
+        self.subjects().any(|subject| new_names().any(|new| new.logical.eq_ignore_ascii_case(&subject.logical)))
+    }
+
+    /// The table that a new one is made like.
+    fn template(&self) -> Option<&Named<'a>> {
+        self.all.iter().find(|named| named.part == Part::Like)
+    }
+
+    fn like(&self) -> Option<&'a TableInfo> {
+        self.template().and_then(|named| named.info)
     }
 
     fn tables(&self) -> Box<[Table]> {
@@ -494,7 +527,9 @@ fn warnings(
 /// The sentence about a unique key of a sharded table that shards cannot keep unique together; none if they can.
 pub fn not_unique(table: &ShardedTable, key: &[String]) -> Option<String> {
     let has = |column: &String| key.iter().any(|part| part.eq_ignore_ascii_case(column));
-    (!table.columns.iter().all(has)).then(|| {
+    // What is unique over all shards is so with further columns, too.
+    let looked_up = table.lookups.iter().any(|lookup| lookup.columns.iter().all(has));
+    (!looked_up && !table.columns.iter().all(has)).then(|| {
         format!(
             "{}: unique key ({}) does not contain the sharding column: each shard keeps it unique for itself only",
             table.name,

@@ -17,6 +17,7 @@ mod fold;
 mod functions;
 pub mod gather;
 mod keys;
+pub mod limited;
 mod locality;
 pub mod merge;
 pub mod numbering;
@@ -33,6 +34,7 @@ mod sources;
 pub mod text;
 mod ties;
 mod types;
+pub mod upkeep;
 mod values;
 pub mod wanted;
 mod write;
@@ -44,11 +46,13 @@ use crate::plan::carry::Carry;
 use crate::plan::catalogue::Catalogue;
 use crate::plan::define::Define;
 use crate::plan::gather::Gather;
+use crate::plan::limited::{Limited, Stage};
 use crate::plan::merge::Merge;
 use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
 use crate::plan::slot::Slot;
 use crate::plan::text::Text;
+use crate::plan::upkeep::Upkeep;
 use crate::rules::{FamilyId, GroupId, PhysicalName, RuleSet};
 use crate::sql::Facts;
 use crate::sql::hint::TransactionMode;
@@ -98,6 +102,8 @@ pub enum Answer<'a> {
     /// Each target did its part of a write: affected rows, matched, changed, duplicates and warnings add up.
     /// The insert id is the first that was made, else that of the statement's last row (`Bound::last`).
     Sum,
+    /// The same of the first rows of all targets, as many as [`Bound::window`] says.
+    Limited(&'a Limited),
     /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
     Same,
     /// As `Relay`, of a sharded table: DESCRIBE, SHOW COLUMNS.
@@ -246,6 +252,10 @@ pub struct Planned {
     pub wishes: Wishes,
     /// The ids that are to be made for its rows, if it is an INSERT that needs some.
     pub numbering: Option<Box<Numbering>>,
+    /// What it has to do to lookups, if it writes a table that has some.
+    pub upkeep: Option<Box<Upkeep>>,
+    /// The number of a table that it writes and that is a lookup.
+    pub lookup: Option<u16>,
     /// The tables it names, each once.
     pub tables: Box<[Table]>,
     /// The version of the rule set that it was made for; only that one may bind it.
@@ -322,6 +332,8 @@ pub enum Many {
     Carry(Box<Carry>),
     /// A write whose parts add up, the same text on each target.
     Sum,
+    /// UPDATE or DELETE with LIMIT: each target writes its share of the first rows.
+    Limited(Box<Limited>),
     /// INSERT or REPLACE of several rows: each target gets its own by this text.
     Rows {
         /// The text, with a place for the rows.
@@ -357,6 +369,8 @@ pub struct Bound<'a> {
     rows: Vec<u32>,
     /// For a statement about the catalogue: what its relations are replaced by.
     relations: Vec<String>,
+    /// Which of the statement's texts is rendered.
+    stage: Stage,
     planned: &'a Planned,
     rules: &'a RuleSet,
     sql: &'a [u8],

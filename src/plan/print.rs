@@ -5,11 +5,13 @@ use std::fmt::Write;
 
 use crate::error::SqlError;
 use crate::plan::gather::{Extent, Gather};
+use crate::plan::limited::{Limited, Stage};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::numbering::{BY_ID, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::semijoin::Reduction;
 use crate::plan::slot::Slot;
+use crate::plan::upkeep::{Change, Kept, Upkeep};
 use crate::plan::{Answer, Bound, Effects, Gathered, Many, Params, Pick, Plan, Planned, Role, Route, Target, Wishes};
 use crate::rules::RuleSet;
 use crate::rules::id::IdKind;
@@ -34,10 +36,14 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
     if let Answer::Merge(merge) = bound.answer {
         out.merge(merge);
     }
+    if let Answer::Limited(limited) = bound.answer {
+        out.limited(limited);
+    }
     if let (Answer::Gather(gather), Some(gathered)) = (bound.answer, &bound.gathered) {
         out.gather(gather, gathered);
     }
     out.lines.extend(ids(bound.planned));
+    out.lines.extend(bound.planned.upkeep.as_deref().into_iter().flat_map(upkeep));
     out.effects();
     out.targets(statements);
     out.lines
@@ -68,6 +74,22 @@ fn ids(planned: &Planned) -> Option<Line> {
     Some(Line { about: "ids", text: format!("{kind}, for each row whose {} {rows}", numbering.column) })
 }
 
+/// What becomes of each lookup.
+fn upkeep(upkeep: &Upkeep) -> impl Iterator<Item = Line> {
+    let what = match &upkeep.change {
+        Change::Insert(_) => "each row with the whole key has a row there, in the same transaction",
+        Change::Delete(_) => "the rows are read and locked first, and what they have there goes with them",
+        Change::Update { .. } => "the rows are read and locked first, and what changes is changed there",
+    };
+    let line = move |kept: &Kept| {
+        let columns: Vec<&str> = kept.columns.iter().map(|column| column.name.as_str()).collect();
+        let (unique, key) = columns.split_at(kept.unique);
+        let text = format!("{} ({}) -> ({}): {what}", kept.quoted.replace('`', ""), unique.join(", "), key.join(", "));
+        Line { about: "lookup", text }
+    };
+    upkeep.lookups.iter().map(line)
+}
+
 struct Out<'b, 'a> {
     bound: &'b Bound<'a>,
     lines: Vec<Line>,
@@ -92,6 +114,10 @@ impl<'a> Out<'_, 'a> {
             (Answer::Relay, _) => ("relay", "one target answers, its packets are passed on"),
             (Answer::Merge(_), _) => ("merge", "the rows of all targets become one answer"),
             (Answer::Sum, _) => ("write", "each target does its part, the counts add up"),
+            (Answer::Limited(Limited { first: Some(_), .. }), _) => {
+                ("write", "the first rows of all targets are looked for and locked, then each target writes its own")
+            }
+            (Answer::Limited(_), _) => ("write", "one target after the other, until there are rows enough"),
             (Answer::Same, _) => ("write", "every group does the same to its copy"),
             (Answer::Catalogue(_), _) => {
                 ("tables", "every group tells of its tables, and one answers with the logical names of all")
@@ -184,6 +210,17 @@ impl<'a> Out<'_, 'a> {
         }
     }
 
+    fn limited(&mut self, limited: &Limited) {
+        let take = self.bound.window.map_or(u64::MAX, |window| window.take);
+        if let Some(first) = &limited.first {
+            self.push("first", format!("{take} by {}", keys(&first.merge.order)));
+            if let Route::Many(targets) = &self.bound.route {
+                let line = self.sql(&self.bound.at(Stage::First), targets[0]);
+                self.push("look", format!("{}: {line}", self.target(targets[0])));
+            }
+        }
+    }
+
     fn effects(&mut self) {
         let text = effects(&self.bound.planned.effects, &self.bound.planned.wishes);
         if !text.is_empty() {
@@ -224,16 +261,22 @@ impl<'a> Out<'_, 'a> {
             return;
         }
         for (target, name) in targets.iter().zip(&names).take(statements) {
-            let mut text = Vec::new();
-            let params = self.bound.render(*target, &mut text);
-            let mut line = String::from_utf8_lossy(&text).into_owned();
-            if let Params::Picked(order) = params {
-                let order: Vec<String> = order.iter().map(picked).collect();
-                let _ = write!(line, "  -- parameters [{}]", order.join(", "));
-            }
+            let line = self.sql(self.bound, *target);
             let line = if targets.len() > 1 { format!("{name}: {line}") } else { line };
             self.push("sql", line);
         }
+    }
+
+    /// The statement for a target.
+    fn sql(&self, bound: &Bound<'_>, target: Target) -> String {
+        let mut text = Vec::new();
+        let params = bound.render(target, &mut text);
+        let mut line = String::from_utf8_lossy(&text).into_owned();
+        if let Params::Picked(order) = params {
+            let order: Vec<String> = order.iter().map(picked).collect();
+            let _ = write!(line, "  -- parameters [{}]", order.join(", "));
+        }
+        line
     }
 
     fn target(&self, target: Target) -> String {

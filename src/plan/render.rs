@@ -2,6 +2,7 @@
 //! It decides nothing.
 
 use crate::plan::gather::{Extent, Source};
+use crate::plan::limited::{Limited, Stage};
 use crate::plan::numbering::{Id, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::Routing;
 use crate::plan::semijoin::{Among, Reduction};
@@ -110,6 +111,12 @@ impl<'a> Bound<'a> {
         } else {
             Params::Same
         }
+    }
+
+    /// The same statement at another stage: with another text.
+    #[must_use]
+    pub fn at(&self, stage: Stage) -> Bound<'a> {
+        Bound { stage, ..self.clone() }
     }
 
     /// The value in a slot, for the numbers that a merge computes with.
@@ -295,6 +302,10 @@ impl<'a> Bound<'a> {
                 (_, Answer::Gather(gather)) => Some(&gather.text),
                 (Many::Merge { text, .. }, Answer::Merge(_)) => Some(text),
                 (Many::Rows { text, .. }, Answer::Sum) => Some(text),
+                (_, Answer::Limited(Limited { first: Some(first), .. })) if self.stage == Stage::First => {
+                    Some(&first.text)
+                }
+                (_, Answer::Limited(limited)) => Some(&limited.text),
                 _ => Some(&sharded.text),
             },
             Plan::Gather(gather) => Some(&gather.text),
@@ -315,6 +326,9 @@ impl<'a> Bound<'a> {
             Part::Copy(from, to) => out.extend_from_slice(self.piece(*from, *to)),
             Part::Quoted(from, to) => quote(column_name(self.piece(*from, *to)), out),
             Part::Take => out.extend_from_slice(self.take().to_string().as_bytes()),
+            // Prepared statements keep their texts if the number is a parameter of ours.
+            Part::Share if !self.scan.params.is_empty() => out.push(b'?'),
+            Part::Share => out.extend_from_slice(self.share().to_string().as_bytes()),
             Part::Rows(rows) => {
                 let mut first = true;
                 for (_, part) in rows.iter().enumerate().filter(|(row, _)| self.owns(target, *row)) {
@@ -390,6 +404,14 @@ impl<'a> Bound<'a> {
         self.window.map_or(u64::MAX, |window| window.skip.saturating_add(window.take))
     }
 
+    /// How many rows the target may write.
+    fn share(&self) -> u64 {
+        match self.stage {
+            Stage::Share(share) => share,
+            Stage::Whole | Stage::First => self.take(),
+        }
+    }
+
     /// Whether the VALUES row of this number belongs to the target.
     fn owns(&self, target: Target, row: usize) -> bool {
         self.rows.get(row).copied() == target.shard
@@ -419,6 +441,7 @@ impl<'a> Bound<'a> {
         match part {
             Part::Table(_) | Part::Schema(_) | Part::Relation(_) | Part::Fixed(_) | Part::Take | Part::Quoted(..) => {}
             Part::IdColumn(_) => {}
+            Part::Share => found.push(Pick::Id(Id::Number(self.share()))),
             Part::Id { row, given, .. } => match (self.ids.of(*row), given) {
                 (Some(id), _) if matches!(self.ids, Ids::Params(_)) => found.push(Pick::Id(id)),
                 (None, Some((from, to))) => piece(*from, *to, found),

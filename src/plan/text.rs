@@ -32,6 +32,8 @@ pub enum Part {
     Quoted(Anchor, Anchor),
     /// How many rows each target has to give: OFFSET + LIMIT.
     Take,
+    /// How many rows the target may write: its share of LIMIT.
+    Share,
     /// Of the rows of VALUES those that belong to the target.
     Rows(Box<[Part]>),
     /// The column of the ids that are made, as a further one of the column list; nothing if none are made.

@@ -3,6 +3,8 @@
 
 mod carried;
 mod ids;
+pub(super) mod limited;
+pub(super) mod upkeep;
 
 use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
@@ -14,13 +16,12 @@ use crate::plan::slot::Slot;
 use crate::plan::text::{Composer, Part, Rewrite, Text};
 use crate::plan::ties::{Ties, slot};
 use crate::plan::write::ids::Numbers;
+use crate::plan::write::limited::{Clauses, is_mistake};
 use crate::plan::{Many, Place, Plan, Sharded};
 use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdKind;
 use crate::rules::{FamilyId, GroupId};
-use crate::sql::ast::{
-    Assignment, Delete, Expr, Insert, InsertSource, Keyword, Query, SelectItem, Span, TableRef, Update,
-};
+use crate::sql::ast::{Assignment, Delete, Expr, Insert, InsertSource, Keyword, Query, SelectItem, Span, Update};
 use crate::sql::scan::Scan;
 
 /// A write with its names resolved.
@@ -161,18 +162,18 @@ pub(super) fn read_insert<'a>(model: &mut Model<'a>, insert: &'a Insert) -> Resu
 }
 
 impl<'a> Writing<'_, '_, 'a> {
-    /// Plans an UPDATE or DELETE. `limited` is where its ORDER BY or LIMIT stands.
+    /// Plans an UPDATE or DELETE.
     ///
     /// # Errors
     /// 1235 with the reason and the place.
-    pub(super) fn change(&self, scope: &Scope, set: &'a [Assignment], limited: Option<Span>) -> Result<Plan, SqlError> {
+    pub(super) fn change(&self, scope: &Scope, set: &'a [Assignment], clauses: &Clauses<'a>) -> Result<Plan, SqlError> {
         let places: Vec<Option<Place>> = scope.targets.iter().map(|id| self.model.place(*id)).collect();
         let sharded = places.iter().any(|place| matches!(place, Some(Place::Sharded(_))));
         let broadcast = places.iter().any(|place| matches!(place, Some(Place::Broadcast)));
         let composer = self.composer();
         if broadcast && self.model.rules.groups().len() > 1 {
             let values: Vec<&Expr> = set.iter().map(|assignment| &assignment.value).collect();
-            self.same_everywhere(&values, limited)?;
+            self.same_everywhere(&values, self.unfixed(scope, clauses))?;
             if places.iter().any(|place| *place != Some(Place::Broadcast)) {
                 return self
                     .refuse("a write of broadcast and other tables together is not supported", scope.targets[0]);
@@ -185,17 +186,45 @@ impl<'a> Writing<'_, '_, 'a> {
         let Some(routing) = self.routing(self.assigned(scope, set)?)? else {
             return self.refuse("the tables are in no common family", scope.targets[0]);
         };
-        let many = match self.many(scope, &places, limited) {
-            Ok(()) => Many::Sum,
+        let many = match self.many(scope, &places, clauses) {
+            Ok(()) => match clauses.limit().filter(|limit| !is_mistake(limit)) {
+                None => Many::Sum,
+                Some(limit) => {
+                    self.limited(clauses, limit).map_or_else(Many::Refuse, |limited| Many::Limited(Box::new(limited)))
+                }
+            },
             Err(refusal) => Many::Refuse(refusal),
         };
         Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many })))
     }
 
+    /// Where LIMIT stands, if it can leave each copy of a broadcast table with other rows: unless rows are sorted by
+    /// all of a unique key, nothing says which are the first.
+    fn unfixed(&self, scope: &Scope, clauses: &Clauses<'a>) -> Option<Span> {
+        if !clauses.is_of_one_table() {
+            return clauses.end();
+        }
+        let limit = clauses.limit()?;
+        let (target, info) = scope.targets.first().and_then(|id| match self.model.refs[id.0].source {
+            Source::Table(_, info) => Some((*id, info?)),
+            _ => None,
+        })?;
+        let columns: Vec<Column> = clauses
+            .order()
+            .filter_map(|item| self.model.column(scope.block, item))
+            .filter(|at| at.of == target)
+            .collect();
+        let sorted = |name: &String| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+        let filled = |name: &String| info.column(name).is_some_and(|(_, column)| !column.nullable);
+        let whole = |key: &Vec<String>| !key.is_empty() && key.iter().all(|name| sorted(name) && filled(name));
+        let total = whole(&info.primary_key) || info.unique_keys.values().any(whole);
+        (!total).then_some(limit.span)
+    }
+
     /// Whether each shard can make its part of the changes alone.
-    fn many(&self, scope: &Scope, places: &[Option<Place>], limited: Option<Span>) -> Result<(), SqlError> {
-        if let Some(span) = limited {
-            return Err(several(self.model.sql, "ORDER BY or LIMIT in a write", span));
+    fn many(&self, scope: &Scope, places: &[Option<Place>], clauses: &Clauses<'a>) -> Result<(), SqlError> {
+        if let Some(span) = clauses.end().filter(|_| !clauses.is_of_one_table()) {
+            return Err(several(self.model.sql, "ORDER BY or LIMIT in a write of several tables", span));
         }
         if places.iter().any(|place| !matches!(place, Some(Place::Sharded(_)))) {
             return self.refuse("a write of sharded and other tables together is not supported", scope.targets[0]);
@@ -286,7 +315,7 @@ impl<'a> Writing<'_, '_, 'a> {
             Err(SqlError::refuse_at(&why, sql, at as usize))
         };
         if let Some(span) = limited {
-            return refuse("ORDER BY or LIMIT in a write", span.start);
+            return refuse("LIMIT in a write without ORDER BY a whole unique key", span.start);
         }
         for (id, found) in self.model.refs.iter().enumerate() {
             if matches!(self.model.place(RefId(id)), Some(place) if place != Place::Broadcast) {
@@ -342,6 +371,10 @@ impl<'a> Writing<'_, '_, 'a> {
             Place::Single(group) => self.insert_single(insert, group, &composer),
             Place::System => self.on_one_group(&composer),
             Place::Broadcast => self.insert_everywhere(insert, info, query, numbers, &composer),
+            Place::Sharded(_) if query.is_some() && self.has_lookups(table) => {
+                let why = "an INSERT ... SELECT into a table with a lookup, whose rows cannot be carried";
+                Err(SqlError::refuse_at(why, self.model.sql, insert.table.span.start as usize))
+            }
             Place::Sharded(family) => match (info, query) {
                 (None, _) => Err(self.no_table(table)),
                 (Some(info), Some(query)) => self.insert_selected(insert, table, info, query, family, &composer),
@@ -733,9 +766,4 @@ fn varying_at(expr: &Expr) -> Option<u32> {
         Expr::Variable { span, .. } => Some(span.start),
         _ => parts(expr).into_iter().find_map(varying_at),
     }
-}
-
-/// Whether an UPDATE or DELETE is of one table alone.
-pub(super) fn is_single_table(tables: &[TableRef]) -> bool {
-    matches!(tables, [TableRef::Table { .. }])
 }

@@ -1,7 +1,7 @@
 //! What the servers say of the tables: columns, types, keys. Filled by whoever asks them; pure data here.
 //! It also tells in words how a table on one target differs from the same table on another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub struct TableInfo {
     pub unique_keys: BTreeMap<String, Vec<String>>,
     /// The columns of every other key, by its name.
     pub other_keys: BTreeMap<String, Vec<String>>,
+    /// The names of the unique keys (`PRIMARY` too) over the beginnings of columns, or over expressions.
+    pub partial_keys: BTreeSet<String>,
     /// It is a view.
     pub view: bool,
 }
@@ -156,6 +158,15 @@ impl TableInfo {
         primary.into_iter().chain(self.unique_keys.values()).map(Vec::as_slice)
     }
 
+    /// Whether a unique key with these columns is over the beginnings of some.
+    pub fn is_partial(&self, columns: &[String]) -> bool {
+        let partial = |name: &String| match name.as_str() {
+            "PRIMARY" => self.primary_key == columns,
+            name => self.unique_keys.get(name).is_some_and(|key| key == columns),
+        };
+        self.partial_keys.iter().any(partial)
+    }
+
     /// How `other` differs in what a row is: names, order, types and collations of the columns. Rows of two tables
     /// that differ so cannot be merged.
     pub fn row_differences(&self, other: &TableInfo) -> Vec<String> {
@@ -196,6 +207,9 @@ impl TableInfo {
             found.push(format!("the primary key is {theirs}, not {ours}"));
         }
         key_differences("unique key", &self.unique_keys, &other.unique_keys, &mut found);
+        for name in self.partial_keys.symmetric_difference(&other.partial_keys) {
+            found.push(format!("unique key `{name}` is over other parts of its columns"));
+        }
         key_differences("key", &self.other_keys, &other.other_keys, &mut found);
         found
     }
@@ -234,6 +248,19 @@ fn key_differences(
 }
 
 impl ColumnInfo {
+    /// Whether it has this name.
+    pub fn is_named(&self, name: &str) -> bool {
+        same_name(&self.name, name)
+    }
+
+    /// How the values of another column differ: its type or its collation.
+    pub fn value_difference(&self, other: &ColumnInfo) -> Option<String> {
+        self.row_differences(other)
+            .into_iter()
+            .next()
+            .filter(|_| self.ty != other.ty || self.collation != other.collation)
+    }
+
     fn row_differences(&self, other: &ColumnInfo) -> Vec<String> {
         let mut found = Vec::new();
         let name = &self.name;

@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod id;
+pub mod lookup;
 pub mod method;
 pub mod name;
 mod read;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::config::Reads;
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::rules::id::IdRule;
+use crate::rules::lookup::Lookup;
 use crate::rules::method::Method;
 use crate::rules::shards::Shards;
 use crate::value::{Key, KeyKind};
@@ -148,6 +150,10 @@ pub struct ShardedTable {
     pub columns: Vec<String>,
     /// Where its rule stands.
     pub place: Place,
+    /// Its unique keys that lookup tables keep unique over all shards.
+    pub lookups: Vec<Lookup>,
+    /// The logical name of the table that it is a lookup of, if it is one.
+    pub owner: Option<String>,
     /// Who makes its ids.
     id: Option<IdRule>,
     physical: Arc<[PhysicalName]>,
@@ -257,6 +263,14 @@ impl Schema {
         match self.tables.get(&name.to_lowercase()) {
             Some(table) => table.placement(),
             None => Placement::Single(self.home),
+        }
+    }
+
+    /// The table of this name, if it is sharded.
+    pub fn sharded(&self, name: &str) -> Option<&ShardedTable> {
+        match self.table(name) {
+            Placement::Sharded(table) => Some(table),
+            Placement::Broadcast | Placement::Single(_) => None,
         }
     }
 

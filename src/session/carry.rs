@@ -4,24 +4,24 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use crate::error::SqlError;
 use crate::exec::ask::Ask;
 use crate::exec::carry::{Into, Reading, Rows, kept, rows};
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
+use crate::exec::write::Share;
 use crate::plan::bind::{bind, bind_with};
 use crate::plan::carry::Carry;
 use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Plan, Planned, Route, Target};
 use crate::rules::catalog::{ColumnInfo, TableInfo};
 use crate::session::Session;
+use crate::session::lookup::Keeping;
 use crate::session::topology::Topology;
 use crate::sql::SqlMode;
 use crate::sql::head::head;
 use crate::sql::scan::{Scan, scan};
-use crate::txn::{Start, State};
 use crate::value::Datum;
 use crate::wire::capabilities::Status;
 
@@ -98,26 +98,9 @@ impl Session {
     /// Reads the rows, stores them, and tells the client what one server would have told.
     pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, add: Status) -> Result<(), Stop> {
         self.may_carry(of)?;
-        let own = *self.txn.state() == State::Auto && self.autocommit();
-        if own {
-            self.txn.begin(Start::default());
-        }
-        let settings = self.needs.settings.clone();
-        if of.planned.effects.clock && settings.variable("timestamp").is_none() {
-            // SELECT and INSERT have one clock, as the parts of one statement.
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let now = format!("{}.{:06}", now.as_secs(), now.subsec_micros());
-            self.needs.settings = settings.with("timestamp", Some(now.as_bytes())).into();
-        }
-        let outcome = self.carry(of, own).await;
-        self.needs.settings = settings;
-        if own {
-            let ended = self.txn.end(outcome.is_ok(), &self.needs.ledger).await;
-            if outcome.is_ok() {
-                ended?;
-            }
-        }
-        let outcome = outcome?;
+        let parts = self.begin_parts(of.planned);
+        let outcome = self.carry(of, parts.own).await;
+        let outcome = self.end_parts(parts, outcome).await?;
         self.wrote(&outcome, add);
         Ok(())
     }
@@ -250,13 +233,19 @@ impl Session {
         };
         let ids = if made.is_empty() { Ids::None } else { Ids::Written(&made) };
         let bound = bind_with(&planned, &of.topology.rules, text, &found, &[], ids)?;
+        if let Some(upkeep) = &planned.upkeep {
+            let (topology, planned, bound, scan) = (of.topology, &planned, &bound, &found);
+            let (ask, selected) = (Ask::Query, Some(of.carry));
+            let keeping = Keeping { topology, planned, bound, upkeep, scan, args: &[], ask, selected };
+            return Box::pin(self.write_keeping(&keeping)).await;
+        }
         let targets = match &bound.route {
             Route::One(target) => vec![*target],
             Route::Many(targets) => targets.clone(),
             Route::Any => vec![Target { group: self.any_group(of.topology), shard: None }],
         };
         let answer = if let Answer::Relay = bound.answer { Answer::Sum } else { bound.answer };
-        self.write(of.topology, &planned, &bound, &targets, answer, Ask::Query, Some(of.carry)).await
+        self.write(of.topology, &planned, &bound, &targets, answer, Ask::Query, Share::Whole, Some(of.carry)).await
     }
 
     /// The answer where there is nothing to store.

@@ -70,10 +70,7 @@ impl Session {
         found.retain(|(_, job)| self.guest.may_use(&job.schema));
         let (home, _) = match found.as_slice() {
             [one] => one,
-            [] => {
-                let why = format!("There is no unfinished DDL {id}; SHOW SHARDLOOM DDL lists them");
-                return Err(SqlError::refuse(why).into());
-            }
+            [] => return Err(define::unknown(id).into()),
             _ => {
                 let why = format!("DDL {id} is on several groups: say SHARDLOOM DDL ... {id} ON its home group");
                 return Err(SqlError::refuse(why).into());
@@ -170,7 +167,7 @@ impl Session {
             user: self.login.user.clone(),
             settings: Settings::default().difference(&settings, mariadb).unwrap_or_default(),
             started: String::new(),
-            of_rows: define.verb == Ddl::TruncateTable,
+            by_number: define.verb == Ddl::TruncateTable || define.swaps,
             copies: define.copies,
             steps: define.steps.iter().map(step).collect(),
         }

@@ -15,7 +15,7 @@ use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::{Style, relay};
 use crate::exec::scatter::{self, Scatter};
-use crate::exec::write;
+use crate::exec::write::{self, Share};
 use crate::metrics::Kind;
 use crate::plan::bind::bind_with;
 use crate::plan::cache::PlanKey;
@@ -25,6 +25,8 @@ use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
 use crate::session::carry::Carrying;
+use crate::session::limited::Limiting;
+use crate::session::lookup::Keeping;
 use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
@@ -197,6 +199,10 @@ impl Session {
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
+        if let Some(upkeep) = &planned.upkeep {
+            let keeping = Keeping { topology, planned, bound: &bound, upkeep, scan, args, ask, selected: None };
+            return Box::pin(self.run_keeping(&keeping, add)).await;
+        }
         // Boxed but for the last, as they must not make each idle session larger.
         let target = match (&bound.route, bound.answer) {
             (Route::One(target), Answer::Relay) if bound.is_unsure() => {
@@ -217,6 +223,10 @@ impl Session {
             (_, Answer::Carry(carry)) => {
                 let of = Carrying { sql, scan, topology, planned, carry, args };
                 return Box::pin(self.run_carry(&of, add)).await;
+            }
+            (Route::Many(targets), Answer::Limited(limited)) => {
+                let of = Limiting { topology, planned, bound: &bound, targets, limited, ask };
+                return Box::pin(self.run_limited(&of, add)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
                 return Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await;
@@ -430,7 +440,7 @@ impl Session {
 
     /// With autocommit off a statement opens a transaction if none is open: before it takes connections to several
     /// groups, which are then parts of one.
-    fn open_without_autocommit(&mut self) {
+    pub(super) fn open_without_autocommit(&mut self) {
         if *self.txn.state() == State::Auto && !self.autocommit() {
             self.txn.begin(Start::default());
         }
@@ -473,7 +483,7 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
-        let outcome = self.write(topology, planned, bound, targets, answer, ask, None).await?;
+        let outcome = self.write(topology, planned, bound, targets, answer, ask, Share::Whole, None).await?;
         self.wrote(&outcome, add);
         Ok(())
     }
@@ -488,6 +498,7 @@ impl Session {
         targets: &[Target],
         answer: Answer<'_>,
         ask: Ask<'_>,
+        share: Share<'_>,
         selected: Option<&Carry>,
     ) -> Result<Outcome, Stop> {
         let seat = self.seat.entry.clone();
@@ -502,6 +513,7 @@ impl Session {
             autocommit: self.autocommit(),
             clock: self.one_clock(planned),
             last_insert_id: (planned.effects.last_insert_id || selected.is_some()).then_some(self.last_insert_id),
+            share,
             selected,
         };
         let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
@@ -680,7 +692,7 @@ impl Session {
 
     /// For a statement that reads the clock on several targets: the SET that makes it the same for all of them,
     /// with the microseconds that NOW(6) shows. A session that has set its clock has it everywhere.
-    fn one_clock(&self, planned: &Planned) -> Option<String> {
+    pub(super) fn one_clock(&self, planned: &Planned) -> Option<String> {
         if !planned.effects.clock || self.needs.settings.variable("timestamp").is_some() {
             return None;
         }

@@ -31,8 +31,6 @@ pub struct Definition {
     pub converts: Option<Span>,
     /// Where the query of CREATE TABLE ... AS SELECT begins.
     pub query: Option<u32>,
-    /// The columns are those of another table (LIKE).
-    pub like: bool,
     /// The first part that is not read, or that cannot be done on several servers alike, and why.
     pub unread: Option<(Span, &'static str)>,
 }
@@ -221,7 +219,6 @@ impl Reader<'_> {
         let parenthesised = self.cursor.is_punct(Punct::LParen) && self.cursor.is_word_at(1, "LIKE");
         self.cursor.at += usize::from(parenthesised);
         if self.cursor.eat(&["LIKE"]) {
-            self.found.like = true;
             self.mention(Part::Like)?;
             self.cursor.at += usize::from(parenthesised);
             return self.cursor.at_end().then_some(());
@@ -263,6 +260,10 @@ impl Reader<'_> {
             }
             if self.cursor.is_word("UNION") {
                 self.unread("a MERGE table over others:");
+            }
+            // Of MySQL's own replication: the table is not there before a COMMIT.
+            if self.cursor.are_words(&["START", "TRANSACTION"]) {
+                self.unread("this change of a table is not passed on where it is sharded or has copies:");
             }
             if !(self.cursor.is_punct(Punct::LParen) && self.cursor.skip_parens()) {
                 self.cursor.at += 1;

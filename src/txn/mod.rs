@@ -202,6 +202,11 @@ impl Txn {
         self.held.keys().copied()
     }
 
+    /// The mode of the open transaction, or that which one would have that a statement with this mode opens.
+    pub fn mode(&self, wanted: Mode) -> Mode {
+        self.reach.mode.unwrap_or(wanted)
+    }
+
     /// Opens a transaction; the one that was open must have been ended.
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);
@@ -374,6 +379,23 @@ impl Txn {
         if self.state == State::Auto && !(self.reach.parts.is_empty() && self.reach.writers.is_empty()) {
             self.reach = Reach::default();
         }
+    }
+
+    /// The same for a connection on which perhaps nothing was asked after all: what begins the transaction there, and
+    /// waits to leave together with a statement, leaves alone.
+    pub async fn settle_unasked(&mut self, group: GroupId, mut lease: Lease) {
+        if self.begin_unasked(group, &mut lease).await {
+            self.settle(group, lease);
+        }
+    }
+
+    /// Sends what begins the transaction on a connection, if nothing was asked behind it; `false` if that failed, and the
+    /// transaction is lost.
+    pub async fn begin_unasked(&mut self, group: GroupId, lease: &mut Lease) -> bool {
+        let Err(error) = lease.finish_unasked().await else { return true };
+        lease.taint();
+        self.lost(group, error.to_client(&lease.server().name).message);
+        false
     }
 
     /// The connection of `group` was lost in the middle of something. With a transaction open the whole

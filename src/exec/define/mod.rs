@@ -18,7 +18,7 @@ use twox_hash::XxHash3_128;
 use crate::backend::cluster::Group;
 use crate::backend::conn::{Answer, BackendError, Class, Conn};
 use crate::backend::gtid::Gtid;
-use crate::backend::metadata::{self, Metadata};
+use crate::backend::metadata::{self, Metadata, PATIENT};
 use crate::backend::schema;
 use crate::backend::server::Server;
 use crate::error::{Code, SqlError};
@@ -98,13 +98,13 @@ pub async fn run(
     patience: &mut Patience<'_>,
 ) -> Result<Defined, Stop> {
     let home = ground.home.primary().await?;
-    let mut work = Work::open(ground, home, job.settings.clone()).await?;
+    let mut work = Work::new(ground, home, Metadata::open(home).await?, job.settings.clone());
     work.lock(client, &job, ground.lock_wait, patience).await?;
     if let Some(other) = record::all(&mut work.metadata).await?.iter().find(|other| other.concerns(&job)) {
         return Err(unfinished(other).into());
     }
     for step in &mut job.steps {
-        step.before = work.trace(step, job.of_rows).await?;
+        step.before = work.trace(step, job.by_number).await?;
     }
     if dropping == Some(Dropping::MustExist) {
         missing(&job, work.mariadb())?;
@@ -128,7 +128,7 @@ pub async fn settle(
     let home = ground.home.primary().await?;
     let mut metadata = Metadata::open(home).await?;
     let Some(job) = record::find(&mut metadata, id).await? else { return Err(unknown(id).into()) };
-    let mut work = Work { metadata, ..Work::open(ground, home, job.settings.clone()).await? };
+    let mut work = Work::new(ground, home, metadata, job.settings.clone());
     work.lock(client, &job, Some(0), patience).await.map_err(|stop| match stop {
         Stop::Error(error) if error.errno == 1205 => SqlError::refuse(format!("DDL {id} is still running")).into(),
         stop => stop,
@@ -139,9 +139,13 @@ pub async fn settle(
         record::remove(&mut work.metadata, id).await?;
         return Ok(Defined::default());
     }
-    for step in job.steps.iter_mut().filter(|step| step.state == State::Running) {
+    for at in 0..job.steps.len() {
+        let step = &job.steps[at];
+        if step.state != State::Running {
+            continue;
+        }
         work.end_orphans(id, step).await?;
-        let now = work.trace(step, job.of_rows).await?;
+        let now = work.trace(step, job.by_number).await?;
         if step.before.is_empty() || now.is_empty() {
             let why = format!(
                 "whether DDL {id} was done at {} cannot be told: look there, then SHARDLOOM DDL DROP {id}",
@@ -149,7 +153,8 @@ pub async fn settle(
             );
             return Err(SqlError::refuse(why).into());
         }
-        step.state = if now == step.before { State::Waiting } else { State::Done };
+        let found = if now == step.before { State::Waiting } else { State::Done };
+        work.note(&mut job, at, found, "").await?;
     }
     work.steps(client, &mut job, patience).await
 }
@@ -207,7 +212,8 @@ impl Step {
     }
 }
 
-fn unknown(id: u64) -> SqlError {
+/// What is said of a record that is not there.
+pub fn unknown(id: u64) -> SqlError {
     SqlError::refuse(format!("There is no unfinished DDL {id}; SHOW SHARDLOOM DDL lists them"))
 }
 
@@ -252,8 +258,8 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    async fn open(ground: &'a Ground<'a>, home: &'a Arc<Server>, settings: Vec<u8>) -> Result<Work<'a>, SqlError> {
-        Ok(Work { ground, home, metadata: Metadata::open(home).await?, settings, conns: BTreeMap::new() })
+    fn new(ground: &'a Ground<'a>, home: &'a Arc<Server>, metadata: Metadata<'a>, settings: Vec<u8>) -> Work<'a> {
+        Work { ground, home, metadata, settings, conns: BTreeMap::new() }
     }
 
     fn mariadb(&self) -> bool {
@@ -298,6 +304,8 @@ impl<'a> Work<'a> {
             if !self.settings.is_empty() {
                 ask(&mut conn, com::QUERY, &self.settings).await.map_err(|error| error.to_client(&server.name))?;
             }
+            let told = conn.query(&format!("SET wait_timeout={PATIENT}")).await;
+            told.map_err(|error| error.to_client(&server.name))?;
             self.conns.insert(group.to_owned(), (server, conn));
         }
         let Some(found) = self.conns.get_mut(group) else {
@@ -312,9 +320,9 @@ impl<'a> Work<'a> {
     }
 
     /// What tells the tables of a step apart from how they are before or after it.
-    async fn trace(&mut self, step: &Step, of_rows: bool) -> Result<String, SqlError> {
+    async fn trace(&mut self, step: &Step, by_number: bool) -> Result<String, SqlError> {
         let (server, conn) = self.conn(&step.group, &step.database).await?;
-        trace(conn, &step.tables, of_rows).await.map_err(|error| error.to_client(&server.name))
+        trace(conn, &step.tables, by_number).await.map_err(|error| error.to_client(&server.name))
     }
 
     /// Puts those places first whose tables others refer to by foreign keys: only there servers refuse what one server
@@ -526,7 +534,6 @@ async fn ask(conn: &mut Conn, command: u8, body: &[u8]) -> Result<Answer, Backen
     conn.read_answer().await
 }
 
-/// The cause, and what was done where; the number is the cause's.
 /// The record could not follow what happened; who resumes will look at the place itself.
 fn told_late(job: &Job, noted: Result<(), SqlError>) {
     if let Err(error) = noted {
@@ -534,6 +541,7 @@ fn told_late(job: &Job, noted: Result<(), SqlError>) {
     }
 }
 
+/// The cause, and what was done where; the number is the cause's.
 fn half_done(job: &Job, at: usize, cause: SqlError) -> SqlError {
     let some = |places: Vec<String>| match places.len() {
         0 => "nowhere".to_owned(),

@@ -23,8 +23,8 @@ pub struct Job {
     pub settings: Vec<u8>,
     /// When it began, in UTC.
     pub started: String,
-    /// It empties tables, which their definitions do not tell.
-    pub of_rows: bool,
+    /// What it does definitions do not tell: it empties tables, or lets them change their names.
+    pub by_number: bool,
     /// Every place has the same rows.
     pub copies: bool,
     /// What is done, in this order.
@@ -170,7 +170,7 @@ async fn read(metadata: &mut Metadata<'_>, filter: &str) -> Result<Vec<Job>, Sql
             statement: bytes(&found, row, 3),
             user: text(&found, row, 4),
             settings: bytes(&found, row, 5),
-            of_rows: number(&found, row, 6) != 0,
+            by_number: number(&found, row, 6) != 0,
             copies: number(&found, row, 7) != 0,
             started: text(&found, row, 8),
             steps: (0..steps.rows.len()).filter(|step| number(&steps, *step, 0) == id).map(step).collect(),
@@ -198,7 +198,7 @@ pub async fn write(metadata: &mut Metadata<'_>, job: &mut Job) -> Result<(), Sql
         hex(&job.statement),
         literal(&job.user),
         hex(&job.settings),
-        u8::from(job.of_rows),
+        u8::from(job.by_number),
         u8::from(job.copies),
     );
     work.push((DDL, sql));

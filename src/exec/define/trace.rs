@@ -1,5 +1,5 @@
-//! What tells a table before a definition from the same one after it: its own definition, or for TRUNCATE the number
-//! that the engine gives to its space. It compares nothing.
+//! What tells a table before a definition from the same one after it: its own definition, or where definitions do not
+//! tell (TRUNCATE, names that change places) the number that the engine gives to the table. It compares nothing.
 
 use twox_hash::XxHash3_64;
 
@@ -17,11 +17,11 @@ pub(super) const ABSENT: &str = "absent";
 pub(super) async fn trace(
     conn: &mut Conn,
     tables: &[(PhysicalName, String)],
-    of_rows: bool,
+    by_number: bool,
 ) -> Result<String, BackendError> {
     let mut words = Vec::new();
     for (name, _) in tables {
-        let word = if of_rows { space(conn, name).await? } else { Some(definition(conn, name).await?) };
+        let word = if by_number { number(conn, name).await? } else { Some(definition(conn, name).await?) };
         let Some(word) = word else { return Ok(String::new()) };
         words.push(word);
     }
@@ -43,8 +43,9 @@ async fn definition(conn: &mut Conn, name: &PhysicalName) -> Result<String, Back
     Ok(format!("{:016x}", XxHash3_64::oneshot(without_next_number(&told).as_bytes())))
 }
 
-/// The number that InnoDB gives to a table's space, which TRUNCATE changes; none without the right to see it.
-async fn space(conn: &mut Conn, name: &PhysicalName) -> Result<Option<String>, BackendError> {
+/// The number that InnoDB gives to a table, which TRUNCATE changes and RENAME takes along; none without the right to see
+/// it, and for tables that have none or several.
+async fn number(conn: &mut Conn, name: &PhysicalName) -> Result<Option<String>, BackendError> {
     // Others are written with numbers for their letters.
     let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !plain(&name.schema) || !plain(&name.table) {
@@ -54,6 +55,9 @@ async fn space(conn: &mut Conn, name: &PhysicalName) -> Result<Option<String>, B
     let sql =
         format!("SELECT TABLE_ID FROM information_schema.{relation} WHERE NAME = '{}/{}'", name.schema, name.table);
     match conn.query(&sql).await {
+        Ok(answer) if answer.rows.is_empty() => {
+            Ok(Some(definition(conn, name).await?).filter(|definition| definition == ABSENT))
+        }
         Ok(answer) => Ok(answer.text(0, 0)),
         Err(BackendError::Server(_)) => Ok(None),
         Err(error) => Err(error),

@@ -125,7 +125,7 @@ impl Fold {
         for (index, column) in self.columns.iter_mut().enumerate() {
             column.absorb(index, located, &mut self.key)?;
         }
-        Ok(before.then_some(Row { bytes: &self.folded, cut, group: &[] }))
+        Ok(before.then_some(Row { bytes: &self.folded, cut, group: &[], source: None }))
     }
 
     /// There are no more rows: gives the last group.
@@ -134,7 +134,7 @@ impl Fold {
             return Ok(None);
         }
         let cut = self.fold(layout)?;
-        Ok(Some(Row { bytes: &self.folded, cut, group: &[] }))
+        Ok(Some(Row { bytes: &self.folded, cut, group: &[], source: None }))
     }
 
     fn begin(&mut self, row: Row) {

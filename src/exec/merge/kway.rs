@@ -28,6 +28,8 @@ pub(super) struct Row<'a> {
     pub(super) cut: usize,
     /// The bytes that tell its group.
     pub(super) group: &'a [u8],
+    /// Who sent it, if sources are merged by key.
+    pub(super) source: Option<usize>,
 }
 
 /// What has to come before the next row is known.
@@ -108,7 +110,7 @@ impl Sources {
             Sequence::Arrival { queue, open, cells, .. } => match queue.front() {
                 Some(bytes) => {
                     let cut = layout.cut(layout.locate(bytes, layout.needed_to_cut(), cells)?);
-                    Ok(Head::Row(Row { bytes, cut, group: &[] }))
+                    Ok(Head::Row(Row { bytes, cut, group: &[], source: None }))
                 }
                 None if *open > 0 => Ok(Head::Unknown),
                 None => Ok(Head::End),
@@ -232,7 +234,8 @@ impl Sorted {
         let input = &self.inputs[winner];
         match (input.head, input.queue.front()) {
             (Stage::Known, Some(bytes)) => {
-                Ok(Head::Row(Row { bytes, cut: input.cut, group: &input.key[..input.group] }))
+                let (cut, group) = (input.cut, &input.key[..input.group]);
+                Ok(Head::Row(Row { bytes, cut, group, source: Some(winner) }))
             }
             _ => Ok(Head::End),
         }

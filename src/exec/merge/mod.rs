@@ -60,6 +60,7 @@ pub struct Merger {
     tail: Tail,
     budget: Budget,
     finished: bool,
+    source: Option<usize>,
 }
 
 impl Merger {
@@ -89,7 +90,8 @@ impl Merger {
             false => Some(Order::of_folded(&merge.sort, &columns)?),
         };
         let tail = Tail::new(having, sort, window);
-        Ok(Merger { layout, sources, combined, tail, budget: Budget::new(budget), finished: false })
+        let budget = Budget::new(budget);
+        Ok(Merger { layout, sources, combined, tail, budget, finished: false, source: None })
     }
 
     /// How many of the columns, from the first, the client gets; their definitions are right as the server sent them.
@@ -116,6 +118,11 @@ impl Merger {
     /// How many bytes of rows are held.
     pub fn held(&self) -> usize {
         self.sources.held() + self.tail.held()
+    }
+
+    /// The source of the row that [`Merger::next`] gave last, where rows are merged by key and not folded.
+    pub fn source(&self) -> Option<usize> {
+        self.source
     }
 
     /// A source has sent all its rows.
@@ -146,6 +153,7 @@ impl Merger {
             let given = match self.sources.head(layout)? {
                 Head::Unknown => return Ok(Step::NeedInput),
                 Head::Row(row) => {
+                    self.source = row.source;
                     let given = match self.combined.take(layout, row)? {
                         Some(row) => self.tail.take(layout, row, budget, out)?,
                         None => false,

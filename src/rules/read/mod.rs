@@ -1,6 +1,7 @@
 //! Reading rule files: from TOML to a rule set, or to all of its mistakes. It opens no file.
 
 mod group;
+mod lookups;
 mod methods;
 mod names;
 mod schema;

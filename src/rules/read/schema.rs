@@ -8,7 +8,7 @@ use crate::rules::id::{IdKind, IdRule};
 use crate::rules::method::Method;
 use crate::rules::name::{Part, Values, unfit};
 use crate::rules::read::names::{FamilyNames, Names, template};
-use crate::rules::read::{Defined, group_id, methods, unknown};
+use crate::rules::read::{Defined, group_id, lookups, methods, unknown};
 use crate::rules::shards::MAX_SHARDS;
 use crate::rules::{Family, FamilyId, GroupId, Schema, ShardedTable, Table};
 
@@ -103,6 +103,7 @@ fn schema(
         let table = table(name, &place, &node, &mut drafts, &broken, groups, names, &physical, mistakes);
         tables.insert(name.to_lowercase(), table.unwrap_or(Table::Single(name.to_owned(), home)));
     }
+    lookups::resolve(&mut tables, &drafts, mistakes);
     for draft in drafts {
         if draft.family.tables.is_empty() && mistakes.is_empty() {
             let title = format!("family `{}` has no tables", draft.family.name);
@@ -311,6 +312,7 @@ fn sharded(
 ) -> Option<Table> {
     let own = columns(section, mistakes);
     let id = id(section, mistakes);
+    let lookups = lookups::read(section, mistakes);
     let listed = section.get("names");
     let wanted = node.word(mistakes)?;
     let known: Vec<&str> = drafts.iter().map(|draft| draft.family.name.as_str()).collect();
@@ -348,6 +350,8 @@ fn sharded(
         name: name.to_owned(),
         family: draft.family.id,
         columns,
+        lookups,
+        owner: None,
         id,
         physical,
     }))

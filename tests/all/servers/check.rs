@@ -101,3 +101,90 @@ bare   = { family = "by_user" }
         cluster.cluster.groups[1].primary.sql("SELECT next_id FROM _shardloom.segment").unwrap();
     }
 }
+
+#[test]
+fn lookups_are_made_and_compared_with_their_owners() {
+    const LOOKUPS: &str = r#"
+[schema.shop]
+home = "g1"
+
+[schema.shop.family.by_user]
+column = "user_id"
+method = { hash = 2 }
+groups = ["g0", "g1"]
+table  = "{table}_{shard}"
+
+[schema.shop.family.by_value]
+method = { hash = 2 }
+groups = ["g0", "g1"]
+table  = "{table}_{shard}"
+
+[schema.shop.table]
+orders    = { family = "by_user", unique = [{ columns = ["shop", "nr"], lookup = "orders_nr" }] }
+orders_nr = { family = "by_value", column = "nr" }
+users     = { family = "by_user", column = "id", unique = [{ columns = ["email"], lookup = "emails", state = "writing" }] }
+emails    = { family = "by_value", column = "email" }
+"#;
+    for installation in installations() {
+        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
+        let rules = folder();
+        write_rules(rules.path(), &cluster.cluster, LOOKUPS);
+        let path = |name: &str| rules.path().join(name).display().to_string();
+        let ddl =
+            "CREATE TABLE orders (id BIGINT, user_id INT, shop INT UNSIGNED NOT NULL, nr VARCHAR(30) CHARACTER SET
+                       latin1 COLLATE latin1_bin NOT NULL, PRIMARY KEY (id, user_id), UNIQUE (shop, nr));
+                   CREATE TABLE users (id BIGINT PRIMARY KEY, email VARCHAR(60), UNIQUE (email));";
+        std::fs::write(path("tables.sql"), ddl).unwrap();
+        let folder = rules.path().display().to_string();
+        let (fine, text) = check(&[&folder, "--create", &path("tables.sql")]);
+        assert!(fine, "{text}");
+        assert!(text.contains("made g0: shop.orders_nr_0") && text.contains("made g1: shop.emails_1"), "{text}");
+        assert!(!text.contains("does not contain the sharding column"), "{text}");
+        assert!(text.contains("shop.users: lookup emails is being filled"), "{text}");
+        let server = &cluster.cluster.groups[0].primary;
+        let shown = server.sql("SHOW CREATE TABLE shop.orders_nr_0").unwrap();
+        for part in ["latin1_bin", "`user_id` int", "PRIMARY KEY (`shop`,`nr`)"] {
+            assert!(shown.contains(part), "{part} {shown}");
+        }
+
+        let lines = std::fs::read_to_string(path("rules.toml")).unwrap();
+        let line = lines.lines().position(|line| line.starts_with("orders ")).unwrap() + 1;
+        for (change, told) in [
+            (
+                "orders_nr# MODIFY nr VARCHAR(40) COLLATE latin1_bin NOT NULL",
+                "in lookup orders_nr column `nr` is varchar(40)",
+            ),
+            (
+                "orders_nr# MODIFY nr VARCHAR(30) CHARACTER SET utf8mb4 NOT NULL",
+                "in lookup orders_nr column `nr` has the collation utf8mb4",
+            ),
+            (
+                "orders_nr# MODIFY nr VARCHAR(30) CHARACTER SET latin1 COLLATE latin1_bin NOT NULL, DROP PRIMARY KEY",
+                "lookup orders_nr needs the unique key (shop, nr)",
+            ),
+            (
+                "orders_nr# ADD PRIMARY KEY (shop, nr), ADD UNIQUE (user_id)",
+                "lookup orders_nr has another unique key, (user_id)",
+            ),
+            ("orders_nr# DROP KEY user_id, ADD extra INT", "lookup orders_nr has a column extra that nothing fills"),
+            ("orders_nr# DROP COLUMN extra, DROP COLUMN user_id", "lookup orders_nr has no column user_id"),
+            (
+                "orders# DROP KEY shop, ADD UNIQUE KEY shop (shop, nr(5))",
+                "its unique key (shop, nr) is over parts of its columns",
+            ),
+            (
+                "orders# DROP KEY shop, ADD UNIQUE KEY shop (nr, shop)",
+                "its unique key is (nr, shop): `columns` have to be in that order",
+            ),
+            ("orders# DROP KEY shop", "it has no unique key (shop, nr) for lookup orders_nr"),
+        ] {
+            for (group, shard) in [(0, "_0"), (1, "_1")] {
+                let sql = format!("ALTER TABLE shop.{}", change.replace('#', shard));
+                cluster.cluster.groups[group].primary.sql(&sql).unwrap();
+            }
+            let (fine, text) = check(&[&folder]);
+            let told = format!("error: {}:{line}: shop.orders: {told}", path("rules.toml"));
+            assert!(!fine && text.contains(&told), "{told}\n{text}");
+        }
+    }
+}

@@ -31,7 +31,7 @@ fn drivers_pass_through_the_proxy() {
         fill(client.arg("clients"), rows);
         println!("\nDrivers through the proxy, before {} servers", installation.flavour);
         let mut run = run(&installation, proxy.address().port(), rows);
-        run.env("CLIENT_SHARDED", "1").env("CLIENT_LOGINS", format!("sha2:sha2:{PASSWORD} native:native:{PASSWORD}"));
+        run.env("CLIENT_LOGINS", format!("sha2:sha2:{PASSWORD} native:native:{PASSWORD}"));
         passed &= run.status().unwrap().success();
     }
     assert!(passed, "a driver failed: see the lines above");
@@ -64,7 +64,7 @@ fn configure(config: &mut Config, installation: &Installation) {
     let identity = Identity::Files { cert: installation.tls("cert"), key: installation.tls("key") };
     config.tls = Some(Tls { identity, ..Tls::default() });
     config.limits.statement = config.limits.packet;
-    let app = config.users.iter().find(|user| user.name == "app").unwrap().clone();
+    let app = config.users.iter().find(|user| user.name == "atomic").unwrap().clone();
     let Password::Verifiers { caching_sha2, native } = app.password.clone() else { panic!("verifiers") };
     let sha2 = Password::Verifiers { caching_sha2, native: None };
     let native = Password::Verifiers { caching_sha2: None, native };

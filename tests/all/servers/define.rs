@@ -47,9 +47,15 @@ fn with_world(test: impl Fn(&mut World)) {
         for group in &cluster.cluster.groups {
             group.primary.sql("CREATE DATABASE shop CHARACTER SET utf8mb4").unwrap();
         }
-        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let proxy = TestProxy::start(&cluster.cluster, &rules());
         test(&mut World { cluster, proxy });
     }
+}
+
+/// The shop's, and three names that tables may exchange.
+fn rules() -> String {
+    let more = ["today", "tomorrow", "spare"].map(|table| format!("{table} = {{ family = \"by_user\" }}\n"));
+    format!("{RULES}{}", more.concat())
 }
 
 const USERS: &str = "CREATE TABLE users (id BIGINT PRIMARY KEY, name VARCHAR(40))";
@@ -175,7 +181,7 @@ fn until(client: &mut Client, place: &str) {
 #[test]
 fn what_a_dead_server_and_a_dead_proxy_left_is_finished_by_another_proxy() {
     with_world(|world| {
-        let other = TestProxy::start(&world.cluster.cluster, RULES);
+        let other = TestProxy::start(&world.cluster.cluster, &rules());
         let mut client = Client::of(&other);
         client.run(USERS);
         client.run("INSERT INTO users VALUES (1, 'ann')");
@@ -229,7 +235,7 @@ fn what_a_dead_server_and_a_dead_proxy_left_is_finished_by_another_proxy() {
             let held = reader(world, "users_06");
             let waiting = in_background(&world.proxy, sql);
             until(&mut client, "|running|g1/6|running|");
-            world.proxy = TestProxy::start(&world.cluster.cluster, RULES);
+            world.proxy = TestProxy::start(&world.cluster.cluster, &rules());
             let answer = waiting.join().unwrap();
             assert!(!answer.starts_with("ok"), "{answer}");
             until(&mut client, "|half done|g1/6|unknown|");
@@ -237,6 +243,24 @@ fn what_a_dead_server_and_a_dead_proxy_left_is_finished_by_another_proxy() {
             check(&mut client, &[(&format!("SHARDLOOM DDL RESUME {id}"), "ok 0"), ("SHOW SHARDLOOM DDL", "")]);
         }
         check(&mut client, &[("SELECT * FROM users", ""), ("SELECT id, name FROM users WHERE id = 1", "")]);
+
+        // Tables that look alike and exchange their names: whether they did only their numbers tell.
+        client.run("CREATE TABLE today (user_id BIGINT, what VARCHAR(20), PRIMARY KEY (user_id))");
+        client.run("CREATE TABLE tomorrow LIKE today");
+        for user in 0..40 {
+            client.run(&format!("INSERT INTO today VALUES ({user}, 'old')"));
+        }
+        let held = reader(world, "today_06");
+        let waiting = in_background(&world.proxy, "RENAME TABLE today TO spare, tomorrow TO today, spare TO tomorrow");
+        until(&mut client, "|running|g1/6|running|");
+        world.proxy = TestProxy::start(&world.cluster.cluster, &rules());
+        let answer = waiting.join().unwrap();
+        assert!(!answer.starts_with("ok"), "{answer}");
+        until(&mut client, "|half done|g1/6|unknown|");
+        drop(held);
+        // Now the server does what it was told, or is told to leave it.
+        check(&mut client, &[("SHARDLOOM DDL RESUME 7", "ok 0"), ("SHOW SHARDLOOM DDL", "")]);
+        check(&mut client, &[("SELECT COUNT(*) FROM tomorrow", "40"), ("SELECT COUNT(*) FROM today", "0")]);
     });
 }
 

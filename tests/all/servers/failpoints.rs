@@ -1,225 +1,261 @@
 //! Transactions over several groups while something dies: at every statement of the protocol, before it takes effect or
-//! behind it, a connection is cut, the whole proxy, or the server is killed. After each, recovery must have ended what
-//! was begun: the same counters on all groups, nothing left prepared, no acknowledged commit lost, none that was refused
-//! applied.
+//! behind it, a connection is cut, the proxy or the server is killed, or the proxy is held up while others take it for
+//! dead; and the same for the statements of recovery, over what a dead proxy has left. After each, what was begun must
+//! have been ended: the same counters on all groups, nothing left prepared, no decision, no marker, no acknowledged commit
+//! lost, none that was refused applied.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use shardloom::config::Config;
 use shardloom::demo::cluster::Cluster;
 use shardloom::demo::install::{Installation, account};
 
-use crate::servers::atomic::{RULES, bank, connect, wait_until_clean};
+use crate::servers::atomic::{RULES, bank, connect, leftovers, wait_until_clean};
 use crate::servers::proxy::{Client, TestProxy};
-use crate::servers::testbed::installations;
+use crate::servers::taps::{Fault, Taps, Victim};
+use crate::servers::testbed::{TestCluster, installations};
 
-/// What dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Victim {
-    /// The connection that carries the statement.
-    Connection,
-    /// All connections of the proxy, which can open no more: for the servers, it is dead.
-    Proxy,
-    /// The server that gets the statement; it is started again.
-    Server,
-    /// Nobody: the proxy is held up until another has finished what it finds, and then goes on.
-    Nobody,
-}
-
-/// Where and how.
-#[derive(Clone, Copy, Debug)]
-struct Fault {
-    group: usize,
-    /// The beginning of the statement.
-    at: &'static str,
-    /// The statement has taken effect.
-    after: bool,
-    victim: Victim,
-}
-
-/// Stands between a proxy and all of its servers.
-struct Taps {
-    plan: Arc<Plan>,
-    addresses: Vec<SocketAddr>,
-    struck: Receiver<usize>,
-    go_on: Sender<()>,
-}
-
-struct Plan {
-    fault: Mutex<Option<Fault>>,
-    dead: Mutex<bool>,
-    streams: Mutex<Vec<TcpStream>>,
-    /// Tells the test that a server is to be killed, and waits until it was.
-    strike: Mutex<(Sender<usize>, Receiver<()>)>,
-}
-
-impl Taps {
-    fn before(cluster: &Cluster) -> Taps {
-        let (strike, struck) = channel();
-        let (go_on, wait) = channel();
-        let plan = Arc::new(Plan {
-            fault: Mutex::new(None),
-            dead: Mutex::new(false),
-            streams: Mutex::new(Vec::new()),
-            strike: Mutex::new((strike, wait)),
-        });
-        let addresses = (0..cluster.groups.len()).map(|group| {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
-            let (plan, server) = (plan.clone(), cluster.groups[group].primary.addr());
-            // Ends with the process: nothing of it outlives the test but a thread that waits.
-            std::thread::spawn(move || {
-                for client in listener.incoming() {
-                    let (Ok(client), Ok(server)) = (client, TcpStream::connect(&server)) else { continue };
-                    if !*plan.dead.lock().unwrap() {
-                        let plan = plan.clone();
-                        std::thread::spawn(move || plan.pass(group, client, server));
-                    }
-                }
-            });
-            address
-        });
-        Taps { addresses: addresses.collect(), plan, struck, go_on }
-    }
-
-    /// A proxy that reaches its servers through these.
-    fn proxy(&self, cluster: &Cluster) -> TestProxy {
-        TestProxy::start_with(cluster, RULES, |config| {
-            config.timeouts.in_doubt = Duration::from_secs(1);
-            let path = config.rules.join("rules.toml");
-            let mut rules = std::fs::read_to_string(&path).unwrap();
-            for (group, address) in cluster.groups.iter().zip(&self.addresses) {
-                rules = rules.replace(&group.primary.addr(), &address.to_string());
-            }
-            // What is encrypted, nobody in between can read.
-            std::fs::write(path, rules.replace("password = ", "tls = \"disabled\"\npassword = ")).unwrap();
-        })
-    }
-}
-
-impl Plan {
-    fn pass(&self, group: usize, mut client: TcpStream, mut server: TcpStream) {
-        self.streams.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
-        let muted = Arc::new(Mutex::new(false));
-        let (mut answers, mut back, mute) = (server.try_clone().unwrap(), client.try_clone().unwrap(), muted.clone());
-        let down = std::thread::spawn(move || {
-            let mut buffer = [0; 16 << 10];
-            while let Ok(count @ 1..) = answers.read(&mut buffer) {
-                if !*mute.lock().unwrap() && back.write_all(&buffer[..count]).is_err() {
-                    break;
-                }
-            }
-            back.shutdown(Shutdown::Both).ok();
-        });
-        let mut buffer = vec![0; 1 << 20];
-        while let Ok(count @ 1..) = client.read(&mut buffer) {
-            let met = self.meet(group, &buffer[..count]);
-            let (fault, end) = match met {
-                Some((fault, end)) if fault.victim != Victim::Nobody => (fault, end),
-                _ => {
-                    let end = met.map_or(count, |(_, end)| end);
-                    server.write_all(&buffer[..end]).ok();
-                    if met.is_some() {
-                        self.strike(group);
-                    }
-                    if server.write_all(&buffer[end..count]).is_err() {
-                        break;
-                    }
-                    continue;
-                }
-            };
-            // The server does what came up to here, and finds the connection closed behind it.
-            *muted.lock().unwrap() = true;
-            server.write_all(&buffer[..end]).ok();
-            match fault.victim {
-                Victim::Connection => {
-                    server.shutdown(Shutdown::Write).ok();
-                }
-                Victim::Proxy => {
-                    *self.dead.lock().unwrap() = true;
-                    server.shutdown(Shutdown::Write).ok();
-                    let mut nothing = [0; 4096];
-                    while let Ok(1..) = server.read(&mut nothing) {}
-                    for stream in self.streams.lock().unwrap().drain(..) {
-                        stream.shutdown(Shutdown::Both).ok();
-                    }
-                }
-                Victim::Server => {
-                    if fault.after {
-                        server.shutdown(Shutdown::Write).ok();
-                        let mut nothing = [0; 4096];
-                        while let Ok(1..) = server.read(&mut nothing) {}
-                    }
-                    self.strike(group);
-                }
-                Victim::Nobody => {}
-            }
-            break;
-        }
-        server.shutdown(Shutdown::Write).ok();
-        down.join().ok();
-        client.shutdown(Shutdown::Both).ok();
-    }
-
-    /// Tells the test, and waits for it.
-    fn strike(&self, group: usize) {
-        let strike = self.strike.lock().unwrap();
-        strike.0.send(group).unwrap();
-        strike.1.recv().ok();
-    }
-
-    /// The fault that these bytes meet, and how many of them still go to the server.
-    fn meet(&self, group: usize, bytes: &[u8]) -> Option<(Fault, usize)> {
-        let mut planned = self.fault.lock().unwrap();
-        let fault = (*planned).filter(|fault| fault.group == group)?;
-        // Packets: three bytes of length, a number, the command, the text.
-        let mut from = 0;
-        while let Some(head) = bytes.get(from..from + 5) {
-            let length = usize::from(head[0]) | usize::from(head[1]) << 8 | usize::from(head[2]) << 16;
-            let end = from + 4 + length;
-            if head[4] == 3 && bytes.get(from + 5..end).is_some_and(|text| text.starts_with(fault.at.as_bytes())) {
-                *planned = None;
-                return Some((fault, if fault.after { end } else { from }));
-            }
-            from = end;
-        }
-        None
-    }
-}
-
-/// Every statement of the protocol, with the group it goes to.
-const STATEMENTS: [(usize, &str); 8] = [
+/// Every statement of a commit over three groups, with the group it goes to.
+const COMMIT: [(usize, &str); 16] = [
     (0, "START TRANSACTION"),
+    (0, "UPDATE"),
     (1, "XA START"),
+    (1, "UPDATE"),
+    (2, "XA START"),
+    (2, "UPDATE"),
     (1, "INSERT INTO `_shardloom`.branch"),
+    (2, "INSERT INTO `_shardloom`.branch"),
+    (1, "XA END"),
     (2, "XA END"),
+    (1, "XA PREPARE"),
     (2, "XA PREPARE"),
-    (0, "INSERT INTO `_shardloom`.decision"),
+    (0, "INSERT INTO `_shardloom`.decision SELECT"),
     (0, "COMMIT"),
     (1, "XA COMMIT"),
+    (2, "XA COMMIT"),
 ];
 
-/// The accounts 0, 1 and 2 as the servers have them, and the broadcast rows.
-fn counters(cluster: &Cluster) -> Vec<String> {
-    let read = |(g, group): (usize, &shardloom::demo::cluster::Group)| {
-        let mut server = Client::connect(&group.primary.addr(), account::USER, account::PASSWORD, "bank");
-        server.show(&format!("SELECT v FROM acct_{g} WHERE id = {g}"))
-    };
-    cluster.groups.iter().enumerate().map(read).collect()
+/// The statements by which recovery ends what was left without a decision, or decided.
+const RECOVERY: [(Work, usize, &str); 11] = [
+    (Work::Orphan { decided: false }, 1, "XA RECOVER"),
+    (Work::Orphan { decided: false }, 0, "SELECT gtrid, verdict"),
+    (Work::Orphan { decided: false }, 0, "INSERT INTO `_shardloom`.decision VALUES"),
+    (Work::Orphan { decided: false }, 1, "XA ROLLBACK"),
+    (Work::Orphan { decided: false }, 2, "XA ROLLBACK"),
+    (Work::Orphan { decided: true }, 1, "SELECT gtrid, bqual"),
+    (Work::Orphan { decided: true }, 1, "XA COMMIT"),
+    (Work::Orphan { decided: true }, 2, "XA COMMIT"),
+    (Work::Orphan { decided: true }, 0, "DELETE FROM `_shardloom`.decision"),
+    (Work::Orphan { decided: true }, 1, "DELETE FROM `_shardloom`.branch"),
+    (Work::Orphan { decided: true }, 2, "DELETE FROM `_shardloom`.branch"),
+];
+
+/// What goes on when something dies. Each adds one to the accounts 0, 1 and 2, on all three groups, or does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// BEGIN, three statements, COMMIT.
+    Transaction,
+    /// One statement.
+    Statement,
+    /// What a proxy that died has left: branches prepared on the groups 1 and 2; decided, and committed on group 0, or not.
+    Orphan { decided: bool },
 }
 
-fn faults(victim: Victim) -> Vec<Fault> {
-    let at = |(group, at)| [false, true].map(|after| Fault { group, at, after, victim });
-    STATEMENTS.into_iter().flat_map(at).collect()
+/// Longer than anything takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// For [`Victim::Deadline`]; for the others, a transaction may last as long as it takes.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Every step of a commit with each victim, and every step of recovery with those that matter there; all of them at once,
+/// before both kinds of servers, as most of the time goes by with waiting.
+#[test]
+fn something_dies_at_every_step() {
+    use Victim::{Connection, Deadline, Nobody, Proxy, Server};
+    let works = [Work::Transaction, Work::Statement];
+    let commit = COMMIT.into_iter().enumerate().map(|(i, (group, at))| (works[i % 2], group, at));
+    let commit: Vec<_> = commit.collect();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for installation in installations() {
+            for victim in [Deadline, Nobody, Proxy, Server, Connection] {
+                let (installation, commit) = (installation.clone(), &commit);
+                scope.spawn(move || {
+                    let recovery = if victim == Deadline { &[][..] } else { &RECOVERY };
+                    let steps = commit.iter().chain(recovery);
+                    let mut lane = Lane::new(&installation, victim);
+                    for (work, group, at) in steps.clone() {
+                        for after in [false, true] {
+                            lane.strike(*work, Fault { group: *group, at, after, victim });
+                        }
+                    }
+                    lane.see_fences_forgotten();
+                    let (flavour, count, took) = (installation.flavour, 2 * steps.count(), begun.elapsed());
+                    eprintln!("{flavour}, {victim:?}: {count} failpoints, over after {took:.0?}\n{}", lane.log);
+                });
+            }
+        }
+    });
 }
 
-/// Adds one to three accounts, in a transaction or by one statement; what the client is told at last.
-fn add(client: &mut Client, one_statement: bool) -> String {
-    if one_statement {
+/// A cluster to which one kind of fault happens, again and again.
+struct Lane {
+    cluster: TestCluster,
+    victim: Victim,
+    taps: Taps,
+    proxy: Option<TestProxy>,
+    /// What the accounts must have.
+    value: u64,
+    orphans: u32,
+    log: String,
+}
+
+impl Lane {
+    fn new(installation: &Installation, victim: Victim) -> Lane {
+        let cluster = bank(installation);
+        let taps = Taps::before(&cluster.cluster);
+        let mut lane = Lane { cluster, victim, taps, proxy: None, value: 0, orphans: 0, log: String::new() };
+        // The metadata tables are there before anything fails.
+        assert_eq!(add(&mut connect(lane.proxy(), "atomic"), Work::Transaction), "ok 0");
+        lane.value += 1;
+        lane
+    }
+
+    /// The proxy that the faults happen to.
+    fn proxy(&mut self) -> &TestProxy {
+        let (taps, cluster) = (&self.taps, &self.cluster.cluster);
+        let lifetime = if self.victim == Victim::Deadline { DEADLINE } else { 40 * DEADLINE };
+        self.proxy.get_or_insert_with(|| {
+            taps.proxy(cluster, RULES, |config| {
+                impatient(config);
+                config.timeouts.transaction = lifetime;
+            })
+        })
+    }
+
+    /// Lets one fault happen, and sees what became of everything.
+    fn strike(&mut self, work: Work, fault: Fault) {
+        let patience = Instant::now() + PATIENCE;
+        let told = loop {
+            self.taps.arm(fault);
+            let told = match work {
+                Work::Orphan { decided } => self.leave(decided, patience),
+                _ => self.commit(work, patience),
+            };
+            if !self.taps.is_armed() {
+                break told;
+            }
+            // The proxy may not know yet that a server was killed, or is back.
+            assert!(!told.starts_with("ok"), "the statement did not come, {fault:?}: {told}\n{}", self.log);
+            assert!(Instant::now() < patience, "the servers do not come back, {fault:?}: {told}\n{}", self.log);
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        writeln!(self.log, "{work:?}, {fault:?}: {told}").unwrap();
+        if self.victim == Victim::Proxy {
+            // Another proxy finds what this one left.
+            drop((self.proxy.take(), heirs(&self.cluster.cluster, 1)));
+            self.taps = Taps::before(&self.cluster.cluster);
+        }
+        self.attend(patience, |lane| leftovers(&lane.cluster.cluster).is_empty());
+        let now = counters(&self.cluster.cluster);
+        let log = &self.log;
+        let same = |value: u64| vec![value.to_string(); 3] == now;
+        assert!(same(self.value) || same(self.value + 1), "torn: {now:?} behind {}\n{log}", self.value);
+        let unknown = told.starts_with("error 1180") || told.starts_with("lost");
+        assert!(!told.starts_with("ok") || same(self.value + 1), "a commit is lost\n{log}");
+        assert!(told.starts_with("ok") || unknown || same(self.value), "what was refused took place\n{log}");
+        self.value += u64::from(same(self.value + 1));
+    }
+
+    /// Decisions to abort go too, those whose deadline is past: of the orphans that no proxy had decided.
+    fn see_fences_forgotten(&mut self) {
+        let patience = Instant::now() + PATIENCE;
+        self.proxy();
+        self.attend(patience, |lane| {
+            let old = "SELECT COUNT(*) FROM _shardloom.decision WHERE gtrid LIKE 'sl1-%-00000001-ffffffff'";
+            lane.cluster.cluster.groups[0].primary.sql(old).unwrap() == "0"
+        });
+    }
+
+    /// A client's work; what it is told.
+    fn commit(&mut self, work: Work, patience: Instant) -> String {
+        let mut client = connect(self.proxy(), "atomic");
+        let adding = std::thread::spawn(move || add(&mut client, work));
+        // The client of a dead proxy hears nothing.
+        let is_dead = |lane: &Lane| lane.victim == Victim::Proxy && !lane.taps.is_armed();
+        let mut dead_since = None;
+        self.attend(patience, |lane| {
+            if is_dead(lane) {
+                dead_since.get_or_insert_with(Instant::now);
+            }
+            adding.is_finished() || dead_since.is_some_and(|since: Instant| since.elapsed() > Duration::from_secs(1))
+        });
+        if !adding.is_finished() {
+            self.proxy = None;
+        }
+        adding.join().unwrap()
+    }
+
+    /// What a dead proxy would have left; what its client would have been told.
+    fn leave(&mut self, decided: bool, patience: Instant) -> String {
+        self.proxy();
+        self.orphans += 1;
+        // Its deadline is long past: a decision to abort is forgotten as soon as nothing is prepared.
+        orphan(&self.cluster.cluster, self.orphans, decided);
+        self.attend(patience, |lane| !lane.taps.is_armed());
+        String::from(if decided { "ok" } else { "error" })
+    }
+
+    /// Carries out what the taps ask for, until it is over.
+    fn attend(&mut self, patience: Instant, mut over: impl FnMut(&Lane) -> bool) {
+        while !over(self) {
+            let left = || leftovers(&self.cluster.cluster);
+            assert!(Instant::now() < patience, "it does not end; left: {:#?}\n{}", left(), self.log);
+            let Ok(group) = self.taps.struck.recv_timeout(Duration::from_millis(20)) else { continue };
+            let cluster = &mut self.cluster.cluster;
+            match self.victim {
+                Victim::Nobody => heirs(cluster, 1),
+                Victim::Deadline => {
+                    let begun = Instant::now();
+                    heirs(cluster, 2);
+                    std::thread::sleep((DEADLINE + Duration::from_secs(1)).saturating_sub(begun.elapsed()));
+                    forget_fences(cluster);
+                }
+                Victim::Server | Victim::Connection | Victim::Proxy => {
+                    cluster.groups[group].primary.kill();
+                    cluster.groups[group].primary.restart().unwrap();
+                }
+            }
+            self.taps.go_on.send(()).unwrap();
+        }
+    }
+}
+
+/// Takes others for dead soon, and does not wait for clients when it ends.
+fn impatient(config: &mut Config) {
+    config.timeouts.in_doubt = Duration::from_secs(1);
+    config.timeouts.drain = Duration::ZERO;
+}
+
+/// Other proxies, until they have finished what they find.
+fn heirs(cluster: &Cluster, count: usize) {
+    let heirs: Vec<TestProxy> = (0..count).map(|_| TestProxy::start_with(cluster, RULES, impatient)).collect();
+    wait_until_clean(cluster);
+    drop(heirs);
+}
+
+/// As every proxy does a minute behind the deadline. By their keys: the coordinator's own row may be locked.
+fn forget_fences(cluster: &Cluster) {
+    let point = &cluster.groups[0].primary;
+    let fences = point.sql("SELECT QUOTE(gtrid) FROM _shardloom.decision WHERE verdict = 'A'").unwrap();
+    for fence in fences.lines() {
+        point.sql(&format!("DELETE FROM _shardloom.decision WHERE gtrid = {fence}")).unwrap();
+    }
+}
+
+/// Adds one to three accounts; what the client is told at last.
+fn add(client: &mut Client, work: Work) -> String {
+    if work == Work::Statement {
         return client.show("UPDATE acct SET v = v + 1 WHERE id IN (0, 1, 2)");
     }
     for sql in ["BEGIN", "UPDATE acct SET v = v + 1 WHERE id = 0", "UPDATE acct SET v = v + 1 WHERE id = 1"] {
@@ -229,93 +265,40 @@ fn add(client: &mut Client, one_statement: bool) -> String {
     client.show("COMMIT")
 }
 
-/// Another proxy, when it has finished what it found.
-fn heir(cluster: &Cluster) -> TestProxy {
-    let proxy = TestProxy::start_with(cluster, RULES, |config| config.timeouts.in_doubt = Duration::from_secs(1));
-    wait_until_clean(cluster);
-    proxy
-}
-
-/// Strikes every fault of a kind, before both kinds of servers at once.
-fn strike_everywhere(victim: Victim) {
-    std::thread::scope(|scope| {
-        for installation in installations() {
-            scope.spawn(move || strike(&installation, victim));
-        }
-    });
-}
-
-fn strike(installation: &Installation, victim: Victim) {
-    let mut cluster = bank(installation);
-    let mut taps = Taps::before(&cluster.cluster);
-    let mut proxy = taps.proxy(&cluster.cluster);
-    let mut value = 0;
-    let mut log = String::new();
-    // The metadata tables are there before anything fails.
-    assert_eq!(add(&mut connect(&proxy, "atomic"), false), "ok 0");
-    value += 1;
-    for (round, fault) in faults(victim).into_iter().enumerate() {
-        let patience = Instant::now() + Duration::from_secs(60);
-        *taps.plan.fault.lock().unwrap() = Some(fault);
-        let told = loop {
-            let mut client = connect(&proxy, "atomic");
-            let adding = std::thread::spawn(move || add(&mut client, round % 4 > 1));
-            while !adding.is_finished() {
-                let Ok(group) = taps.struck.recv_timeout(Duration::from_millis(5)) else { continue };
-                match fault.victim {
-                    Victim::Nobody => drop(heir(&cluster.cluster)),
-                    _ => {
-                        cluster.cluster.groups[group].primary.kill();
-                        cluster.cluster.groups[group].primary.restart().unwrap();
-                    }
-                }
-                taps.go_on.send(()).unwrap();
-            }
-            let told = adding.join().unwrap();
-            if taps.plan.fault.lock().unwrap().is_none() {
-                break told;
-            }
-            // The proxy may not know yet that a server was killed, or is back.
-            assert!(told.starts_with("error"), "the statement did not come, {fault:?}: {told}\n{log}");
-            assert!(Instant::now() < patience, "the servers do not come back: {told}\n{log}");
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        writeln!(log, "{fault:?}: {told}").unwrap();
-        if fault.victim == Victim::Proxy {
-            // Another proxy finds what this one left.
-            drop((proxy, heir(&cluster.cluster)));
-            taps = Taps::before(&cluster.cluster);
-            proxy = taps.proxy(&cluster.cluster);
-        }
-        wait_until_clean(&cluster.cluster);
-        let now = counters(&cluster.cluster);
-        let same = |value: i32| vec![value.to_string(); 3] == now;
-        let unknown = told.starts_with("error 1180") || told.starts_with("lost");
-        assert!(same(value) || same(value + 1), "torn: {now:?} behind {value}\n{log}");
-        assert!(!told.starts_with("ok") || same(value + 1), "a commit is lost\n{log}");
-        assert!(told.starts_with("ok") || unknown || same(value), "what was refused took place\n{log}");
-        value += i32::from(same(value + 1));
+/// Leaves a transaction on the servers that no proxy coordinates. The decision comes first here: with the branches first,
+/// a proxy might abort it before it is there, which is right, but another test.
+fn orphan(cluster: &Cluster, number: u32, decided: bool) {
+    let sql = |g: usize, sql: &str| cluster.groups[g].primary.sql(sql).unwrap();
+    let identity: Vec<String> = (0..3).map(|g| sql(g, "SELECT identity FROM _shardloom.group_identity")).collect();
+    let global = format!("sl1-{}-00000000000f-{number:010x}-00000001-ffffffff", identity[0]);
+    let branches = [1, 2].map(|g| format!("{}-ffffffff", identity[g]));
+    if decided {
+        sql(
+            0,
+            &format!(
+                "BEGIN; UPDATE bank.acct_0 SET v = v + 1 WHERE id = 0; \
+                 INSERT INTO _shardloom.decision VALUES ('{global}', 'C', '{}'); COMMIT;",
+                branches.join(",")
+            ),
+        );
     }
-    eprintln!("{}:\n{log}", installation.flavour);
+    for (g, branch) in [1, 2].into_iter().zip(branches) {
+        let name = format!("'{global}','{branch}',1397489665");
+        sql(
+            g,
+            &format!(
+                "XA START {name}; UPDATE bank.acct_{g} SET v = v + 1 WHERE id = {g}; \
+                 INSERT INTO _shardloom.branch VALUES ('{global}', '{branch}'); XA END {name}; XA PREPARE {name};"
+            ),
+        );
+    }
 }
 
-#[test]
-fn a_connection_is_lost_at_every_step() {
-    strike_everywhere(Victim::Connection);
-}
-
-#[test]
-fn the_proxy_dies_at_every_step_and_another_takes_over() {
-    strike_everywhere(Victim::Proxy);
-}
-
-#[test]
-fn a_server_dies_at_every_step_and_comes_back() {
-    strike_everywhere(Victim::Server);
-}
-
-/// A proxy that was taken for dead and is not, and two that recover at once.
-#[test]
-fn the_proxy_freezes_at_every_step_and_goes_on() {
-    strike_everywhere(Victim::Nobody);
+/// The accounts 0, 1 and 2 as the servers have them.
+fn counters(cluster: &Cluster) -> Vec<String> {
+    let read = |(g, group): (usize, &shardloom::demo::cluster::Group)| {
+        let mut server = Client::connect(&group.primary.addr(), account::USER, account::PASSWORD, "bank");
+        server.show(&format!("SELECT v FROM acct_{g} WHERE id = {g}"))
+    };
+    cluster.groups.iter().enumerate().map(read).collect()
 }

@@ -5,7 +5,12 @@ use crate::servers::score::dice::Dice;
 const SCHEMA: &str = include_str!("../../../fixtures/score/tables.sql");
 
 /// All tables.
-pub(super) const TABLES: [&str; 8] = ["people", "orders", "items", "types", "words", "codes", "notes", "logs"];
+pub(super) const TABLES: [&str; 9] =
+    ["people", "orders", "items", "types", "words", "codes", "notes", "logs", "members"];
+
+/// The lookups of `members`, each with the columns of its unique key.
+pub(super) const LOOKUPS: [(&str, &str); 3] =
+    [("members_email", "email"), ("members_nick", "nick, num"), ("members_id", "id")];
 
 /// What stands between the brackets of a table's CREATE TABLE.
 pub(super) fn columns(table: &str) -> &'static str {
@@ -26,6 +31,7 @@ pub(super) fn load() -> Vec<String> {
         codes(),
         (1..=5).map(|n| format!("({n}, {}, 'note {n}')", n * 3)).collect(),
         (1..=5).map(|n| format!("({n}, 'log {n}', {})", n % 3 + 1)).collect(),
+        members(),
     ];
     let mut statements: Vec<String> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
     for (table, rows) in TABLES.iter().zip(rows) {
@@ -52,6 +58,16 @@ fn people(dice: &mut Dice) -> Vec<String> {
         rows.push(format!("({id}, {name}, {email}, {city}, {age}, {balance}, {born}, {kind}, {boss})"));
     }
     rows
+}
+
+/// Every third has no address, every fourth half a nickname.
+fn members() -> Vec<String> {
+    let row = |id: i32| {
+        let email = if id % 3 == 0 { null() } else { format!("'m{id}@x.org'") };
+        let num = if id % 4 == 0 { null() } else { format!("{}", id / 2) };
+        format!("({id}, {}, {email}, 'nick{}', {num}, 'n{id}')", id % 5, id % 2)
+    };
+    (1..=24).map(row).collect()
 }
 
 fn orders(dice: &mut Dice) -> Vec<String> {

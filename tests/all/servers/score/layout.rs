@@ -33,13 +33,17 @@ pub(super) const LAYOUTS: [Layout; 6] =
 
 /// The tables that are sharded, each with its sharding column in `Other8` and with its keys there and elsewhere: a
 /// unique key has to contain the sharding column.
-const SHARDED: [(&str, &str, &str, &str); 5] = [
+const SHARDED: [(&str, &str, &str, &str); 6] = [
     ("people", "name", "PRIMARY KEY (id, name)", "PRIMARY KEY (id)"),
     ("orders", "id", "PRIMARY KEY (id, person)", "PRIMARY KEY (id, person)"),
     ("items", "sku", "PRIMARY KEY (order_id, line, person, sku)", "PRIMARY KEY (order_id, line, person)"),
     ("types", "owner", "PRIMARY KEY (id, owner)", "PRIMARY KEY (id)"),
     ("words", "ci", "KEY (id)", "PRIMARY KEY (id)"),
+    ("members", "team", MEMBERS, MEMBERS),
 ];
+
+/// The keys of `members`, which lookups keep where shards cannot.
+const MEMBERS: &str = "PRIMARY KEY (id), UNIQUE KEY email (email), UNIQUE KEY of_nick (nick, num)";
 
 impl Layout {
     pub(super) fn schema(self) -> &'static str {
@@ -70,8 +74,11 @@ impl Layout {
             let lines = "people = { family = \"by_person\", column = \"id\" }\norders = { family = \"by_person\" }\n\
                          items = { family = \"by_person\" }\ntypes = { family = \"by_id\" }\n\
                          words = { family = \"by_id\" }\nfresh = { family = \"by_person\" }\n\
-                         fresh2 = { family = \"by_person\" }\nfresh_copy = { broadcast = true }\n";
-            format!("{head}{}{}{}", family("by_person", "person"), family("by_id", "id"), tables(lines))
+                         fresh2 = { family = \"by_person\" }\nfresh_copy = { broadcast = true }\n\
+                         members_id = { broadcast = true }\n";
+            let members = members(&["members_email", "members_nick"], "by_id");
+            let families = [family("by_person", "person"), family("by_id", "id"), by_value(schema)].concat();
+            format!("{head}{families}{}", tables(&format!("{lines}{members}")))
         };
         match self {
             Layout::Key8 => by_key("hash = 8", "\"g0\", \"g1\""),
@@ -94,14 +101,19 @@ impl Layout {
                          groups = [\"g0\", \"g1\"]\n{table}"
                     )
                     .unwrap();
-                    writeln!(lines, "{name} = {{ family = \"by_{name}\" }}").unwrap();
+                    if name != "members" {
+                        writeln!(lines, "{name} = {{ family = \"by_{name}\" }}").unwrap();
+                    }
                 }
+                text += &by_value(schema);
+                lines += &members(&["members_email", "members_nick", "members_id"], "by_members");
                 text + &tables(&lines)
             }
             Layout::Copies => {
                 let lines: String =
                     SHARDED.iter().map(|(name, ..)| format!("{name} = {{ broadcast = true }}\n")).collect();
-                let fresh = ["fresh", "fresh2", "fresh_copy"].map(|name| format!("{name} = {{ broadcast = true }}\n"));
+                let more = ["fresh", "fresh2", "fresh_copy", "members_email", "members_nick", "members_id"];
+                let fresh = more.map(|name| format!("{name} = {{ broadcast = true }}\n"));
                 head + &tables(&(lines + &fresh.concat()))
             }
         }
@@ -125,8 +137,22 @@ impl Layout {
             Layout::Other8 => other,
             _ => own,
         });
-        let columns = data::columns(name).replace("{keys}", keys);
+        let columns = data::columns(name).replace("{keys}", keys).replace("{key}", self.key_of_members());
         format!("CREATE TABLE {}.{physical} ({columns});\n", self.schema())
+    }
+
+    /// The column by which `members` is split.
+    pub(super) fn key_of_members(self) -> &'static str {
+        if self == Layout::Other8 { "team" } else { "id" }
+    }
+
+    /// The lookups of `members`.
+    pub(super) fn lookups(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Layout::Copies => &[],
+            Layout::Other8 => &data::LOOKUPS,
+            _ => &data::LOOKUPS[..2],
+        }
     }
 
     /// What a group holds of this layout.
@@ -140,6 +166,16 @@ impl Layout {
                 ddl += &self.create(name, &format!("{name}_{shard:02}"));
             }
         }
+        for (name, _) in data::LOOKUPS {
+            if self.lookups().iter().any(|(lookup, _)| *lookup == name) {
+                // Three shards: two on the first group.
+                for shard in [0..2, 2..3][group].clone() {
+                    ddl += &self.create(name, &format!("{name}_{shard:02}"));
+                }
+            } else {
+                ddl += &self.create(name, name);
+            }
+        }
         ddl += &self.create("codes", "codes");
         ddl + &if group == 0 { self.create("notes", "notes") } else { self.create("logs", "logs") }
     }
@@ -147,7 +183,7 @@ impl Layout {
     /// What the one server with everything holds of it.
     fn whole(self) -> String {
         let mut ddl = format!("CREATE DATABASE {} CHARACTER SET utf8mb4;\n", self.schema());
-        for name in data::TABLES {
+        for name in data::TABLES.into_iter().chain(data::LOOKUPS.map(|(name, _)| name)) {
             ddl += &self.create(name, name);
         }
         ddl
@@ -160,6 +196,27 @@ impl Layout {
             _ => vec!["codes"],
         }
     }
+}
+
+/// The family of lookups, whatever they are split by.
+fn by_value(schema: &str) -> String {
+    format!(
+        "[schema.{schema}.family.by_value]\nmethod = {{ hash = 3 }}\ngroups = [\"g0\", \"g1\"]\n\
+         table = \"{{table}}_{{shard:02}}\"\n"
+    )
+}
+
+/// The rules of `members` in a family, and of its lookups.
+fn members(lookups: &[&str], family: &str) -> String {
+    let found = data::LOOKUPS.iter().filter(|(name, _)| lookups.contains(name));
+    let mut keys = Vec::new();
+    let mut lines = String::new();
+    for (name, columns) in found {
+        let columns: Vec<String> = columns.split(", ").map(|column| format!("\"{column}\"")).collect();
+        keys.push(format!("{{ columns = [{}], lookup = \"{name}\" }}", columns.join(", ")));
+        writeln!(lines, "{name} = {{ family = \"by_value\", column = {} }}", columns[0]).unwrap();
+    }
+    format!("members = {{ family = \"{family}\", unique = [{}] }}\n{lines}", keys.join(", "))
 }
 
 /// Two groups behind a proxy, and one server that has everything.

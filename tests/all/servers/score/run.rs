@@ -193,7 +193,31 @@ impl<'a> Pair<'a> {
                 }
             }
         }
+        if mentions(sql, "members")
+            && let Some(what) = self.lookups_lack()
+        {
+            return Verdict::Wrong(what);
+        }
         if differs.is_empty() { Verdict::Identical } else { Verdict::Differs(differs) }
+    }
+
+    /// What the lookups of `members` have else than its rows.
+    fn lookups_lack(&mut self) -> Option<String> {
+        let key = self.layout.key_of_members();
+        for (lookup, columns) in self.layout.lookups() {
+            let columns = if columns.split(", ").any(|column| column == key) {
+                (*columns).to_owned()
+            } else {
+                format!("{columns}, {key}")
+            };
+            let whole: Vec<String> = columns.split(", ").map(|column| format!("{column} IS NOT NULL")).collect();
+            let kept = self.proxy.query(&format!("SELECT {columns} FROM {lookup}"));
+            let rows = self.one.query(&format!("SELECT {columns} FROM members WHERE {}", whole.join(" AND ")));
+            if let Verdict::Wrong(what) | Verdict::Refused(what) = compare(&kept, &rows, Rows::Any) {
+                return Some(format!("lookup {lookup}: {what}"));
+            }
+        }
+        None
     }
 
     /// What was refused has left nothing behind.
@@ -202,6 +226,11 @@ impl<'a> Pair<'a> {
             if let Verdict::Wrong(what) = self.text(&format!("SELECT * FROM {table}"), Rows::Any).0 {
                 return Verdict::Wrong(format!("refused, but table {table}: {what}"));
             }
+        }
+        if mentions(sql, "members")
+            && let Some(what) = self.lookups_lack()
+        {
+            return Verdict::Wrong(format!("refused, but {what}"));
         }
         refused
     }

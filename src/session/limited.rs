@@ -1,0 +1,86 @@
+//! UPDATE and DELETE with LIMIT on several shards: how many of the first rows each shard has is looked for, with locks
+//! on them, and each then writes as many; both in one transaction. Where no order is asked for, the shards write one
+//! after the other.
+
+use crate::exec::ask::Ask;
+use crate::exec::interrupt::Stop;
+use crate::exec::outcome::Outcome;
+use crate::exec::scatter::{self, Scatter};
+use crate::exec::write::Share;
+use crate::plan::limited::{First, Limited, Stage};
+use crate::plan::{Answer, Bound, Planned, Target};
+use crate::rules::GroupId;
+use crate::session::Session;
+use crate::session::topology::Topology;
+use crate::txn::Access;
+use crate::wire::capabilities::Status;
+
+/// A write of the first rows of several targets.
+#[derive(Clone, Copy)]
+pub(super) struct Limiting<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) planned: &'a Planned,
+    pub(super) bound: &'a Bound<'a>,
+    pub(super) targets: &'a [Target],
+    pub(super) limited: &'a Limited,
+    pub(super) ask: Ask<'a>,
+}
+
+impl Session {
+    /// Finds the rows, writes them, and tells the client what one server would have told.
+    pub(super) async fn run_limited(&mut self, of: &Limiting<'_>, add: Status) -> Result<(), Stop> {
+        let outcome = match &of.limited.first {
+            Some(first) => {
+                let parts = self.begin_parts(of.planned);
+                let outcome = self.write_first(of, first).await;
+                self.end_parts(parts, outcome).await?
+            }
+            None => {
+                let left = Share::Left(of.bound.window.map_or(u64::MAX, |window| window.take));
+                self.write_share(of, of.targets, left).await?
+            }
+        };
+        self.wrote(&outcome, add);
+        Ok(())
+    }
+
+    async fn write_first(&mut self, of: &Limiting<'_>, first: &First) -> Result<Outcome, Stop> {
+        let shares = self.shares(of, first).await?;
+        let some = |(_, share): &(Target, u64)| *share > 0;
+        let mut wanted: Vec<(Target, u64)> = of.targets.iter().copied().zip(shares).filter(some).collect();
+        if wanted.is_empty() {
+            wanted.push((of.targets[0], 0));
+        }
+        let (targets, shares): (Vec<Target>, Vec<u64>) = wanted.into_iter().unzip();
+        self.write_share(of, &targets, Share::Each(&shares)).await
+    }
+
+    async fn write_share(&mut self, of: &Limiting<'_>, targets: &[Target], share: Share<'_>) -> Result<Outcome, Stop> {
+        self.write(of.topology, of.planned, of.bound, targets, Answer::Sum, of.ask, share, None).await
+    }
+
+    /// How many of the first rows each target has.
+    async fn shares(&mut self, of: &Limiting<'_>, first: &First) -> Result<Vec<u64>, Stop> {
+        if of.bound.window.is_some_and(|window| window.take == 0) {
+            return Ok(vec![0; of.targets.len()]);
+        }
+        let seat = self.seat.entry.clone();
+        let mut patience = self.patience(&seat, self.time_limit(of.planned));
+        let looking = of.bound.at(Stage::First);
+        let run = Scatter {
+            bound: &looking,
+            targets: of.targets,
+            merge: &first.merge,
+            ask: of.ask.without_cursor(),
+            cursor: None,
+            budget: self.proxy.config.limits.merge_memory_per_query,
+            capabilities: self.capabilities,
+            status: self.status(),
+            clock: self.one_clock(of.planned),
+            last_insert_id: of.planned.effects.last_insert_id.then_some(self.last_insert_id),
+        };
+        let needs = &self.needs;
+        let place = |id: GroupId| (of.topology.group(id), needs.wanted(of.topology, id));
+        scatter::shares(&mut self.client, &mut self.txn, &run, Access::Primary, &place, &mut patience).await
+    }
+}

@@ -1,0 +1,230 @@
+//! Lookup tables on real servers: who else wants the same value, what dies in between, what modes allow. What statements
+//! answer is compared with one server by `tests/fixtures/score/lookups.sql`.
+
+use std::collections::BTreeMap;
+
+use shardloom::demo::cluster::{Cluster, Layout};
+use shardloom::demo::install::{Installation, account};
+
+use crate::servers::atomic::wait_until_clean;
+use crate::servers::proxy::{Client, PASSWORD, TestProxy};
+use crate::servers::testbed::{TestCluster, installations};
+
+const RULES: &str = r#"
+[schema.shop]
+home = "g0"
+
+[schema.shop.family.by_user]
+column = "id"
+method = { mod = 4 }
+groups = ["g0", "g1"]
+table  = "{table}_{shard}"
+
+[schema.shop.family.by_value]
+column = "email"
+method = { hash = 4 }
+groups = ["g0", "g1"]
+table  = "{table}_{shard}"
+
+[schema.shop.table]
+users       = { family = "by_user", unique = [{ columns = ["email"], lookup = "users_email" }] }
+users_email = { family = "by_value" }
+"#;
+
+fn shop(installation: &Installation) -> TestCluster {
+    let cluster = TestCluster::start(installation, &Layout::new(2, 0));
+    for (g, group) in cluster.cluster.groups.iter().enumerate() {
+        let mut ddl = "CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;".to_owned();
+        for shard in 2 * g..2 * g + 2 {
+            ddl += &format!(
+                "CREATE TABLE users_{shard} (id INT PRIMARY KEY, email VARCHAR(40), note INT, UNIQUE KEY email (email)); \
+                 CREATE TABLE users_email_{shard} (email VARCHAR(40) PRIMARY KEY, id INT NOT NULL);"
+            );
+        }
+        group.primary.sql(&ddl).unwrap();
+    }
+    cluster
+}
+
+fn connect(proxy: &TestProxy, user: &str) -> Client {
+    Client::connect(&proxy.address().to_string(), user, PASSWORD, "shop")
+}
+
+/// The rows and what the lookup has, which must be the same.
+fn agree(client: &mut Client) -> String {
+    let rows = client.show("SELECT email, id FROM users WHERE email IS NOT NULL ORDER BY email");
+    assert_eq!(client.show("SELECT email, id FROM users_email ORDER BY email"), rows);
+    rows
+}
+
+/// Ends the connections that proxies have to a server.
+fn cut(cluster: &Cluster, group: usize) {
+    let mut server = Client::connect(&cluster.groups[group].primary.addr(), account::USER, account::PASSWORD, "");
+    let own = server.show("SELECT CONNECTION_ID()");
+    let shown =
+        format!("SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '{}' AND ID <> {own}", account::USER);
+    for id in server.show(&shown).lines() {
+        // It may have gone by itself.
+        server.query(&format!("KILL {id}")).ok();
+    }
+}
+
+#[test]
+fn of_two_proxies_one_gets_the_value() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxies = [TestProxy::start(&cluster.cluster, RULES), TestProxy::start(&cluster.cluster, RULES)];
+        let told: Vec<(u32, String)> = std::thread::scope(|scope| {
+            let clients = (0..4).map(|number| {
+                let proxy = &proxies[number % 2];
+                scope.spawn(move || {
+                    let mut client = connect(proxy, "atomic");
+                    let insert = |value: u32| {
+                        let id = value * 4 + number as u32;
+                        (value, client.show(&format!("INSERT INTO users (id, email) VALUES ({id}, 'v{value}')")))
+                    };
+                    (0..25).map(insert).collect::<Vec<_>>()
+                })
+            });
+            let clients: Vec<_> = clients.collect();
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        });
+        let mut stored: BTreeMap<u32, usize> = BTreeMap::new();
+        for (value, told) in told {
+            match told.as_str() {
+                "ok 1" => *stored.entry(value).or_default() += 1,
+                other => {
+                    assert!(other.starts_with(&format!("error 1062: Duplicate entry 'v{value}' for key ")), "{other}")
+                }
+            }
+        }
+        assert!(stored.len() == 25 && stored.values().all(|count| *count == 1), "{stored:?}");
+        assert_eq!(agree(&mut connect(&proxies[0], "atomic")).lines().count(), 25);
+    }
+}
+
+#[test]
+fn a_value_that_another_transaction_holds_is_waited_for() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let (mut one, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+        other.run("SET innodb_lock_wait_timeout = 1");
+        for (end, told) in [("ROLLBACK", "ok 1"), ("COMMIT", "error 1062: Duplicate entry")] {
+            one.run("DELETE FROM users");
+            one.run("BEGIN");
+            one.run("INSERT INTO users (id, email) VALUES (1, 'held')");
+            let shown = other.show("INSERT INTO users (id, email) VALUES (2, 'held')");
+            assert!(shown.starts_with("error 1205"), "{shown}");
+            one.run(end);
+            let shown = other.show("INSERT INTO users (id, email) VALUES (2, 'held')");
+            assert!(shown.starts_with(told), "{end}: {shown}");
+            agree(&mut one);
+        }
+        // The same of a value that is about to be free.
+        one.run("BEGIN");
+        one.run("DELETE FROM users WHERE email = 'held'");
+        let shown = other.show("INSERT INTO users (id, email) VALUES (2, 'held')");
+        assert!(shown.starts_with("error 1205"), "{shown}");
+        one.run("COMMIT");
+        assert_eq!(other.show("INSERT INTO users (id, email) VALUES (2, 'held')"), "ok 1");
+        agree(&mut one);
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_leaves_both_or_none() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.timeouts.in_doubt = std::time::Duration::from_secs(1);
+        });
+        let acknowledged: Vec<u32> = std::thread::scope(|scope| {
+            let writers = (0..3).map(|number: u32| {
+                let proxy = &proxy;
+                scope.spawn(move || {
+                    let mut client = connect(proxy, "atomic");
+                    let mut done = Vec::new();
+                    for round in 0..40 {
+                        let id = round * 3 + number;
+                        let told = client.show(&format!("INSERT INTO users (id, email) VALUES ({id}, 'e{id}')"));
+                        if told == "ok 1" {
+                            done.push(id);
+                        }
+                        if round % 3 == 0
+                            && client
+                                .show(&format!("UPDATE users SET email = 'f{id}' WHERE id = {id}"))
+                                .starts_with("ok")
+                        {
+                            client.show(&format!("DELETE FROM users WHERE id = {}", id + 1000));
+                        }
+                    }
+                    done
+                })
+            });
+            let writers: Vec<_> = writers.collect();
+            let mut turn = 0;
+            while writers.iter().any(|writer| !writer.is_finished()) {
+                turn += 1;
+                cut(&cluster.cluster, turn % 2);
+                std::thread::sleep(std::time::Duration::from_millis(30));
+            }
+            writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+        });
+        wait_until_clean(&cluster.cluster);
+        let mut client = connect(&proxy, "atomic");
+        agree(&mut client);
+        let ids = client.show("SELECT id FROM users");
+        let ids: Vec<u32> = ids.lines().map(|id| id.parse().unwrap()).collect();
+        let lost: Vec<&u32> = acknowledged.iter().filter(|id| !ids.contains(id)).collect();
+        assert!(lost.is_empty(), "acknowledged, and lost: {lost:?}");
+    }
+}
+
+#[test]
+fn modes_that_could_lose_one_half_are_refused() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let insert = "INSERT INTO users (id, email) VALUES (0, 'a'), (1, 'b'), (2, 'c'), (3, 'd')";
+        let mut single = connect(&proxy, "app");
+        let shown = single.show(insert);
+        assert!(shown.starts_with("error 1235") && shown.contains("transaction_mode = \"single\""), "{shown}");
+        let mut wide = connect(&proxy, "wide");
+        let shown = wide.show("INSERT INTO users (id, email) VALUES (0, 'a')");
+        assert!(shown.starts_with("error 1235") && shown.contains("best_effort"), "{shown}");
+        assert_eq!(wide.show("INSERT INTO users (id, email) VALUES (9, 'x')").split(':').next(), Some("error 1235"));
+        let mut client = connect(&proxy, "atomic");
+        assert_eq!(agree(&mut client), "");
+        assert_eq!(client.show(insert), "ok 4");
+        assert_eq!(wide.show("UPDATE users SET note = 1 WHERE id = 0"), "ok 1");
+        let shown = wide.show("DELETE FROM users WHERE id = 0");
+        assert!(shown.starts_with("error 1235") && shown.contains("best_effort"), "{shown}");
+        assert_eq!(agree(&mut client), "a|0\nb|1\nc|2\nd|3");
+    }
+}
+
+#[test]
+fn a_lookup_is_filled_for_the_rows_that_are_there() {
+    let writing = RULES.replace("lookup = \"users_email\"", "lookup = \"users_email\", state = \"writing\"");
+    for installation in installations() {
+        let cluster = shop(&installation);
+        cluster.cluster.groups[0]
+            .primary
+            .sql("INSERT INTO shop.users_1 VALUES (1, 'old1', 0), (5, 'old5', 0)")
+            .unwrap();
+        cluster.cluster.groups[1].primary.sql("INSERT INTO shop.users_2 VALUES (2, 'old2', 0), (6, NULL, 0)").unwrap();
+        let proxy = TestProxy::start(&cluster.cluster, &writing);
+        let mut client = connect(&proxy, "atomic");
+        assert_eq!(client.show("INSERT INTO users (id, email) VALUES (3, 'new3')"), "ok 1");
+        assert_eq!(client.show("UPDATE users SET email = 'new5' WHERE id = 5"), "ok 1");
+        assert_eq!(client.show("SELECT email, id FROM users_email ORDER BY 1"), "new3|3\nnew5|5");
+        // Nothing goes by it yet.
+        assert_eq!(client.show("SELECT id FROM users WHERE email = 'old2'"), "2");
+        let fill = "INSERT IGNORE INTO users_email SELECT email, id FROM users WHERE email IS NOT NULL";
+        assert_eq!(client.show(fill), "ok 2");
+        assert_eq!(agree(&mut client), "new3|3\nnew5|5\nold1|1\nold2|2");
+        let shown = client.show("INSERT INTO users (id, email) VALUES (4, 'OLD1')");
+        assert!(shown.starts_with("error 1062: Duplicate entry 'OLD1' for key "), "{shown}");
+    }
+}
