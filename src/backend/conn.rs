@@ -167,15 +167,15 @@ impl Conn {
         self.answer
     }
 
-    /// The statement with this text, if it is prepared here and means the same now.
-    pub fn find_prepared(&mut self, text: &[u8]) -> Option<Prepared> {
-        self.prepared.find(text, self.database.as_ref(), self.settings.hash())
+    /// The statement with this text, if it is prepared here for parameters of these types and means the same now.
+    pub fn find_prepared(&mut self, text: &[u8], types: u64) -> Option<Prepared> {
+        self.prepared.find(text, types, self.database.as_ref(), self.settings.hash())
     }
 
     /// Remembers a statement that was just prepared here, and closes the one that falls out for it.
-    pub fn remember_prepared(&mut self, text: &[u8], prepared: Prepared) {
+    pub fn remember_prepared(&mut self, text: &[u8], types: u64, prepared: Prepared) {
         let setting = Setting { database: self.database.clone(), settings: self.settings.hash() };
-        if let Some(old) = self.prepared.remember(text, setting, prepared) {
+        if let Some(old) = self.prepared.remember(text, types, setting, prepared) {
             self.close_statement(old);
         }
     }

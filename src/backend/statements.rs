@@ -29,13 +29,21 @@ pub struct Setting {
     pub settings: u64,
 }
 
-/// The statements prepared on one connection, by their text.
+/// The statements prepared on one connection, by their text and the types of the parameters they were executed with.
+///
+/// MySQL gives a parameter the type that its value had in an execution and takes later values for such ones (after an
+/// integer the text 'a' is 0), so an execution must never get a statement that others have executed with other types.
+///
+/// <https://dev.mysql.com/doc/refman/9.7/en/prepare.html>
 #[derive(Debug, Default)]
 pub struct Statements {
-    /// By the hash of their text, which is looked at again when one is found.
+    /// By a hash of their text and types; the text is looked at again when one is found.
     by_hash: BTreeMap<u64, Entry>,
     clock: u64,
 }
+
+/// The types of the parameters of a statement that was never executed, or has no parameters.
+pub const UNTYPED: u64 = 0;
 
 #[derive(Debug)]
 struct Entry {
@@ -46,23 +54,39 @@ struct Entry {
 }
 
 impl Statements {
-    /// The statement with this text, if it is prepared here and means the same with this default database and settings.
-    pub fn find(&mut self, text: &[u8], database: Option<&Arc<str>>, settings: u64) -> Option<Prepared> {
+    /// The statement with this text, if it is prepared here, was executed with parameters of these types only, and
+    /// means the same with this default database and settings.
+    pub fn find(&mut self, text: &[u8], types: u64, database: Option<&Arc<str>>, settings: u64) -> Option<Prepared> {
         self.clock += 1;
-        let entry = self.by_hash.get_mut(&XxHash3_64::oneshot(text)).filter(|entry| {
+        let here = |entry: &Entry| {
             *entry.text == *text && entry.setting.settings == settings && entry.setting.database.as_ref() == database
-        })?;
+        };
+        let hash = hash(text, types);
+        if let Some(entry) = self.by_hash.get_mut(&hash).filter(|entry| here(entry)) {
+            entry.used = self.clock;
+            return Some(entry.prepared);
+        }
+        if types == UNTYPED || self.by_hash.contains_key(&hash) {
+            return None;
+        }
+        // One that was prepared and not executed yet becomes one of these types.
+        let untyped = self::hash(text, UNTYPED);
+        self.by_hash.get(&untyped).filter(|entry| here(entry))?;
+        let mut entry = self.by_hash.remove(&untyped)?;
         entry.used = self.clock;
-        Some(entry.prepared)
+        let prepared = entry.prepared;
+        self.by_hash.insert(hash, entry);
+        Some(prepared)
     }
 
-    /// Remembers a statement that was prepared under `setting`; returns the id of one to be closed: what had the same
-    /// text (or hash), or the least recently used if there are now too many.
+    /// Remembers a statement that was prepared under `setting`, to be executed with parameters of these types; returns
+    /// the id of one to be closed: what had the same text and types (or hash), or the least recently used if there are
+    /// now too many.
     #[must_use = "the returned statement must be closed on the server"]
-    pub fn remember(&mut self, text: &[u8], setting: Setting, prepared: Prepared) -> Option<u32> {
+    pub fn remember(&mut self, text: &[u8], types: u64, setting: Setting, prepared: Prepared) -> Option<u32> {
         self.clock += 1;
         let entry = Entry { text: text.into(), prepared, setting, used: self.clock };
-        let replaced = self.by_hash.insert(XxHash3_64::oneshot(text), entry).map(|old| old.prepared.id);
+        let replaced = self.by_hash.insert(hash(text, types), entry).map(|old| old.prepared.id);
         if replaced.is_some() || self.by_hash.len() <= KEPT {
             return replaced;
         }
@@ -70,12 +94,15 @@ impl Statements {
         self.by_hash.remove(&oldest).map(|old| old.prepared.id)
     }
 
-    /// Forgets a statement that the server no longer accepts; returns its id.
+    /// Forgets a statement that does not come again, whatever its types are; returns its id.
     pub fn forget(&mut self, text: &[u8]) -> Option<u32> {
-        let hash = XxHash3_64::oneshot(text);
-        self.by_hash.get(&hash).filter(|entry| *entry.text == *text)?;
+        let hash = self.by_hash.iter().find(|(_, entry)| *entry.text == *text).map(|(hash, _)| *hash)?;
         self.by_hash.remove(&hash).map(|old| old.prepared.id)
     }
+}
+
+fn hash(text: &[u8], types: u64) -> u64 {
+    XxHash3_64::oneshot(text) ^ types
 }
 
 #[cfg(test)]
@@ -83,7 +110,7 @@ mod tests {
     use super::*;
 
     fn find(statements: &mut Statements, text: &[u8], setting: &Setting) -> Option<Prepared> {
-        statements.find(text, setting.database.as_ref(), setting.settings)
+        statements.find(text, UNTYPED, setting.database.as_ref(), setting.settings)
     }
 
     #[test]
@@ -91,10 +118,13 @@ mod tests {
         let (mut statements, here) = (Statements::default(), Setting::default());
         for id in 0..KEPT as u32 {
             let prepared = Prepared { id, params: 0 };
-            assert_eq!(statements.remember(format!("SELECT {id}").as_bytes(), here.clone(), prepared), None);
+            assert_eq!(statements.remember(format!("SELECT {id}").as_bytes(), UNTYPED, here.clone(), prepared), None);
         }
         assert!(find(&mut statements, b"SELECT 0", &here).is_some());
-        assert_eq!(statements.remember(b"SELECT new", here.clone(), Prepared { id: 9_999, params: 0 }), Some(1));
+        assert_eq!(
+            statements.remember(b"SELECT new", UNTYPED, here.clone(), Prepared { id: 9_999, params: 0 }),
+            Some(1)
+        );
         assert_eq!(find(&mut statements, b"SELECT 1", &here), None);
         assert_eq!(find(&mut statements, b"SELECT 0", &here), Some(Prepared { id: 0, params: 0 }));
     }
@@ -102,9 +132,21 @@ mod tests {
     #[test]
     fn a_statement_prepared_again_replaces_itself() {
         let (mut statements, here) = (Statements::default(), Setting::default());
-        assert_eq!(statements.remember(b"SELECT 1", here.clone(), Prepared { id: 1, params: 0 }), None);
-        assert_eq!(statements.remember(b"SELECT 1", here, Prepared { id: 2, params: 0 }), Some(1));
+        assert_eq!(statements.remember(b"SELECT 1", UNTYPED, here.clone(), Prepared { id: 1, params: 0 }), None);
+        assert_eq!(statements.remember(b"SELECT 1", UNTYPED, here, Prepared { id: 2, params: 0 }), Some(1));
         assert_eq!(statements.forget(b"SELECT 1"), Some(2));
+    }
+
+    #[test]
+    fn with_other_types_it_is_another_statement() {
+        let (mut statements, here) = (Statements::default(), Setting::default());
+        assert_eq!(statements.remember(b"SELECT ?", UNTYPED, here.clone(), Prepared { id: 1, params: 1 }), None);
+        let mut find = |types| statements.find(b"SELECT ?", types, None, 0).map(|prepared| prepared.id);
+        // The first types are its own from then on.
+        assert_eq!([find(7), find(8), find(7), find(UNTYPED)], [Some(1), None, Some(1), None]);
+        assert_eq!(statements.remember(b"SELECT ?", 8, here, Prepared { id: 2, params: 1 }), None);
+        assert_eq!(statements.find(b"SELECT ?", 8, None, 0).map(|prepared| prepared.id), Some(2));
+        assert_eq!(statements.forget(b"SELECT ?").into_iter().chain(statements.forget(b"SELECT ?")).sum::<u32>(), 3);
     }
 
     #[test]
@@ -112,10 +154,10 @@ mod tests {
         let mut statements = Statements::default();
         let a = Setting { database: Some("a".into()), settings: 1 };
         let b = Setting { database: Some("b".into()), settings: 1 };
-        assert_eq!(statements.remember(b"SELECT DATABASE()", a.clone(), Prepared { id: 1, params: 0 }), None);
+        assert_eq!(statements.remember(b"SELECT DATABASE()", UNTYPED, a.clone(), Prepared { id: 1, params: 0 }), None);
         assert_eq!(find(&mut statements, b"SELECT DATABASE()", &b), None);
         assert_eq!(find(&mut statements, b"SELECT DATABASE()", &Setting { settings: 2, ..a.clone() }), None);
-        assert_eq!(statements.remember(b"SELECT DATABASE()", b, Prepared { id: 2, params: 0 }), Some(1));
+        assert_eq!(statements.remember(b"SELECT DATABASE()", UNTYPED, b, Prepared { id: 2, params: 0 }), Some(1));
         assert_eq!(find(&mut statements, b"SELECT DATABASE()", &a), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
-use crate::backend::statements::Prepared;
+use crate::backend::statements::{Prepared, UNTYPED};
 use crate::error::SqlError;
 use crate::exec::carry::Reading;
 use crate::exec::interrupt::{Patience, Stop};
@@ -16,6 +16,7 @@ use crate::wire::error::WireError;
 use crate::wire::reply::{ERR, ErrPacket, PrepareOk};
 use crate::wire::response::{Event, Kind, Response};
 use crate::wire::statement::{Param, put_execute};
+use crate::wire::value::Value;
 
 /// The form of a client's statement.
 #[derive(Clone, Copy)]
@@ -98,7 +99,7 @@ pub fn send_at_once(
         }
     };
     let params = bound.render(target, text);
-    let Some(prepared) = lease.find_prepared(text) else { return Err(params) };
+    let Some(prepared) = lease.find_prepared(text, types_of(given)) else { return Err(params) };
     execute(lease, prepared, flags, given, &params);
     Ok(Some(prepared.id))
 }
@@ -125,9 +126,9 @@ pub async fn send(
             return Ok(None);
         }
     };
-    let prepared = match lease.find_prepared(text) {
+    let prepared = match lease.find_prepared(text, types_of(given)) {
         Some(prepared) => prepared,
-        None => prepare(lease, text, patience, naming).await?,
+        None => prepare(lease, text, types_of(given), patience, naming).await?,
     };
     execute(lease, prepared, flags, given, params);
     Ok(Some(prepared.id))
@@ -143,6 +144,17 @@ fn execute(lease: &mut Lease, prepared: Prepared, flags: u8, given: &[Param<'_>]
             lease.send_with(|out| put_execute(out, prepared.id, flags, &picked));
         }
     }
+}
+
+/// The types of an execution's parameters, as a number; those of NULL do not matter.
+fn types_of(given: &[Param<'_>]) -> u64 {
+    given.iter().fold(UNTYPED, |types, param| {
+        let ty = match param.value {
+            Value::Null => 0,
+            _ => u64::from(param.ty.ty.0) << 1 | u64::from(param.ty.unsigned) | 1 << 9,
+        };
+        types.rotate_left(10).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(ty)
+    })
 }
 
 /// What is sent for a parameter of the rendered text; `number`: the bytes of the id, if it is one.
@@ -201,6 +213,7 @@ fn put_execute_by_name(out: &mut Vec<u8>, variables: &[String], params: &Params)
 async fn prepare(
     lease: &mut Lease,
     text: &[u8],
+    types: u64,
     patience: &Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Prepared, Stop> {
@@ -208,7 +221,7 @@ async fn prepare(
     let answer = read_prepare(lease, |_| Ok(())).await.map_err(|error| lost(lease, patience, error))?;
     let ok = answer.map_err(|error| Stop::Error(naming.error(error)))?;
     let prepared = Prepared { id: ok.statement, params: ok.params };
-    lease.remember_prepared(text, prepared);
+    lease.remember_prepared(text, types, prepared);
     Ok(prepared)
 }
 

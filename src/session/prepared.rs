@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::backend::statements::UNTYPED;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
 use crate::exec::gather;
@@ -188,7 +189,7 @@ impl Session {
         match outcome {
             Ok(outcome) => {
                 if let Some(prepared) = outcome.prepared {
-                    lease.remember_prepared(text, prepared);
+                    lease.remember_prepared(text, UNTYPED, prepared);
                 }
                 if let Some(error) = &outcome.error {
                     self.diagnostics.fail(error);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use shardloom::demo::install::account;
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
+use crate::servers::score::client::{Argument, Client as Typed};
 use crate::servers::shop::{RULES, Shop};
 use crate::servers::testbed::installations;
 
@@ -39,6 +40,7 @@ fn sessions_keep_what_is_theirs_on_pooled_connections() {
         what_the_last_statement_left(proxy);
         statements_with_names(proxy);
         ids_of_other_sessions(proxy);
+        types_of_other_sessions(proxy);
         pinned(proxy);
         kill(proxy);
         hints_and_plans(proxy);
@@ -286,6 +288,21 @@ fn ids_of_other_sessions(proxy: &TestProxy) {
             ("DELETE FROM audit_log", "ok 2"),
         ],
     );
+}
+
+/// MySQL remembers with a statement of which type its parameters were, and sessions share prepared statements.
+fn types_of_other_sessions(proxy: &TestProxy) {
+    let address = proxy.address().to_string();
+    let [mut a, mut b] = [(); 2].map(|()| Typed::connect(&address, "app", PASSWORD, "shop"));
+    let sql = "SELECT COUNT(*) FROM settings WHERE CONCAT(k, 'x') = ?";
+    for argument in [Argument::Int(0), Argument::Double(0.0), Argument::Text("zz".to_owned()), Argument::Int(0)] {
+        let expected = if matches!(argument, Argument::Text(_)) { 0 } else { 1_i64 };
+        for client in [&mut a, &mut b] {
+            let reply = client.execute(sql, std::slice::from_ref(&argument));
+            let cell = reply.outcomes[0].rows[0][0].clone();
+            assert_eq!(cell, Some(expected.to_le_bytes().to_vec()), "{argument:?}: {}", reply.show());
+        }
+    }
 }
 
 fn pinned(proxy: &TestProxy) {
