@@ -320,6 +320,7 @@ impl<'a> Bound<'a> {
                 _ => Some(&sharded.text),
             },
             Plan::Gather(gather) => Some(&gather.text),
+            Plan::Load(load) => Some(&load.text),
             Plan::Define(_) | Plan::Carry(_) | Plan::Refuse(_) => None,
         }
     }

@@ -9,6 +9,8 @@ use crate::session::reply::{CellKind, Table};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     conditions: Vec<Condition>,
+    /// How many warnings there were beyond `max_error_count`: they are counted, not listed.
+    unlisted: usize,
 }
 
 /// One condition.
@@ -26,10 +28,12 @@ impl Diagnostics {
     /// A new statement begins.
     pub fn clear(&mut self) {
         self.conditions.clear();
+        self.unlisted = 0;
     }
 
     /// The statement failed.
     pub fn fail(&mut self, error: &SqlError) {
+        self.unlisted = 0;
         self.conditions =
             vec![Condition { level: "Error".to_owned(), code: error.errno, message: error.message.clone() }];
     }
@@ -50,15 +54,20 @@ impl Diagnostics {
         }
     }
 
+    /// The servers counted so many warnings, of which they may have listed the first only.
+    pub fn counted(&mut self, warnings: u64) {
+        self.unlisted = usize::try_from(warnings).unwrap_or(usize::MAX).saturating_sub(self.conditions.len());
+    }
+
     /// How many conditions there are.
     pub fn len(&self, errors_only: bool) -> usize {
-        self.matching(errors_only).count()
+        self.matching(errors_only).count() + if errors_only { 0 } else { self.unlisted }
     }
 
     /// How many conditions there are, as `SHOW COUNT(*) WARNINGS` or `ERRORS`.
     pub fn count(&self, errors_only: bool) -> Table {
         let name = if errors_only { "@@session.error_count" } else { "@@session.warning_count" };
-        Table::number(name, CellKind::Unsigned, self.matching(errors_only).count())
+        Table::number(name, CellKind::Unsigned, self.len(errors_only))
     }
 
     /// The answer to SHOW WARNINGS or SHOW ERRORS.

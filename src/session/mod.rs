@@ -9,6 +9,7 @@ pub mod door;
 pub mod explain;
 pub mod greet;
 mod limited;
+mod load;
 pub mod local;
 mod lookup;
 mod numbering;

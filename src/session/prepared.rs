@@ -103,6 +103,10 @@ impl Session {
             return Err(refusal.clone().into());
         }
         self.may_touch(&planned)?;
+        if let Plan::Load(_) = &planned.plan {
+            let message = "This command is not supported in the prepared statement protocol yet".to_owned();
+            return Err(SqlError { errno: 1295, state: *b"HY000", message }.into());
+        }
         if let Plan::Carry(_) = &planned.plan {
             // No server has all tables of it, and it has no columns to be described.
             self.put_head(id, params, 0);

@@ -168,6 +168,7 @@ impl Session {
     ) -> Result<(), Stop> {
         self.txn.check()?;
         self.may_touch(planned)?;
+        self.may_ask_for_file(planned)?;
         self.needs.mode = match planned.wishes.transaction {
             None => self.guest.mode,
             Some(TransactionMode::Atomic) => Mode::Atomic,
@@ -192,7 +193,7 @@ impl Session {
         };
         let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
         let of_one = matches!(bound.route, Route::One(_) | Route::Any)
-            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_));
+            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_));
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
@@ -216,6 +217,9 @@ impl Session {
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
                 return Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await;
+            }
+            (_, Answer::Load(load)) => {
+                return Box::pin(self.run_load(topology, planned, &bound, load, add)).await;
             }
             (_, Answer::Carry(carry)) => {
                 let of = Carrying { sql, scan, topology, planned, carry, args };
@@ -591,6 +595,7 @@ impl Session {
         {
             let logical = |message: &str| naming.text(message);
             self.diagnostics.add(&answer, logical);
+            self.diagnostics.counted(outcome.warnings.into());
         }
     }
 
@@ -759,7 +764,7 @@ fn kind_of(planned: &Planned) -> Kind {
         Plan::Relay { .. } => Kind::Relay,
         Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
         Plan::Gather(_) => Kind::Gather,
-        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) => Kind::Write,
+        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) | Plan::Load(_) => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
 }

@@ -530,8 +530,8 @@ mod tests {
 
     fn files() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop::sample::select(vec![
-            "a", "b", "N", "NULL", "1", "\\", "\\N", "\"", "'", ",", "\t", "|", "||", "|#", "#", "\n", "\r", "\r\n", "aa",
-            "aab", ">", "x",
+            "a", "b", "N", "NULL", "1", "\\", "\\N", "\"", "'", ",", "\t", "|", "||", "|#", "#", "\n", "\r", "\r\n",
+            "aa", "aab", ">", "x",
         ]);
         prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat().into_bytes())
     }

@@ -14,6 +14,7 @@ mod hostile;
 mod ids;
 mod keys;
 mod lookup;
+mod load;
 mod merge;
 mod proxy;
 mod random;
