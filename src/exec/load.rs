@@ -9,6 +9,7 @@
 //! It holds no more than `memory` bytes: above that the client is not read from until a server has taken its part.
 
 mod conditions;
+mod file;
 mod lane;
 mod lines;
 mod tally;
@@ -22,17 +23,19 @@ use crate::backend::conn::BackendError;
 use crate::error::{Code, SqlError};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::load::conditions::{Condition, Conditions, Numbers};
+use crate::exec::load::file::{File, Mark, Next};
 use crate::exec::load::lane::{Asked, Asking, Done, Lane, LaneState, Part, load_part, poll_lanes};
 use crate::exec::load::lines::{Pending, ROW};
 use crate::exec::load::tally::Tally;
 use crate::exec::names::Naming;
 use crate::exec::scatter::{CLOCK_RUNS, Place};
+use crate::exec::variables::UserVariable;
 use crate::exec::write::may_span;
 use crate::plan::load::{Destination, Encoding, Load};
 use crate::plan::{Bound, Target};
 use crate::rules::{Family, GroupId};
 use crate::txn::{Access, Start, State, Txn};
-use crate::value::delimited::{Field, Found};
+use crate::value::delimited::Field;
 use crate::wire::link::Link;
 use crate::wire::reply::LOCAL_INFILE;
 
@@ -54,6 +57,8 @@ pub struct Loading<'a> {
     pub autocommit: bool,
     /// The statement that gives all rows the same time, and all servers.
     pub clock: Option<String>,
+    /// Whether a snowflake id that a row brings along may be stored.
+    pub may_store: &'a (dyn Fn(u64) -> Result<(), SqlError> + Sync),
     /// The user variables that it names.
     pub variables: &'a [String],
     /// Bytes that it may hold.
@@ -73,8 +78,8 @@ pub struct Loaded {
     pub warnings: u64,
     /// The first of them, in the order of the file.
     pub conditions: Vec<Condition>,
-    /// User variables as the last row left them: names and SQL texts.
-    pub variables: Vec<(String, Option<Vec<u8>>)>,
+    /// User variables as the last row left them.
+    pub variables: Vec<UserVariable>,
 }
 
 /// Runs the statement; what it did is for the caller to tell the client.
@@ -120,20 +125,12 @@ struct Run<'a> {
     tally: Tally,
     conditions: Conditions,
     /// Of the part with the last row so far: its number, and the user variables it left.
-    last: (u64, Vec<(String, Option<Vec<u8>>)>),
+    last: (u64, Vec<UserVariable>),
     /// The first rows of the file that are committed, with the lines that they are to IGNORE.
     committed: Mark,
     /// The row at which a server has failed.
     failed_at: Option<u64>,
     fields: Vec<Field>,
-}
-
-/// A place in the file.
-#[derive(Clone, Copy, Default)]
-struct Mark {
-    rows: u64,
-    /// None: rows are not what IGNORE takes for lines.
-    lines: Option<u64>,
 }
 
 /// What the servers told.
@@ -144,47 +141,11 @@ struct Facts {
     warnings: Conditions,
 }
 
-/// The file as far as it has come.
-#[derive(Default)]
-struct File {
-    bytes: Vec<u8>,
-    /// Up to here it was cut.
-    at: usize,
-    /// So many bytes are needed before it is worth while to look for a line again.
-    enough: usize,
-    asked: bool,
-    /// The client has sent all of it.
-    ended: bool,
-    /// No more of it is wanted.
-    stopped: bool,
-    /// Lines that are still to be ignored.
-    ignored: u64,
-    /// Up to where it was cut.
-    cut: Mark,
-}
-
-impl File {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.at..]
-    }
-
-    /// Whether nothing comes any more.
-    fn is_over(&self) -> bool {
-        self.ended && self.at == self.bytes.len()
-    }
-
-    fn take(&mut self, bytes: usize) {
-        self.at += bytes;
-        self.enough = 0;
-    }
-}
-
 impl<'a> Run<'a> {
     fn new(loading: &'a Loading<'a>) -> Run<'a> {
-        let start = Mark { rows: 0, lines: Some(loading.load.ignored) };
+        let file = File::new(loading.load.ignored);
         Run {
             loading,
-            file: File { ignored: loading.load.ignored, cut: start, ..File::default() },
             pending: loading.targets.iter().map(|_| Pending::default()).collect(),
             lanes: Vec::new(),
             held: 0,
@@ -192,7 +153,8 @@ impl<'a> Run<'a> {
             tally: Tally::default(),
             conditions: Conditions::default(),
             last: (0, Vec::new()),
-            committed: start,
+            committed: file.cut,
+            file,
             failed_at: None,
             fields: Vec::new(),
         }
@@ -353,11 +315,7 @@ impl<'a> Run<'a> {
                     return Err(stop);
                 }
                 packet = next_packet(client, self.loading.patience), if reads => {
-                    let bytes = packet?;
-                    self.file.ended = bytes.is_empty();
-                    self.file.bytes.drain(..self.file.at);
-                    self.file.at = 0;
-                    self.file.bytes.extend_from_slice(bytes);
+                    self.file.receive(packet?);
                 }
             }
         }
@@ -370,35 +328,17 @@ impl<'a> Run<'a> {
 
     /// Cuts what has come into lines, each for its target, as far as there is room.
     fn cut(&mut self) -> Result<(), SqlError> {
-        let load = self.loading.load;
-        while self.held < self.loading.memory && !self.is_full() && !self.file.is_over() {
-            let (rest, ended) = (self.file.rest(), self.file.ended);
-            if rest.len() < self.file.enough && !ended {
-                return Ok(());
-            }
-            let found = match self.file.ignored {
-                0 => load.format.line(rest, ended, load.width, &load.wanted, &mut self.fields),
-                _ => load.format.ignored(rest, ended),
-            };
-            match found {
-                Found::Line(bytes) if self.file.ignored > 0 => {
-                    self.file.ignored -= 1;
-                    self.file.take(bytes);
-                }
-                Found::Line(bytes) => self.line(bytes)?,
-                Found::End => self.file.take(self.file.rest().len()),
-                Found::More if rest.len() > self.loading.memory => {
+        while self.held < self.loading.memory && !self.is_full() {
+            match self.file.next(self.loading.load, &mut self.fields) {
+                Next::Line(bytes) => self.line(bytes)?,
+                Next::Nothing if self.file.rest().len() <= self.loading.memory => break,
+                Next::Nothing => {
                     let message = format!(
                         "row {} of the file is longer than {} bytes (limits.load)",
                         self.file.cut.rows + 1,
                         self.loading.memory
                     );
                     return Err(SqlError::new(Code::PacketTooLarge, message));
-                }
-                // Looked at again when it has grown by half, so that a long line is not looked at for ever.
-                Found::More => {
-                    self.file.enough = rest.len() + rest.len() / 2 + 1;
-                    return Ok(());
                 }
             }
         }
@@ -415,6 +355,9 @@ impl<'a> Run<'a> {
             let why = "it is no text in the file's character set, and servers differ in what they make of it";
             return Err(refuse(format!("{why} ({})", facts.charset)));
         }
+        if let Some(id) = self.loading.load.id(&self.fields).map_err(refuse)? {
+            (self.loading.may_store)(id).map_err(|error| refuse(error.message))?;
+        }
         let shard = self.loading.load.place(self.loading.family, &self.fields, facts.encoding).map_err(refuse)?;
         for (target, pending) in self.loading.targets.iter().zip(&mut self.pending) {
             if shard.is_none() || target.shard == shard {
@@ -422,26 +365,8 @@ impl<'a> Run<'a> {
                 self.held += bytes + ROW;
             }
         }
-        if self.loading.load.commit.is_some() {
-            self.file.cut.lines = self.file.cut.lines.and_then(|lines| Some(lines + self.lines_in(line)?));
-        }
-        self.file.cut.rows = row;
-        self.file.take(bytes);
+        self.file.pass(bytes, self.loading.load);
         Ok(())
-    }
-
-    /// How many lines a row is to IGNORE n LINES, which knows no quotes; none if they do not end where the row does.
-    fn lines_in(&self, row: &[u8]) -> Option<u64> {
-        let (mut at, mut lines) = (0, 0);
-        while at < row.len() {
-            lines += 1;
-            match self.loading.load.format.ignored(&row[at..], true) {
-                Found::Line(bytes) => at += bytes,
-                Found::End if self.file.ended && self.file.rest().len() == row.len() => return Some(lines),
-                _ => return None,
-            }
-        }
-        Some(lines)
     }
 
     /// Sends what is ready on connections that have nothing to do.

@@ -1,7 +1,10 @@
 //! User variables as a server has them, read back as literals that make them again on another one.
 
+use std::sync::Arc;
+
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
+use crate::backend::settings::Settings;
 use crate::wire::column::ColumnType;
 
 /// A user variable as it is written, whatever its name is.
@@ -40,4 +43,35 @@ pub async fn user_value(lease: &mut Lease, name: &str) -> Result<Option<Vec<u8>>
         "binary" => format!("x'{hex}'").into_bytes(),
         _ => format!("_{charset} x'{hex}' COLLATE {collation}").into_bytes(),
     }))
+}
+
+/// A user variable and its value as [`user_value`] gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserVariable {
+    /// As it is written: see [`quoted_variable`].
+    pub name: String,
+    /// SQL text; none: NULL.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Reads user variables back from a server, and notes that the connection has them.
+///
+/// # Errors
+/// Those of the connection.
+pub async fn read_back(lease: &mut Lease, names: &[String]) -> Result<Vec<UserVariable>, BackendError> {
+    let mut found = Vec::with_capacity(names.len());
+    for name in names {
+        let value = user_value(lease, name).await?;
+        found.push(UserVariable { name: quoted_variable(name), value });
+    }
+    if !found.is_empty() {
+        lease.settings = Arc::new(with_variables(&lease.settings, &found));
+    }
+    Ok(found)
+}
+
+/// Settings with these values of user variables.
+pub fn with_variables(settings: &Settings, variables: &[UserVariable]) -> Settings {
+    let start = settings.clone();
+    variables.iter().fold(start, |settings, variable| settings.with(&variable.name, variable.value.as_deref()))
 }

@@ -31,8 +31,8 @@ pub struct Load {
     pub width: usize,
     /// The numbers of those that are looked at, ascending, counted from 0.
     pub wanted: Box<[usize]>,
-    /// A column whose values have to be given, which servers would number by themselves, by its number in `wanted`.
-    pub numbered: Option<(usize, Box<str>)>,
+    /// A column whose values have to be given, as servers, or Shardloom for an INSERT, would number it.
+    pub numbered: Option<Numbered>,
     /// IGNORE n LINES, which no server is told of.
     pub ignored: u64,
     /// CHARACTER SET, if it is written: else `character_set_database` of the servers.
@@ -43,6 +43,17 @@ pub struct Load {
     pub text: Text,
     /// `commit=`: so many rows at a time are committed for themselves.
     pub commit: Option<u64>,
+}
+
+/// A column of ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    /// Its number in [`Load::wanted`].
+    pub field: usize,
+    /// Its name.
+    pub column: Box<str>,
+    /// The greatest id that it holds, if an INSERT gets ids of kind `snowflake`.
+    pub most: Option<u64>,
 }
 
 /// Where lines go.
@@ -93,18 +104,29 @@ impl Encoding {
 }
 
 impl Load {
+    /// The snowflake id that a row brings along by its `wanted` fields, if the table has such ids and it is not negative.
+    ///
+    /// # Errors
+    /// That the row has no id, or one that the column does not hold, as a sentence without the row's number.
+    pub fn id(&self, fields: &[Field]) -> Result<Option<u64>, String> {
+        let Some(Numbered { field, column, most }) = &self.numbered else { return Ok(None) };
+        let Some(id) = fields.get(*field).and_then(given_id) else {
+            return Err(format!(
+                "each server would number {column} by itself: the field needs a whole number other than 0"
+            ));
+        };
+        match most {
+            Some(most) if id > i128::from(*most) => Err(format!("{id} is beyond what column {column} holds")),
+            Some(_) => Ok(u64::try_from(id).ok()),
+            None => Ok(None),
+        }
+    }
+
     /// The shard that a row goes to by its `wanted` fields; none: to all copies. `family` is that of the table.
     ///
     /// # Errors
     /// Why the row cannot be placed, as a sentence without the row's number.
     pub fn place(&self, family: Option<&Family>, fields: &[Field], encoding: Encoding) -> Result<Option<u32>, String> {
-        if let Some((number, column)) = &self.numbered
-            && !fields.get(*number).is_some_and(is_given)
-        {
-            return Err(format!(
-                "each server would number {column} by itself: the field needs a whole number other than 0"
-            ));
-        }
         let (Destination::Shards { keys, .. }, Some(family)) = (&self.to, family) else { return Ok(None) };
         let mut found = Vec::with_capacity(keys.len());
         for (key, number) in keys {
@@ -126,11 +148,14 @@ fn labelled(key: &KeyColumn, value: &Key) -> String {
     }
 }
 
-/// Whether a field is a whole number other than 0, which no server takes for a wish to number the row.
-fn is_given(field: &Field) -> bool {
-    let Field::Text(text) = field else { return false };
+/// A whole number other than 0, which no server takes for a wish to number the row.
+fn given_id(field: &Field) -> Option<i128> {
+    let Field::Text(text) = field else { return None };
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) && digits.iter().any(|digit| *digit != b'0')
+    if digits.len() > 30 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|id| *id != 0)
 }
 
 /// The key that a column has when the field is stored in it.
@@ -215,6 +240,12 @@ impl<'a> Loading<'a> {
         let table = model.table(&read.table)?;
         model.rename(table, &read.table, false);
         let found = &model.tables[usize::from(table)];
+        let sharded = self.rules.schema(&found.schema).and_then(|schema| schema.sharded(&found.name));
+        if sharded.is_some_and(|table| !table.lookups.is_empty() || table.owner.is_some()) {
+            let why = "LOAD DATA into a table with a lookup, or into a lookup, which would come to differ; INSERT keeps \
+                       both:";
+            return Err(self.refuse(why, at));
+        }
         let (place, name) = (found.place, format!("{}.{}", found.schema, found.name));
         let id = self.rules.schema(&found.schema).and_then(|schema| schema.id(&found.name));
         let Some(info) = self.catalog.table(&found.schema, &found.name).cloned().filter(|info| !info.view) else {
@@ -223,7 +254,7 @@ impl<'a> Loading<'a> {
         let columns = self.columns(&read, &info)?;
         let assigned = self.assigned(&read)?;
         let numbered = self.numbered(&info, id, &columns, &assigned, at)?;
-        let mut wanted: Vec<usize> = numbered.iter().map(|(position, _)| *position).collect();
+        let mut wanted: Vec<usize> = numbered.iter().map(|numbered| numbered.field).collect();
         let keys = match place {
             Place::Sharded(_) => self.keys(model, table, &info, &columns, &assigned, at)?,
             _ => Vec::new(),
@@ -246,7 +277,7 @@ impl<'a> Loading<'a> {
             to,
             format: self.format(&read)?,
             width: columns.len(),
-            numbered: numbered.map(|(position, column)| (number(position), column)),
+            numbered: numbered.map(|numbered| Numbered { field: number(numbered.field), ..numbered }),
             wanted: wanted.into(),
             ignored: read.ignored.map_or(0, |(_, count)| count),
             charset: read.charset.map(String::into_boxed_str),
@@ -306,7 +337,7 @@ impl<'a> Loading<'a> {
         Ok(names)
     }
 
-    /// The field of a column that servers would number by themselves, if the table has one.
+    /// The column of ids, if the table has one; its field counted among all.
     fn numbered(
         &self,
         info: &TableInfo,
@@ -314,7 +345,7 @@ impl<'a> Loading<'a> {
         columns: &[Option<String>],
         assigned: &[String],
         at: u32,
-    ) -> Result<Option<(usize, Box<str>)>, SqlError> {
+    ) -> Result<Option<Numbered>, SqlError> {
         if let Some(rule) = id.filter(|rule| rule.kind == IdKind::Segment) {
             let column = rule.column(info).map_or("", |(name, _)| name);
             let why = format!("LOAD DATA into a table with `id = \"segment\"`, whose counter would not know {column};");
@@ -326,7 +357,10 @@ impl<'a> Loading<'a> {
         match position(columns, assigned, name) {
             // Nobody numbers texts.
             Some(_) if id.is_some_and(|rule| rule.kind == IdKind::Uuid) => Ok(None),
-            Some(position) => Ok(Some((position, name.into()))),
+            Some(field) => {
+                let most = id.and_then(|rule| rule.column(info).ok()).map(|(_, most)| most);
+                Ok(Some(Numbered { field, column: name.into(), most }))
+            }
             None => {
                 let why = format!("LOAD DATA makes no ids: {name} has to be a field of the file;");
                 Err(self.refuse(&why, at))
@@ -419,5 +453,79 @@ fn obstacle(expr: &Expr) -> Option<(&'static str, Span)> {
     match here {
         Some(what) => Some((what, expr.span())),
         None => parts(expr).into_iter().find_map(obstacle),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn text(text: &str) -> Field {
+        Field::Text(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn ids_are_whole_numbers_other_than_0() {
+        for (field, id) in [
+            (text("7"), Some(7)),
+            (text("007"), Some(7)),
+            (text("-3"), Some(-3)),
+            (text("9223372036854775808"), Some(1 << 63)),
+            (text("0"), None),
+            (text("-0"), None),
+            (text(""), None),
+            (text("-"), None),
+            (text("1.0"), None),
+            (text(" 1"), None),
+            (text("1e3"), None),
+            (Field::Null, None),
+            (Field::Missing, None),
+        ] {
+            assert_eq!(given_id(&field), id, "{field:?}");
+        }
+    }
+
+    fn key(kind: KeyKind, nullable: bool) -> KeyColumn {
+        KeyColumn { label: "t.k".into(), level: 0, kind, nullable }
+    }
+
+    #[test]
+    fn a_key_is_what_its_column_stores() {
+        let whole = || key(KeyKind::Int { unsigned: false, bits: 64 }, true);
+        let decimal = || key(KeyKind::Decimal { precision: 30, scale: 2, unsigned: false }, false);
+        let bytes = || key(KeyKind::Bytes { length: 4, fixed: false }, false);
+        let year = || key(KeyKind::Year, false);
+        let many = "12345678901234567890";
+        for (field, column, expected) in [
+            (text("007"), whole(), Some(Key::Int(7))),
+            (text("-9223372036854775808"), whole(), Some(Key::Int(i64::MIN.into()))),
+            (text("5.0"), whole(), Some(Key::Int(5))),
+            (text("5.5"), whole(), None),
+            (text("9223372036854775808"), whole(), None),
+            (text("5 "), whole(), None),
+            (text("+5"), whole(), None),
+            (text(""), whole(), None),
+            (Field::Null, whole(), Some(Key::Null)),
+            (Field::Null, decimal(), None),
+            (Field::Missing, whole(), None),
+            (text(many), decimal(), Some(Key::Int(12_345_678_901_234_567_890))),
+            (text("2024"), year(), Some(Key::Int(2024))),
+            (text("24"), year(), None),
+            (text("ab"), bytes(), Some(Key::Bytes(b"ab".to_vec()))),
+            (Field::Text(vec![0xFF]), bytes(), Some(Key::Bytes(vec![0xFF]))),
+            (text("abcde"), bytes(), None),
+        ] {
+            assert_eq!(key_of(&field, &column, Encoding::Bytes).ok(), expected, "{field:?} {:?}", column.kind);
+        }
+    }
+
+    #[test]
+    fn a_line_is_sound_if_all_servers_cut_it_alike() {
+        assert!(
+            Encoding::Utf8.is_sound("a\u{1F600}".as_bytes()) && !Encoding::Utf8Mb3.is_sound("a\u{1F600}".as_bytes())
+        );
+        assert!(!Encoding::Utf8.is_sound(b"\xE4b") && Encoding::Bytes.is_sound(b"\xE4b"));
+        assert_eq!((Encoding::of("sjis"), Encoding::of("latin1")), (None, Some(Encoding::Bytes)));
     }
 }

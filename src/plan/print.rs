@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::error::SqlError;
 use crate::plan::gather::{Extent, Gather};
 use crate::plan::limited::{Limited, Stage};
-use crate::plan::load::{Destination, Load};
+use crate::plan::load::{Destination, Load, Numbered};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::numbering::{BY_ID, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::{By, Condition, Routing};
@@ -165,7 +165,7 @@ impl<'a> Out<'_, 'a> {
                 self.push("route", format!("{family}: each line by {}", keys.join(", ")));
             }
         }
-        if let Some((number, column)) = &load.numbered {
+        if let Some(Numbered { field: number, column, .. }) = &load.numbered {
             self.push("ids", format!("{column} (field {}) has to be given in each line", field(number)));
         }
         let shown = |bytes: &[u8]| format!("'{}'", bytes.escape_ascii());

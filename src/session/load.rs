@@ -5,6 +5,7 @@ use crate::error::SqlError;
 use crate::exec::interrupt::Stop;
 use crate::exec::load::{self, Loading};
 use crate::exec::outcome::Outcome;
+use crate::exec::variables::with_variables;
 use crate::plan::load::{Destination, Load};
 use crate::plan::{Bound, Planned, Route, Target};
 use crate::rules::GroupId;
@@ -61,6 +62,8 @@ impl Session {
             Destination::Copies => None,
         };
         let variables = if load.variables { user_variables(bound.sql(), self.facts)? } else { Vec::new() };
+        let ids = &self.proxy.ids;
+        let may_store = |id: u64| ids.past(&[id]);
         let loading = Loading {
             bound,
             load,
@@ -68,6 +71,7 @@ impl Session {
             family,
             autocommit: self.autocommit(),
             clock: self.one_clock(planned),
+            may_store: &may_store,
             variables: &variables,
             memory: self.proxy.config.limits.load,
             patience: self.proxy.config.timeouts.read,
@@ -83,12 +87,8 @@ impl Session {
         }
         self.diagnostics.counted(loaded.warnings);
         self.row_count = loaded.affected_rows as i64;
-        let mut settings = (*self.needs.settings).clone();
-        for (name, value) in &loaded.variables {
-            settings = settings.with(name, value.as_deref());
-        }
         if !loaded.variables.is_empty() {
-            self.needs.settings = settings.into();
+            self.needs.settings = with_variables(&self.needs.settings, &loaded.variables).into();
         }
         let outcome = Outcome {
             affected_rows: loaded.affected_rows,

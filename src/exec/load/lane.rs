@@ -11,7 +11,7 @@ use crate::backend::server::Server;
 use crate::error::{Code, SqlError};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::load::lines::Pending;
-use crate::exec::variables::{quoted_variable, user_value};
+use crate::exec::variables::{UserVariable, read_back};
 use crate::rules::GroupId;
 use crate::wire::link::Link;
 
@@ -51,7 +51,7 @@ pub(super) struct Done {
 pub(super) struct Told {
     pub(super) answer: Answer,
     pub(super) conditions: Answer,
-    pub(super) variables: Vec<(String, Option<Vec<u8>>)>,
+    pub(super) variables: Vec<UserVariable>,
 }
 
 /// A statement of our own before the file is asked for.
@@ -146,17 +146,8 @@ pub(super) async fn load_part(
             true => lease.query("SHOW WARNINGS").await?,
             false => Answer::default(),
         };
-        let mut values = Vec::with_capacity(variables.len());
-        let mut settings = (*lease.settings).clone();
-        for name in variables {
-            let value = user_value(&mut lease, name).await?;
-            settings = settings.with(&quoted_variable(name), value.as_deref());
-            values.push((quoted_variable(name), value));
-        }
-        if !variables.is_empty() {
-            lease.settings = Arc::new(settings);
-        }
-        Ok(Told { answer, conditions, variables: values })
+        let variables = read_back(&mut lease, variables).await?;
+        Ok(Told { answer, conditions, variables })
     };
     let told = told.await;
     Done { lease, part, told }
