@@ -14,7 +14,10 @@ use crate::wire::command::com;
 use crate::wire::cursor::Cursor;
 use crate::wire::error::WireError;
 use crate::wire::link::{Link, Packet};
-use crate::wire::reply::{EOF, ERR, EofPacket, ErrPacket, OK, OkPacket, SessionChange, SessionChanges};
+use crate::wire::reply::{EOF, ERR, EofPacket, ErrPacket, LOCAL_INFILE, OK, OkPacket, SessionChange, SessionChanges};
+
+/// How much of a file is sent in one packet: any server takes so much.
+const FILE_PACKET: usize = 64 << 10;
 
 /// What a connection was opened for, as far as that changes the bytes of its answers.
 ///
@@ -318,6 +321,30 @@ impl Conn {
         self.send(com::QUERY, sql.as_bytes());
         self.link.flush().await?;
         self.read_answer().await
+    }
+
+    /// Runs LOAD DATA LOCAL INFILE with `data` as the file. Gives the name of the file that was asked for, too.
+    ///
+    /// # Errors
+    /// As [`Conn::query`], those of what was queued in front included.
+    pub async fn load_local(&mut self, sql: &[u8], data: &[u8]) -> Result<(Vec<u8>, Answer), BackendError> {
+        self.send(com::QUERY, sql);
+        self.link.flush().await?;
+        self.finish_preludes().await?;
+        self.expect_answer();
+        let packet = self.link.expect_packet().await?;
+        let name = match self.link.payload(&packet).split_first() {
+            Some((&LOCAL_INFILE, name)) => name.to_vec(),
+            Some((&ERR, _)) => return Err(self.server_error(packet)?),
+            _ => return Err(BackendError::Wire(WireError::Malformed { packet: "request for a local file" })),
+        };
+        for chunk in data.chunks(FILE_PACKET) {
+            self.link.push(chunk);
+            self.link.flush().await?;
+        }
+        self.link.push(b"");
+        self.link.flush().await?;
+        Ok((name, self.read_from_here().await?))
     }
 
     /// Reads a whole answer to a command; its error, if it is one, leaves the connection usable.

@@ -163,6 +163,8 @@ pub struct Limits {
     pub cursor: usize,
     /// Bytes a statement may gather on one backend.
     pub gather: usize,
+    /// Bytes of its file that a LOAD DATA into several targets may hold; no line can be longer.
+    pub load: usize,
     /// Connections to a primary, of each group.
     pub pool_primary: u32,
     /// Connections to each replica.
@@ -300,6 +302,7 @@ impl Default for Limits {
             merge_memory: 1024 * MIB,
             cursor: 1024 * MIB,
             gather: 256 * MIB,
+            load: 16 * MIB,
             pool_primary: 100,
             pool_replica: 100,
             pool_idle: 100,

@@ -288,6 +288,7 @@ fn limits(section: &Section<'_>, limits: &mut Limits, mistakes: &Mistakes) {
     size("merge_memory", MIB, 1024 * GIB, &mut limits.merge_memory);
     size("cursor", 64 * KIB, 1024 * GIB, &mut limits.cursor);
     size("gather", 0, 1024 * GIB, &mut limits.gather);
+    size("load", 64 * KIB, 64 * GIB, &mut limits.load);
     at_most(section, "statement", &mut limits.statement, limits.packet, mistakes);
     at_most(section, "merge_memory_per_query", &mut limits.merge_memory_per_query, limits.merge_memory, mistakes);
 }
@@ -428,7 +429,7 @@ mod tests {
         let config = read(&format!(
             "tls = true\n[user.a]\npassword = ''\nschemas = []\n[limits]\nconnections = {}\npacket = '{}'\n\
              statement = '{}'\nprepared_per_session = {}\nplan_cache = '{}'\nmerge_memory_per_query = '{}'\n\
-             merge_memory = '{}'\ncursor = '{}'\ngather = '{}'\npool_primary = {}\npool_replica = {}\npool_idle = {}\n\
+             merge_memory = '{}'\ncursor = '{}'\ngather = '{}'\nload = '{}'\npool_primary = {}\npool_replica = {}\npool_idle = {}\n\
              pool_queue = {}\nscatter = {}\n[timeouts]\nhandshake = '{}'\nidle = '{}'\nread = '{}'\nwrite = '{}'\n\
              connect = '{}'\npool_wait = '{}'\nprimary_wait = '{}'\nbackend_idle = '{}'\nbackend_lifetime = '{}'\n\
              drain = '{}'\nprobe = '{}'\nprobe_answer = '{}'\nreplica_lag = '{}'\ntransaction = '{}'\n\
@@ -442,6 +443,7 @@ mod tests {
             size(limits.merge_memory),
             size(limits.cursor),
             size(limits.gather),
+            size(limits.load),
             limits.pool_primary,
             limits.pool_replica,
             limits.pool_idle,

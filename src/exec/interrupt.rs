@@ -223,6 +223,29 @@ impl<'a> Patience<'a> {
         }
     }
 
+    /// Waits until the statement has to end though nothing is waited for from one server: by KILL or the time limit, each
+    /// told once. What the servers run is for the caller to end.
+    pub async fn interrupted(&mut self) -> Stop {
+        if let (Some(limit), None) = (self.limit, self.deadline) {
+            self.deadline = Some(Instant::now() + limit);
+        }
+        loop {
+            if self.kill.is_connection() {
+                return Stop::Killed;
+            }
+            let waits = self.stage == Stage::Waiting;
+            if waits && self.kill.take_query() {
+                self.stage = Stage::Killed;
+            } else {
+                tokio::select! {
+                    () = self.kill.pulled() => continue,
+                    () = sleep_until(self.deadline.filter(|_| waits)) => self.stage = Stage::TimedOut,
+                }
+            }
+            return Stop::Error(self.explain(SqlError::new(Code::Interrupted, "Query execution was interrupted")));
+        }
+    }
+
     /// The error of a statement that was told to end, though the server may have been done before it heard of that.
     pub fn ended(&self) -> Option<SqlError> {
         let error = || SqlError::new(Code::Interrupted, "Query execution was interrupted");

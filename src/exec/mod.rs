@@ -7,6 +7,7 @@
 //! carry     the rows of a SELECT as the VALUES of an INSERT
 //! lookup    the statements that keep a lookup beside a write
 //! write     many targets do their part; one OK tells the sum
+//! load      a client's file cut into lines, of which each target loads its own
 //! define    a data definition at every place of its tables, under a record
 //! ```
 
@@ -18,6 +19,7 @@ pub mod drain;
 pub mod gather;
 pub mod infile;
 pub mod interrupt;
+pub mod load;
 pub mod lookup;
 pub mod merge;
 pub mod names;
@@ -25,4 +27,5 @@ pub mod outcome;
 pub mod relay;
 pub mod scatter;
 pub mod spool;
+pub mod variables;
 pub mod write;

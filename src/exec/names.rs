@@ -52,6 +52,9 @@ impl<'a> Naming<'a> {
     pub fn text(self, message: &str) -> String {
         match self {
             Naming::Same => message.to_owned(),
+            Naming::Of(bound, target) if message.contains(FOREIGN_KEY) => {
+                logical(message, bound.names(target).chain(bound.relatives(target)))
+            }
             Naming::Of(bound, target) => logical(message, bound.names(target)),
         }
     }
@@ -81,6 +84,12 @@ pub fn logical<'a>(message: &str, names: impl Iterator<Item = Name<'a>>) -> Stri
     message
 }
 
+/// Part of the messages that tell of a table which the statement does not name (1451, 1452).
+const FOREIGN_KEY: &str = "foreign key constraint fails";
+
+/// What servers add to a table's name for its constraints.
+const CONSTRAINTS: [&str; 2] = ["_ibfk_", "_chk_"];
+
 fn replace(message: &str, from: &str, to: &str) -> String {
     // 1062 quotes a value of the client's, which may well look like a table.
     let fixed = match (message.starts_with("Duplicate entry '"), message.rfind("' for key ")) {
@@ -93,7 +102,9 @@ fn replace(message: &str, from: &str, to: &str) -> String {
     while let Some(at) = rest.find(from) {
         let end = at + from.len();
         let starts = !rest[..at].chars().next_back().is_some_and(is_word);
-        let ends = !rest[end..].chars().next().is_some_and(is_word);
+        // Constraints without a name of their own are called by their table's.
+        let ends = !rest[end..].chars().next().is_some_and(is_word)
+            || CONSTRAINTS.iter().any(|constraint| rest[end..].starts_with(constraint));
         out.push_str(&rest[..at]);
         out.push_str(if starts && ends { to } else { from });
         rest = &rest[end..];
@@ -123,6 +134,11 @@ mod tests {
                 "Cannot add or update a child row: a foreign key constraint fails (`shop_1`.`orders_03`, CONSTRAINT `x`)",
                 "Cannot add or update a child row: a foreign key constraint fails (`shop`.`orders`, CONSTRAINT `x`)",
             ),
+            (
+                "a foreign key constraint fails (`shop_1`.`orders_03`, CONSTRAINT `orders_03_ibfk_1` FOREIGN KEY",
+                "a foreign key constraint fails (`shop`.`orders`, CONSTRAINT `orders_ibfk_1` FOREIGN KEY",
+            ),
+            ("Check constraint 'orders_03_chk_2' is violated.", "Check constraint 'orders_chk_2' is violated."),
             ("Unknown column 'orders_033.a' in 'field list'", "Unknown column 'orders_033.a' in 'field list'"),
             ("Unknown column 'a' in 'field list'", "Unknown column 'a' in 'field list'"),
         ] {

@@ -71,7 +71,7 @@ pub async fn run(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Outcome, Stop> {
-    one_group_or_allowed(write, place)?;
+    may_span(write.targets, place)?;
     let closed = *txn.state() == State::Auto;
     let own = closed && write.autocommit;
     if closed {
@@ -97,8 +97,10 @@ pub async fn run(
     outcome
 }
 
-fn one_group_or_allowed(write: &Write<'_>, place: Place<'_, '_>) -> Result<(), SqlError> {
-    let (first, last) = (write.targets[0].group, write.targets[write.targets.len() - 1].group);
+/// That a statement may write to these targets, which are sorted: to those of one group, or of several where that is
+/// allowed.
+pub(super) fn may_span(targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
+    let (first, last) = (targets[0].group, targets[targets.len() - 1].group);
     let (group, wanted) = place(first);
     if first == last || wanted.mode != Mode::Single {
         return Ok(());

@@ -7,6 +7,7 @@ use crate::error::{Code, SqlError};
 use crate::plan::define::Define;
 use crate::plan::gather::{Gather, Source};
 use crate::plan::limited::Stage;
+use crate::plan::load::{Destination, Load};
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
 use crate::plan::numbering::Ids;
 use crate::plan::route::{By, Condition, KeyColumn, Routing};
@@ -101,6 +102,7 @@ pub fn bind_own<'a>(
         }
         Plan::Define(define) => define_everywhere(define, &mut bound),
         Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
+        Plan::Load(load) => load_everywhere(load, rules, &mut bound)?,
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -163,6 +165,7 @@ pub fn sample<'a>(
         }
         Plan::Define(define) => define_everywhere(define, &mut bound),
         Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
+        Plan::Load(load) => load_everywhere(load, rules, &mut bound)?,
         Plan::Refuse(refusal) => return Err(refusal.clone()),
     }
     Ok(bound)
@@ -178,6 +181,24 @@ fn define_everywhere<'a>(define: &'a Define, bound: &mut Bound<'a>) {
         _ => Route::Many(targets),
     };
     bound.answer = Answer::Define(define);
+}
+
+/// A load can reach every shard, or every copy.
+fn load_everywhere<'a>(load: &'a Load, rules: &RuleSet, bound: &mut Bound<'a>) -> Result<(), SqlError> {
+    bound.route = match &load.to {
+        Destination::Copies => everywhere(rules),
+        Destination::Shards { family, .. } => {
+            let family = found(rules, *family)?;
+            Route::Many(targets(family, &Shards::all(family.shards)))
+        }
+    };
+    if let Route::Many(targets) = &bound.route
+        && let [only] = *targets.as_slice()
+    {
+        bound.route = Route::One(only);
+    }
+    bound.answer = Answer::Load(load);
+    Ok(())
 }
 
 /// The placing of one statement over sharded tables.

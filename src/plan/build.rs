@@ -7,6 +7,7 @@ use crate::plan::catalogue::list::ListKind;
 use crate::plan::catalogue::reading::{self, Listed};
 use crate::plan::catalogue::relation::{Found, find};
 use crate::plan::define::World;
+use crate::plan::load::Loading;
 use crate::plan::locality::{Locality, routing, single_group};
 use crate::plan::numbering::Numbering;
 use crate::plan::read::merge;
@@ -257,10 +258,11 @@ impl<'a> Build<'a> {
                 planned.effects.implicit_commit = true;
                 planned
             }
-            Head::Load { tables, .. } => {
-                let mut planned = self.forward(tables, None);
+            Head::Load { local, tables } => {
+                let mut planned = self.load(tables);
                 planned.effects.writes = true;
                 planned.effects.numbers = true;
+                planned.effects.local_file = *local;
                 planned
             }
             Head::Call { tables, .. } | Head::Do { tables } | Head::Compound { tables } | Head::Unknown { tables } => {
@@ -281,6 +283,35 @@ impl<'a> Build<'a> {
             Head::Explain { inner, .. } => self.explain(*inner),
             _ => self.forward(nothing, None),
         }
+    }
+
+    /// LOAD DATA: passed on for single tables, split where the table lies in several places.
+    fn load(self, tables: &[ObjectName]) -> Planned {
+        let place = tables.first().and_then(|name| {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema)?;
+            Some(self.rules.schema(schema)?.table(&name.name.name))
+        });
+        if !matches!(place, Some(Placement::Sharded(_) | Placement::Broadcast)) {
+            return self.forward(tables, None);
+        }
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let sql = &self.sql[..self.scan.end as usize];
+        let loading = Loading { sql, scan: self.scan, session: self.session, rules: self.rules, catalog: self.catalog };
+        let plan = loading.plan(&mut model).map_or_else(Plan::Refuse, |load| Plan::Load(Box::new(load)));
+        let mut effects = Effects::default();
+        self.mention(&mut effects);
+        let plan = match plan {
+            Plan::Load(_) if effects.sets_variables => {
+                let why = "an assignment to a user variable in LOAD DATA into a table that lies in several places:";
+                Plan::Refuse(SqlError::refuse_at(why, self.sql, 0))
+            }
+            plan => plan,
+        };
+        // A default may be the time, too, which is one for all rows.
+        effects.clock = true;
+        // The clauses were read, so their texts are part of the plan.
+        let pins = (0..self.scan.literals.len() as u32).collect();
+        Planned { pins, effects, tables: model.tables.into(), ..self.planned(plan) }
     }
 
     fn ddl(self, verb: Ddl, tables: &[ObjectName], temporary: bool) -> Planned {
@@ -541,6 +572,14 @@ impl<'a> Build<'a> {
                 HintItem::Replica => planned.wishes.role = Some(Role::Replica),
                 HintItem::Transaction(mode) => planned.wishes.transaction = Some(mode),
                 HintItem::TimeoutMs(timeout) => planned.wishes.timeout_ms = Some(timeout),
+                HintItem::Commit(rows) => match &mut planned.plan {
+                    Plan::Load(load) => load.commit = Some(rows),
+                    Plan::Refuse(_) => {}
+                    _ => {
+                        let why = "the hint commit= is for LOAD DATA LOCAL INFILE into sharded and broadcast tables";
+                        return Err(SqlError::refuse(why));
+                    }
+                },
                 HintItem::Shard(shard) => self.to_shard(planned, shard)?,
                 HintItem::Group(name) => self.to_group(planned, &name)?,
             }
@@ -566,6 +605,7 @@ impl<'a> Build<'a> {
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
             Plan::Gather(_) => Err(SqlError::refuse("the hint shard= is not for tables that no shard has together")),
             Plan::Carry(_) => Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go")),
+            Plan::Load(_) => Err(SqlError::refuse("the hint shard= is not for LOAD DATA: its rows say where they go")),
             Plan::Define(_) => {
                 let why = "the hint shard= is not for a definition, which would make the shards differ";
                 Err(SqlError::refuse(why))
@@ -586,6 +626,7 @@ impl<'a> Build<'a> {
             Plan::Catalogue(_)
             | Plan::Define(_)
             | Plan::Carry(_)
+            | Plan::Load(_)
             | Plan::Sharded(_)
             | Plan::Gather(_)
             | Plan::Everywhere { .. }

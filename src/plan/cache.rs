@@ -184,6 +184,7 @@ fn size(planned: &Planned) -> usize {
         }
         Plan::Define(define) => define.steps.iter().map(|step| size_of_val(step) + 2 * step.sql.len()).sum(),
         Plan::Carry(carry) => size_of_val(&**carry),
+        Plan::Load(load) => size_of_val(&**load) + text_size(&load.text),
         Plan::Refuse(refusal) => refusal.message.len(),
     };
     let tables: usize =

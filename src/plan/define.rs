@@ -392,7 +392,8 @@ impl<'a> World<'a> {
         match found.constraints.iter().find(|(_, kind)| unique(*kind)) {
             Some((name, _)) => {
                 let why = "the name of a constraint is unique in a schema, and several shards lie in one: leave the name \
-                           out, and each gets one of its own:";
+                           out, and each gets one of its own, or give each shard a `database` of its own in the \
+                           family's rule:";
                 Err(self.refuse(why, name.span.start))
             }
             None => Ok(()),

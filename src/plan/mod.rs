@@ -18,6 +18,7 @@ mod functions;
 pub mod gather;
 mod keys;
 pub mod limited;
+pub mod load;
 mod locality;
 pub mod merge;
 pub mod numbering;
@@ -47,6 +48,7 @@ use crate::plan::catalogue::Catalogue;
 use crate::plan::define::Define;
 use crate::plan::gather::Gather;
 use crate::plan::limited::{Limited, Stage};
+use crate::plan::load::Load;
 use crate::plan::merge::Merge;
 use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
@@ -114,6 +116,8 @@ pub enum Answer<'a> {
     Define(&'a Define),
     /// The rows of a SELECT are read first, and then stored where they belong.
     Carry(&'a Carry),
+    /// The client's file is cut into lines, of which each target loads its own.
+    Load(&'a Load),
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -183,6 +187,8 @@ pub struct Effects {
     pub random: bool,
     /// It defines tables: what is known of them is asked anew afterwards.
     pub defines: bool,
+    /// It asks the client for a file.
+    pub local_file: bool,
     /// It creates or drops a temporary table.
     pub temporary_table: bool,
     /// It calls a function that is not MySQL's own and may do anything on the server.
@@ -291,6 +297,8 @@ pub enum Plan {
     Define(Box<Define>),
     /// INSERT ... SELECT whose rows are read in one place and stored in another.
     Carry(Box<Carry>),
+    /// LOAD DATA LOCAL INFILE into a table that lies in several places.
+    Load(Box<Load>),
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.

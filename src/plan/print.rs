@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::error::SqlError;
 use crate::plan::gather::{Extent, Gather};
 use crate::plan::limited::{Limited, Stage};
+use crate::plan::load::{Destination, Load, Numbered};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
 use crate::plan::numbering::{BY_ID, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::{By, Condition, Routing};
@@ -41,6 +42,9 @@ pub fn explain(bound: &Bound<'_>, statements: usize) -> Vec<Line> {
     }
     if let (Answer::Gather(gather), Some(gathered)) = (bound.answer, &bound.gathered) {
         out.gather(gather, gathered);
+    }
+    if let Answer::Load(load) = bound.answer {
+        out.load(load);
     }
     out.lines.extend(ids(bound.planned));
     out.lines.extend(bound.planned.upkeep.as_deref().into_iter().flat_map(upkeep));
@@ -126,6 +130,7 @@ impl<'a> Out<'_, 'a> {
             (Answer::Carry(_), _) => {
                 ("carry", "the rows of the SELECT are read first, and stored by INSERTs split by shard")
             }
+            (Answer::Load(_), _) => ("load", "the client's file is cut into lines, of which each target loads its own"),
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
         self.push(about, text);
@@ -146,6 +151,40 @@ impl<'a> Out<'_, 'a> {
             if let (Route::One(_), Many::Carry(_)) = (&self.bound.route, &sharded.many) {
                 self.push("else", "where the rows belong elsewhere, they are read first and then stored");
             }
+        }
+    }
+
+    fn load(&mut self, load: &Load) {
+        let field = |number: &usize| load.wanted.get(*number).map_or(0, |position| position + 1);
+        match &load.to {
+            Destination::Copies => self.push("route", "every line to every group"),
+            Destination::Shards { family, keys } => {
+                let family = self.bound.rules.family(*family).map_or("?", |family| family.name.as_str());
+                let keys: Vec<String> =
+                    keys.iter().map(|(key, number)| format!("{} (field {})", key.label, field(number))).collect();
+                self.push("route", format!("{family}: each line by {}", keys.join(", ")));
+            }
+        }
+        if let Some(Numbered { field: number, column, .. }) = &load.numbered {
+            self.push("ids", format!("{column} (field {}) has to be given in each line", field(number)));
+        }
+        let shown = |bytes: &[u8]| format!("'{}'", bytes.escape_ascii());
+        let format = &load.format;
+        let mut text = format!("{} fields to {}", load.width, shown(&format.field_end));
+        for (what, byte) in [("enclosed by", format.enclosed), ("escaped by", format.escape)] {
+            let _ = byte.map_or(Ok(()), |byte| write!(text, ", {what} {}", shown(&[byte])));
+        }
+        let _ = write!(text, "; lines to {}", shown(&format.line_end));
+        if !format.line_start.is_empty() {
+            let _ = write!(text, ", from {}", shown(&format.line_start));
+        }
+        if load.ignored > 0 {
+            let _ = write!(text, "; the first {} ignored", load.ignored);
+        }
+        self.push("cut", text);
+        match load.commit {
+            None => self.push("commit", "all rows or none"),
+            Some(rows) => self.push("commit", format!("after every {rows} rows")),
         }
     }
 
@@ -471,6 +510,7 @@ fn effects(effects: &Effects, wishes: &Wishes) -> String {
         (effects.connection_id, "reads the connection id"),
         (effects.account, "reads the account"),
         (effects.random, "random"),
+        (effects.local_file, "asks the client for a file"),
         (effects.temporary_table, "temporary table"),
         (effects.stored_function, "stored function"),
         (effects.clock, "reads the clock"),

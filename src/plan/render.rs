@@ -10,8 +10,8 @@ use crate::plan::slot::Slot;
 use crate::plan::text::{Part, Text, put_name, quote};
 use crate::plan::values::Values;
 use crate::plan::{Answer, Bound, Many, Params, Pick, Place, Plan, Target};
-use crate::rules::PhysicalName;
 use crate::rules::shards::Shards;
+use crate::rules::{PhysicalName, Placement, Schema, ShardedTable};
 use crate::sql::ast::Span;
 use crate::sql::scan::Scan;
 use crate::sql::splice::{Anchor, splice};
@@ -134,6 +134,24 @@ impl<'a> Bound<'a> {
         let shared = self.planned.tables.iter().filter(|_| self.gathered.is_none());
         let shared = shared.enumerate().filter_map(move |(number, _)| self.name(number as u16, target));
         shared.chain(self.copies())
+    }
+
+    /// Those of all tables of the families of the statement's tables: foreign keys lead to them.
+    pub fn relatives(&self, target: Target) -> Vec<Name<'a>> {
+        let Some(shard) = target.shard else { return Vec::new() };
+        let mine = |family| self.planned.tables.iter().any(|table| table.place == Place::Sharded(family));
+        let name = |schema: &'a Schema, table: &'a ShardedTable| {
+            let PhysicalName { schema: physical_schema, table: physical, .. } = table.physical(shard);
+            Name { physical_schema, physical, schema: &schema.name, table: &table.name }
+        };
+        let mut found = Vec::new();
+        for schema in self.rules.schemas() {
+            found.extend(schema.tables().filter_map(|(_, placement)| match placement {
+                Placement::Sharded(table) if mine(table.family) => Some(name(schema, table)),
+                _ => None,
+            }));
+        }
+        found
     }
 
     /// The copies of a gather, and the tables that they are to the client.
@@ -309,6 +327,7 @@ impl<'a> Bound<'a> {
                 _ => Some(&sharded.text),
             },
             Plan::Gather(gather) => Some(&gather.text),
+            Plan::Load(load) => Some(&load.text),
             Plan::Define(_) | Plan::Carry(_) | Plan::Refuse(_) => None,
         }
     }

@@ -499,7 +499,7 @@ impl<'a> Writing<'_, '_, 'a> {
                 return Err(SqlError::refuse_at(why, self.model.sql, found.span.start as usize));
             }
         }
-        let keys = self.key_columns(table, info)?;
+        let keys = key_columns(self.model, table, info)?;
         let rows = rows_of(insert);
         let empty = rows.iter().all(|row| row.is_empty());
         let width = match &insert.columns {
@@ -573,23 +573,6 @@ impl<'a> Writing<'_, '_, 'a> {
         Ok(())
     }
 
-    /// The key columns of a table.
-    fn key_columns(&self, table: u16, info: &TableInfo) -> Result<Vec<KeyColumn>, SqlError> {
-        let found = &self.model.tables[usize::from(table)];
-        let names = self.model.key_names(table).iter().enumerate();
-        names
-            .map(|(level, name)| {
-                let label = format!("{}.{}", found.name, name);
-                let Some((_, column)) = info.column(name) else {
-                    return Err(SqlError::refuse(format!("the table has no column {label}, by which it is split")));
-                };
-                let kind = column.key_kind();
-                let kind = kind.map_err(|why| SqlError::refuse(format!("the sharding key {label} {why}")))?;
-                Ok(KeyColumn { label: label.into(), level: level as u8, kind, nullable: column.nullable })
-            })
-            .collect()
-    }
-
     /// The value that a row has for a key.
     fn key_value(&self, insert: &Insert, info: &TableInfo, key: &KeyColumn, row: &[Expr]) -> Result<Slot, SqlError> {
         let position = self.position(insert, Some(info), key.column());
@@ -628,7 +611,7 @@ impl<'a> Writing<'_, '_, 'a> {
                 return Err(SqlError::refuse_at(&why, self.model.sql, insert.table.span.start as usize));
             }
         }
-        let keys = self.key_columns(table, info)?;
+        let keys = key_columns(self.model, table, info)?;
         let node = &self.model.queries[query.0];
         let crate::plan::resolve::BodyNode::Block(block) = node.body else {
             return Err(several(self.model.sql, "an INSERT from this query", node.ast.span));
@@ -717,6 +700,26 @@ impl<'a> Writing<'_, '_, 'a> {
             false => refuse("an aggregate, DISTINCT or window function"),
         }
     }
+}
+
+/// The key columns of a table.
+///
+/// # Errors
+/// 1235 if one is not there, or cannot be split by.
+pub(super) fn key_columns(model: &Model<'_>, table: u16, info: &TableInfo) -> Result<Vec<KeyColumn>, SqlError> {
+    let found = &model.tables[usize::from(table)];
+    let names = model.key_names(table).iter().enumerate();
+    names
+        .map(|(level, name)| {
+            let label = format!("{}.{}", found.name, name);
+            let Some((_, column)) = info.column(name) else {
+                return Err(SqlError::refuse(format!("the table has no column {label}, by which it is split")));
+            };
+            let kind = column.key_kind();
+            let kind = kind.map_err(|why| SqlError::refuse(format!("the sharding key {label} {why}")))?;
+            Ok(KeyColumn { label: label.into(), level: level as u8, kind, nullable: column.nullable })
+        })
+        .collect()
 }
 
 /// The group of all single tables of a statement that can have no sharded table in it.

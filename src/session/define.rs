@@ -7,8 +7,10 @@ use crate::error::SqlError;
 use crate::exec::define::record::{Job, State, Step};
 use crate::exec::define::{self, Defined, Dropping, Ground, Wish};
 use crate::exec::interrupt::Stop;
+use crate::exec::names::logical;
 use crate::plan::define::Define;
-use crate::rules::GroupId;
+use crate::plan::render::Name;
+use crate::rules::{GroupId, PhysicalName, Placement};
 use crate::session::Session;
 use crate::session::reply::{self, Table};
 use crate::session::topology::Topology;
@@ -43,7 +45,10 @@ impl Session {
         };
         let done = define::run(&mut self.client, &ground, job, dropping, &mut patience).await;
         self.look_again().await;
-        let mut done = done?;
+        let mut done = done.map_err(|stop| match stop {
+            Stop::Error(error) => Stop::Error(of_foreign_key(error, topology, &define.schema)),
+            stop => stop,
+        })?;
         let warning = |text: &String| ("Warning".to_owned(), 1105, text.clone());
         done.warnings.extend(define.warnings.iter().map(warning));
         self.defined(topology, done, add);
@@ -195,4 +200,25 @@ impl Session {
         };
         reply::ok(&mut self.client, self.capabilities, &packet);
     }
+}
+
+/// A foreign key leads to a table that the definition does not name: its name is the client's, too.
+fn of_foreign_key(error: SqlError, topology: &Topology, schema: &str) -> SqlError {
+    let Some(schema) = topology.rules.schema(schema).filter(|_| error.message.contains("foreign key constraint"))
+    else {
+        return error;
+    };
+    let sharded = schema.tables().filter_map(|(_, placement)| match placement {
+        Placement::Sharded(table) => Some(table),
+        Placement::Broadcast | Placement::Single(_) => None,
+    });
+    let names = sharded.flat_map(|table| {
+        table.all_physical().iter().map(|PhysicalName { schema: physical_schema, table: physical, .. }| Name {
+            physical_schema,
+            physical,
+            schema: &schema.name,
+            table: &table.name,
+        })
+    });
+    SqlError { message: logical(&error.message, names), ..error }
 }

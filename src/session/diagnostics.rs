@@ -10,8 +10,8 @@ use crate::sql::Flavour;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     conditions: Vec<Condition>,
-    /// Conditions that were counted and are not among these.
-    untold: usize,
+    /// How many warnings there were beyond `max_error_count`: they are counted, not listed.
+    unlisted: usize,
 }
 
 /// One condition.
@@ -33,7 +33,7 @@ impl Diagnostics {
     /// A new statement begins.
     pub fn clear(&mut self) {
         self.conditions.clear();
-        self.untold = 0;
+        self.unlisted = 0;
     }
 
     /// The statement failed.
@@ -80,14 +80,14 @@ impl Diagnostics {
 
     /// All parts were added, of which the servers counted so many warnings: in the order of the statement's rows, where
     /// these are known.
-    pub fn put_together(&mut self, counted: u16) {
+    pub fn put_together(&mut self, counted: u64) {
         self.conditions.sort_by_key(|condition| condition.row.unwrap_or(usize::MAX));
-        self.untold = usize::from(counted).saturating_sub(self.conditions.len());
+        self.unlisted = usize::try_from(counted).unwrap_or(usize::MAX).saturating_sub(self.conditions.len());
     }
 
     /// How many conditions there are.
     pub fn len(&self, errors_only: bool) -> usize {
-        self.matching(errors_only).count() + if errors_only { 0 } else { self.untold }
+        self.matching(errors_only).count() + if errors_only { 0 } else { self.unlisted }
     }
 
     /// The condition of this number, counted from 1.

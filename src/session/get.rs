@@ -2,10 +2,11 @@
 
 use crate::error::SqlError;
 use crate::exec::interrupt::Stop;
+use crate::exec::variables::quoted_variable;
 use crate::plan::text::put_hex;
 use crate::session::Session;
 use crate::session::diagnostics::Condition;
-use crate::session::set::{quoted_variable, unquoted};
+use crate::session::set::unquoted;
 use crate::sql::Flavour;
 use crate::sql::head::{Area, GetDiagnostics};
 use crate::wire::capabilities::Status;

@@ -10,6 +10,7 @@ pub mod explain;
 mod get;
 pub mod greet;
 mod limited;
+mod load;
 pub mod local;
 mod lookup;
 mod named;

@@ -116,6 +116,10 @@ impl Session {
             return Err(refusal.clone().into());
         }
         self.may_touch(&planned)?;
+        if let Plan::Load(_) = &planned.plan {
+            let message = "This command is not supported in the prepared statement protocol yet".to_owned();
+            return Err(SqlError { errno: 1295, state: *b"HY000", message }.into());
+        }
         if let Plan::Carry(carry) = &planned.plan {
             if self.facts.flavour == Flavour::MySql {
                 // MariaDB looks for them when it runs.

@@ -171,6 +171,7 @@ impl Session {
     ) -> Result<(), Stop> {
         self.txn.check()?;
         self.may_touch(planned)?;
+        self.may_ask_for_file(planned)?;
         self.needs.mode = match planned.wishes.transaction {
             None => self.guest.mode,
             Some(TransactionMode::Atomic) => Mode::Atomic,
@@ -195,7 +196,7 @@ impl Session {
         };
         let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
         let of_one = matches!(bound.route, Route::One(_) | Route::Any)
-            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_));
+            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_));
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
@@ -219,6 +220,9 @@ impl Session {
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
                 return Box::pin(self.run_catalogue(topology, planned, bound, catalogue, target, ask, add)).await;
+            }
+            (_, Answer::Load(load)) => {
+                return Box::pin(self.run_load(topology, planned, &bound, load, add)).await;
             }
             (_, Answer::Carry(carry)) => {
                 let of = Carrying { sql, scan, topology, planned, carry, args };
@@ -525,7 +529,7 @@ impl Session {
             let row_of = |row: usize| bound.row_of(*target, row);
             self.diagnostics.add_part(conditions, |message| naming.text(message), row_of);
         }
-        self.diagnostics.put_together(outcome.warnings);
+        self.diagnostics.put_together(outcome.warnings.into());
         Ok(outcome)
     }
 
@@ -595,7 +599,7 @@ impl Session {
         {
             let logical = |message: &str| naming.text(message);
             self.diagnostics.add(&answer, logical);
-            self.diagnostics.put_together(outcome.warnings);
+            self.diagnostics.put_together(outcome.warnings.into());
         }
         // The packet's number may be one that the client gave, which LAST_INSERT_ID() does not tell; and of a statement
         // that failed the rows before the error have had their ids. What the connection had before was the session's.
@@ -776,7 +780,7 @@ fn kind_of(planned: &Planned) -> Kind {
         Plan::Relay { .. } => Kind::Relay,
         Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
         Plan::Gather(_) => Kind::Gather,
-        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) => Kind::Write,
+        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) | Plan::Load(_) => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
 }

@@ -8,6 +8,7 @@ use crate::backend::lease::Lease;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
 use crate::exec::interrupt::Stop;
+use crate::exec::variables::{quoted_variable, user_value};
 use crate::session::Session;
 use crate::session::proxy::SetKey;
 use crate::session::topology::Topology;
@@ -15,7 +16,6 @@ use crate::sql::ast::Span;
 use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue, user_variables};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
 use crate::txn::Access;
-use crate::wire::column::ColumnType;
 use crate::wire::command::com;
 
 /// What no client may set through the proxy, because pooled connections would carry it to others, or
@@ -334,40 +334,6 @@ async fn system_value(lease: &mut Lease, variable: &str) -> Result<Vec<u8>, Back
         Some(text) if is_number(text) => text.clone(),
         Some(text) => quoted(text),
     })
-}
-
-pub(super) fn quoted_variable(name: &str) -> String {
-    format!("@`{}`", name.replace('`', "``"))
-}
-
-/// The value of a user variable as SQL text that gives the same value, type and collation again.
-async fn user_value(lease: &mut Lease, name: &str) -> Result<Option<Vec<u8>>, BackendError> {
-    let variable = quoted_variable(name);
-    let answer = lease
-        .query(&format!(
-            "SELECT {variable} IS NULL, HEX({variable}), CHARSET({variable}), COLLATION({variable}), {variable}"
-        ))
-        .await?;
-    let cell = |i: usize| answer.text(0, i);
-    if cell(0).as_deref() == Some("1") {
-        return Ok(None);
-    }
-    let raw = answer.rows.first().and_then(|row| row.get(4)).and_then(Option::as_ref).cloned().unwrap_or_default();
-    let (charset, collation) = (cell(2).unwrap_or_default(), cell(3).unwrap_or_default());
-    match answer.types.get(4) {
-        Some(&(ColumnType::LONGLONG | ColumnType::NEWDECIMAL)) => return Ok(Some(raw)),
-        Some(&(ColumnType::DOUBLE | ColumnType::FLOAT)) => {
-            // A bare 1.5 would be DECIMAL.
-            let exponent: &[u8] = if raw.contains(&b'e') { b"" } else { b"e0" };
-            return Ok(Some([&raw, exponent].concat()));
-        }
-        _ => {}
-    }
-    let hex = cell(1).unwrap_or_default();
-    Ok(Some(match charset.as_str() {
-        "binary" => format!("x'{hex}'").into_bytes(),
-        _ => format!("_{charset} x'{hex}' COLLATE {collation}").into_bytes(),
-    }))
 }
 
 fn is_number(text: &[u8]) -> bool {

@@ -20,6 +20,8 @@ pub enum HintItem {
     /// `transaction=atomic`, `single` or `best_effort`: what a transaction over several groups is that this statement
     /// is the first of.
     Transaction(TransactionMode),
+    /// `commit=10000`: LOAD DATA commits after so many rows, each time anew.
+    Commit(u64),
 }
 
 /// What a transaction that writes to several groups is.
@@ -96,9 +98,10 @@ fn hint_item(item: &str) -> Result<HintItem, SqlError> {
         ("transaction", Some("atomic")) => Some(HintItem::Transaction(TransactionMode::Atomic)),
         ("transaction", Some("single")) => Some(HintItem::Transaction(TransactionMode::Single)),
         ("transaction", Some("best_effort")) => Some(HintItem::Transaction(TransactionMode::BestEffort)),
+        ("commit", Some(rows)) => rows.parse().ok().filter(|rows| *rows > 0).map(HintItem::Commit),
         _ => None,
     };
-    parsed.ok_or_else(|| misspelt(&format!("'{item}' is none of shard=N, group=NAME, primary, replica, timeout=200ms, transaction=atomic|single|best_effort")))
+    parsed.ok_or_else(|| misspelt(&format!("'{item}' is none of shard=N, group=NAME, primary, replica, timeout=200ms, commit=ROWS, transaction=atomic|single|best_effort")))
 }
 
 /// Milliseconds of `200ms` or `2s`.
@@ -139,6 +142,7 @@ mod tests {
             ("/*+ShardLoom ( group=g1 primary)*/", vec![HintItem::Group("g1".to_owned()), HintItem::Primary]),
             ("/*+ shardloom(replica, timeout=200ms) */", vec![HintItem::Replica, HintItem::TimeoutMs(200)]),
             ("/*+ shardloom(transaction=single) */", vec![HintItem::Transaction(TransactionMode::Single)]),
+            ("/*+ shardloom(commit=500) */", vec![HintItem::Commit(500)]),
             ("/*+ INDEX(shardloom i) shardloom(timeout=2s) BKA(t) */", vec![HintItem::TimeoutMs(2000)]),
         ] {
             assert_eq!(read(comment), Ok(expected), "{comment}");
@@ -155,6 +159,7 @@ mod tests {
             "/*+ shardloom(shrad=3) */",
             "/*+ shardloom(timeout=200) */",
             "/*+ shardloom(group=) */",
+            "/*+ shardloom(commit=0) */",
             "/*+ shardloom(shard=3 */",
             "/*+ shardlooms(shard=3) */",
             "/*+ x_shardloom(shard=3) */",

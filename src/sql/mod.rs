@@ -11,6 +11,7 @@ pub mod head;
 pub mod hint;
 pub mod lex;
 pub mod literal;
+pub mod load;
 pub mod mentions;
 pub mod parse;
 pub mod scan;

@@ -1,9 +1,10 @@
 //! MySQL's values as far as a proxy has to understand them: what a client gave, what a sharding key is, exact
-//! decimals, moments in time, the order of rows. It knows no statement, no rule and no connection.
+//! decimals, moments in time, the order of rows, the fields of a delimited file. It knows no statement, no rule and no connection.
 
 pub mod charset;
 pub mod collation;
 pub mod decimal;
+pub mod delimited;
 pub mod fold;
 pub mod key;
 pub mod moment;

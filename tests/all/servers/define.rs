@@ -76,6 +76,16 @@ fn all_places_change_and_the_next_statement_knows() {
                 ("SHOW SHARDLOOM DDL", ""),
                 ("INSERT INTO users VALUES (1, 'ann')", "ok 1"),
                 ("INSERT INTO orders VALUES (1, 1, 10)", "ok 1"),
+                (
+                    "INSERT INTO orders VALUES (2, 99, 10)",
+                    "error 1452: Cannot add or update a child row: a foreign key constraint fails (`shop`.`orders`, \
+                     CONSTRAINT `orders_ibfk_1` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`))",
+                ),
+                (
+                    "DELETE FROM users WHERE id = 1",
+                    "error 1451: Cannot delete or update a parent row: a foreign key constraint fails (`shop`.`orders`, \
+                     CONSTRAINT `orders_ibfk_1` FOREIGN KEY (`user_id`) REFERENCES `users` (`id`))",
+                ),
                 ("ALTER TABLE orders ADD COLUMN note VARCHAR(10) DEFAULT 'x'", "ok 0"),
                 ("SELECT * FROM orders", "1|1|10|x"),
                 ("ALTER TABLE orders ADD COLUMN note INT", "error 1060: Duplicate column name 'note'"),
@@ -87,7 +97,10 @@ fn all_places_change_and_the_next_statement_knows() {
                 ("ROLLBACK", "ok 0"),
                 ("SELECT COUNT(*) FROM orders", "2"),
                 ("SELECT * FROM currencies", "error 1146: Table 'shop.currencies' doesn't exist"),
-                ("TRUNCATE users", "error 1701: Cannot truncate a table referenced in a foreign key constraint…"),
+                (
+                    "TRUNCATE users",
+                    "error 1701: Cannot truncate a table referenced in a foreign key constraint (`shop`.`orders`, CONSTRAINT…",
+                ),
                 ("TRUNCATE orders", "ok 0"),
                 ("SELECT COUNT(*) FROM orders", "0"),
                 ("DROP TABLE orders, users", "ok 0"),

@@ -13,6 +13,7 @@ mod gather;
 mod hostile;
 mod ids;
 mod keys;
+mod load;
 mod lookup;
 mod merge;
 mod proxy;
