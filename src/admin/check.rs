@@ -95,12 +95,25 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
         }
     }
     lookups(&mut found, rules, &seen);
-    if groups.len() > 1 {
-        for group in groups {
+    for group in groups {
+        if groups.len() > 1 {
             durability(&mut found, group).await?;
         }
+        files(&mut found, group).await?;
     }
     Ok(found)
+}
+
+/// What LOAD DATA LOCAL INFILE needs of a group's primary.
+async fn files(found: &mut Findings, group: &Group) -> Result<(), SqlError> {
+    let server = group.primary().await?;
+    let mut conn = server.connect(Class { deprecate_eof: true, found_rows: false }).await?;
+    let told = conn.query("SELECT @@GLOBAL.local_infile").await.map_err(|error| error.to_client(&server.name))?;
+    if told.text(0, 0).as_deref() == Some("0") {
+        let why = "local_infile is OFF: it takes no LOAD DATA LOCAL INFILE (SET GLOBAL local_infile = 1)";
+        found.warnings.push(format!("{}: {why}", server.name).into());
+    }
+    Ok(())
 }
 
 /// What transactions over several groups need of a group's primary, to stay atomic whatever dies.

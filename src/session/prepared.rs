@@ -20,7 +20,7 @@ use crate::session::query::Understood;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::Head;
 use crate::sql::scan::{Scan, scan};
-use crate::sql::{Facts, literal};
+use crate::sql::{Facts, Flavour, literal};
 use crate::txn::{Access, Pin};
 use crate::value::Datum;
 use crate::value::moment::Moment;
@@ -104,8 +104,13 @@ impl Session {
         }
         self.may_touch(&planned)?;
         if let Plan::Load(_) = &planned.plan {
+            // MariaDB takes it.
             let message = "This command is not supported in the prepared statement protocol yet".to_owned();
-            return Err(SqlError { errno: 1295, state: *b"HY000", message }.into());
+            return Err(match self.facts.flavour {
+                Flavour::MySql => SqlError { errno: 1295, state: *b"HY000", message },
+                Flavour::MariaDb => SqlError::refuse("LOAD DATA as a prepared statement: send it as text"),
+            }
+            .into());
         }
         if let Plan::Carry(_) = &planned.plan {
             // No server has all tables of it, and it has no columns to be described.

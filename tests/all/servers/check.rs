@@ -49,7 +49,10 @@ fn missing_tables_are_told_made_and_compared() {
         }
         let (fine, text) = check(&[&folder]);
         assert!(fine && text.contains("innodb_flush_log_at_trx_commit is not 1"), "{text}");
-        assert!(!text.contains("sync_binlog"), "{text}");
+        assert!(!text.contains("sync_binlog") && !text.contains("local_infile"), "{text}");
+        cluster.cluster.groups[1].primary.sql("SET GLOBAL local_infile = 0").unwrap();
+        let (_, text) = check(&[&folder]);
+        assert_eq!(text.matches("local_infile is OFF").count(), 1, "{text}");
 
         cluster.cluster.groups[1].primary.sql("ALTER TABLE shop.users_05 MODIFY email VARCHAR(80)").unwrap();
         let (fine, text) = check(&[&folder]);
