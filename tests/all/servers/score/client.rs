@@ -92,6 +92,7 @@ impl Client {
         let wish = LoginWish {
             capabilities: Capabilities::DEPRECATE_EOF
                 | Capabilities::CONNECT_WITH_DB
+                | Capabilities::LOCAL_FILES
                 | Capabilities::MULTI_STATEMENTS
                 | Capabilities::MULTI_RESULTS
                 | Capabilities::PS_MULTI_RESULTS,
