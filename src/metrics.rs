@@ -96,6 +96,8 @@ pub struct Commits {
     pub rolled_back: AtomicU64,
     /// Branches that should be committed and are gone. Each is an alarm.
     pub lost: AtomicU64,
+    /// Transactions rolled back because they and others waited for each other on different groups.
+    pub deadlocks: AtomicU64,
 }
 
 /// All counters of the process.

@@ -15,6 +15,7 @@ use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdRule;
 use crate::rules::lookup::LookupState;
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, ShardedTable};
+use crate::txn::deadlock;
 use crate::txn::ledger::MYSQL_XA_IS_SAFE;
 
 /// What a check found, in the order of the rules.
@@ -140,8 +141,17 @@ async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError>
         ),
         answer => drop(answer.map_err(told)?),
     }
+    let until = "deadlocks over several groups are not found and end by innodb_lock_wait_timeout";
+    match conn.query(deadlock::waits(conn.info.mariadb)).await {
+        Err(BackendError::Server(error)) => {
+            let rights = if conn.info.mariadb { "PROCESS" } else { "PROCESS and SELECT on performance_schema.*" };
+            let text = format!("{}: the account may not see lock waits ({rights}): {until} ({error})", server.name);
+            found.warnings.push(text.into());
+        }
+        answer => drop(answer.map_err(told)?),
+    }
     let variables = conn.query(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('sync_binlog','innodb_flush_log_at_trx_commit','log_bin',\
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('performance_schema','sync_binlog','innodb_flush_log_at_trx_commit','log_bin',\
          'rpl_semi_sync_source_enabled','rpl_semi_sync_master_enabled')",
     );
     let variables = variables.await.map_err(told)?;
@@ -150,6 +160,9 @@ async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError>
         variables.text(row, 1)
     };
     let on = |name: &str| value(name).as_deref() == Some("ON");
+    if !conn.info.mariadb && !on("performance_schema") {
+        found.warnings.push(format!("{}: performance_schema is OFF: {until}", server.name).into());
+    }
     let lost = "a commit over several groups can be lost on this one when";
     if value("innodb_flush_log_at_trx_commit").as_deref() != Some("1") {
         found

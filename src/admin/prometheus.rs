@@ -72,6 +72,11 @@ impl Collector for Process {
             ("commits_unanswered", "The same, whose COMMIT was not answered", read(&commits.unanswered)),
             ("branches_recovered", "Branches that recovery committed", read(&commits.recovered)),
             ("branches_rolled_back", "Branches that recovery rolled back", read(&commits.rolled_back)),
+            (
+                "deadlocks",
+                "Transactions rolled back as victims of deadlocks over several groups",
+                read(&commits.deadlocks),
+            ),
             ("branches_lost", "Branches of committed transactions that are gone: an alarm", read(&commits.lost)),
         ];
         for (name, help, value) in counters {

@@ -33,7 +33,7 @@ use crate::session::proxy::Proxy;
 use crate::session::registry::Registry;
 use crate::session::topology::Topology;
 use crate::txn::ledger::Ledger;
-use crate::txn::recovery;
+use crate::txn::{deadlock, recovery};
 use crate::wire::auth::Verifier;
 use crate::wire::login_server::{Gate, NativeAccounts};
 use crate::wire::stream::Stream;
@@ -106,7 +106,8 @@ pub async fn serve(
     let proxy = Arc::new(proxy(config.clone(), workers, first)?);
     let accepting = Arc::new(AtomicBool::new(true));
     let serving = proxy.clone();
-    let _recovery = Watchers(vec![recover(&proxy)]);
+    let deadlocks = tokio::spawn(deadlock::watch(proxy.ledger.clone()));
+    let _recovery = Watchers(vec![recover(&proxy), deadlocks]);
     let crew = Workers::start(workers, move |number, arrival| greet(serving.clone(), number, arrival))
         .map_err(io_error("cannot start a worker"))?;
     let crew = Arc::new(crew);

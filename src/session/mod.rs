@@ -158,6 +158,7 @@ impl Session {
     ) -> Session {
         let capabilities = login.capabilities;
         let (settings, facts) = set::initial(&proxy.topology.load(), login.collation);
+        let txn = Txn::new(seat.entry.transaction.clone());
         let needs = Needs {
             worker,
             class: class_of(capabilities),
@@ -177,7 +178,7 @@ impl Session {
             needs,
             facts,
             meaning: Meaning::default(),
-            txn: Txn::default(),
+            txn,
             prepared: Prepared::default(),
             diagnostics: Diagnostics::default(),
             last_insert_id: 0,
@@ -340,7 +341,7 @@ impl Session {
     /// Back to how the session was right after its login; what it held is given up.
     fn reset(&mut self) {
         self.txn.abandon();
-        self.txn = Txn::default();
+        self.txn = Txn::new(self.seat.entry.transaction.clone());
         self.prepared = Prepared::default();
         self.diagnostics = Diagnostics::default();
         self.last_insert_id = 0;

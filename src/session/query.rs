@@ -88,6 +88,8 @@ impl Session {
         add: Status,
     ) -> Result<(), Flow> {
         let started = Instant::now();
+        // In this order: see `Active::kill`.
+        self.txn.running(Some(started));
         self.seat.entry.kill.begin_statement();
         let topology = self.proxy.topology.load_full();
         let (kind, outcome) = match self.understand(sql, scan, &topology) {
@@ -99,9 +101,13 @@ impl Session {
             // Boxed, as its many branches must not make each idle session larger.
             Ok(Understood::Head(head)) => (Kind::Local, Box::pin(self.local(sql, *head, &topology, ask, add)).await),
         };
+        if self.seat.entry.kill.take_victim() && matches!(self.txn.state(), State::Open(_)) {
+            Box::pin(self.txn.roll_back()).await;
+        }
         if self.txn.needs_review() {
             Box::pin(self.txn.review()).await;
         }
+        self.txn.running(None);
         let refused = matches!(&outcome, Err(Stop::Error(error)) if error.errno == 1235);
         let kind = if refused { Kind::Refused } else { kind };
         self.counters().answered(kind, started.elapsed());

@@ -29,7 +29,13 @@ rates = { broadcast = true }
 
 /// The bank's servers with twelve empty accounts.
 pub(crate) fn bank(installation: &Installation) -> TestCluster {
-    let cluster = TestCluster::start(installation, &Layout::new(3, 0));
+    bank_with(installation, &[])
+}
+
+/// The same, with further options for the servers.
+pub(crate) fn bank_with(installation: &Installation, options: &[&str]) -> TestCluster {
+    let options = options.iter().map(ToString::to_string).collect();
+    let cluster = TestCluster::start(installation, &Layout { options, ..Layout::new(3, 0) });
     for (g, group) in cluster.cluster.groups.iter().enumerate() {
         let accounts: Vec<String> = (0..4).map(|i| format!("({}, 0)", 3 * i + g)).collect();
         let ddl = format!(

@@ -46,6 +46,17 @@ impl TestProxy {
     pub(crate) fn start_with(cluster: &Cluster, rules: &str, change: impl FnOnce(&mut Config)) -> TestProxy {
         let folder = folder();
         write_rules(folder.path(), cluster, rules);
+        TestProxy::start_on(folder, change)
+    }
+
+    /// The same, which is another account to the servers.
+    pub(crate) fn start_as(cluster: &Cluster, rules: &str, user: &str, password: &str) -> TestProxy {
+        let folder = folder();
+        write_rules_as(folder.path(), cluster, rules, user, password);
+        TestProxy::start_on(folder, |_| {})
+    }
+
+    fn start_on(folder: TempFolder, change: impl FnOnce(&mut Config)) -> TestProxy {
         let (sha2, native) = auth::hash_password(PASSWORD.as_bytes()).unwrap();
         let user = |name: &str, mode| User {
             name: name.to_owned(),
@@ -110,7 +121,11 @@ impl Drop for TestProxy {
 }
 
 pub(crate) fn write_rules(folder: &Path, cluster: &Cluster, rules: &str) {
-    let account = format!("user = \"{}\"\npassword = \"{}\"\n", account::USER, account::PASSWORD);
+    write_rules_as(folder, cluster, rules, account::USER, account::PASSWORD);
+}
+
+fn write_rules_as(folder: &Path, cluster: &Cluster, rules: &str, user: &str, password: &str) {
+    let account = format!("user = \"{user}\"\npassword = \"{password}\"\n");
     let groups: String = cluster
         .rules()
         .split("\n\n")
