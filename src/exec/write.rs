@@ -72,7 +72,7 @@ pub async fn run(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Outcome, Stop> {
-    may_span(write.targets, place)?;
+    may_span(txn, write.targets, place)?;
     let closed = *txn.state() == State::Auto;
     let own = closed && write.autocommit;
     if closed {
@@ -131,10 +131,10 @@ async fn attempt(
 
 /// That a statement may write to these targets, which are sorted: to those of one group, or of several where that is
 /// allowed.
-pub(super) fn may_span(targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
+pub(super) fn may_span(txn: &Txn, targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
     let (first, last) = (targets[0].group, targets[targets.len() - 1].group);
     let (group, wanted) = place(first);
-    if first == last || wanted.mode != Mode::Single {
+    if first == last || txn.mode().unwrap_or(wanted.mode) != Mode::Single {
         return Ok(());
     }
     Err(SqlError::refuse(format!(

@@ -6,11 +6,17 @@ use crate::exec::interrupt::Stop;
 use crate::session::Session;
 use crate::session::greet;
 use crate::sql::ast::Ident;
-use crate::txn::{Start, State};
+use crate::txn::{Mode, Start, State};
 
 impl Session {
     /// BEGIN, START TRANSACTION: commits what is open; servers hear of it with the first statement.
-    pub(super) async fn begin(&mut self, read_only: Option<bool>, snapshot: bool) -> Result<(), Stop> {
+    /// `mode`: what a hint says of several groups.
+    pub(super) async fn begin(
+        &mut self,
+        read_only: Option<bool>,
+        snapshot: bool,
+        mode: Option<Mode>,
+    ) -> Result<(), Stop> {
         self.end_transaction(true).await?;
         let next = std::mem::take(&mut self.next);
         self.txn.begin(Start {
@@ -18,6 +24,7 @@ impl Session {
             snapshot,
             isolation: next.isolation,
             implicit: false,
+            mode,
         });
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod set;
 pub mod show;
 pub mod topology;
 mod track;
+mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,6 +70,10 @@ pub struct Session {
     /// What schema and facts come to in the plan cache.
     meaning: Meaning,
     txn: Txn,
+    /// The rules of the last statement, while it runs or the session holds connections.
+    rules: Option<Arc<Topology>>,
+    /// Its numbering of groups.
+    numbering: u64,
     prepared: Prepared,
     diagnostics: Diagnostics,
     /// What LAST_INSERT_ID() answers.
@@ -158,6 +163,7 @@ impl Session {
     ) -> Session {
         let capabilities = login.capabilities;
         let (settings, facts) = set::initial(&proxy.topology.load(), login.collation);
+        let numbering = proxy.topology.load().numbering;
         let txn = Txn::new(seat.entry.transaction.clone());
         let needs = Needs {
             worker,
@@ -179,6 +185,8 @@ impl Session {
             facts,
             meaning: Meaning::default(),
             txn,
+            rules: None,
+            numbering,
             prepared: Prepared::default(),
             diagnostics: Diagnostics::default(),
             last_insert_id: 0,
@@ -201,6 +209,7 @@ impl Session {
             let flow = match self.next_command(&mut input).await {
                 Ok(true) => {
                     let flow = self.command(&input, &mut scan).await;
+                    self.settle_rules();
                     if input.capacity() > KEPT_INPUT {
                         (input, scan) = (Vec::new(), Scan::default());
                     }
@@ -370,8 +379,28 @@ impl Session {
         self.needs.settings.variable("autocommit") != Some(b"0")
     }
 
-    fn topology(&self) -> Arc<Topology> {
-        self.proxy.topology.load_full()
+    /// The rules for a statement: those of now, but for as long as the session holds connections (a transaction, a
+    /// temporary table) those that it took them by. What is where, and which number is which group, does not change under it.
+    fn topology(&mut self) -> Arc<Topology> {
+        let now = self.proxy.topology.load_full();
+        match &self.rules {
+            Some(kept) if self.txn.groups().next().is_some() && !Arc::ptr_eq(&kept.rules, &now.rules) => kept.clone(),
+            _ => {
+                if self.numbering != now.numbering {
+                    self.numbering = now.numbering;
+                    self.txn.renumber(now.groups.len());
+                }
+                self.rules = Some(now.clone());
+                now
+            }
+        }
+    }
+
+    /// Lets go of the rules that no connection was taken by.
+    fn settle_rules(&mut self) {
+        if self.rules.is_some() && self.txn.groups().next().is_none() {
+            self.rules = None;
+        }
     }
 
     fn counters(&self) -> &Counters {

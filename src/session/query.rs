@@ -31,7 +31,6 @@ use crate::session::registry::Entry;
 use crate::session::topology::Topology;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
-use crate::sql::hint::TransactionMode;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{self, Facts};
 use crate::txn::{Access, Mode, Pin, Start, State};
@@ -91,15 +90,30 @@ impl Session {
         // In this order: see `Active::kill`.
         self.txn.running(Some(started));
         self.seat.entry.kill.begin_statement();
-        let topology = self.proxy.topology.load_full();
-        let (kind, outcome) = match self.understand(sql, scan, &topology) {
+        let mut topology = self.topology();
+        let mut understood = self.understand(sql, scan, &topology);
+        if matches!(&understood, Ok(Understood::Plan(planned)) if planned.effects.implicit_commit)
+            && !Arc::ptr_eq(&topology.rules, &self.proxy.topology.load().rules)
+        {
+            // It comes behind the transaction, and is no part of what goes by the rules of then.
+            understood = match Box::pin(self.end_transaction(true)).await {
+                Ok(()) => {
+                    topology = self.topology();
+                    self.understand(sql, scan, &topology)
+                }
+                Err(stop) => return self.finish(Err(stop)),
+            };
+        }
+        let (kind, outcome) = match understood {
             Err(error) => (Kind::Refused, Err(Stop::Error(error))),
             Ok(Understood::Plan(planned)) => {
                 let outcome = self.run(sql, scan, &topology, &planned, ask, args, add).await;
                 (kind_of(&planned), outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
-            Ok(Understood::Head(head)) => (Kind::Local, Box::pin(self.local(sql, *head, &topology, ask, add)).await),
+            Ok(Understood::Head(head)) => {
+                (Kind::Local, Box::pin(self.local(sql, scan, *head, &topology, ask, add)).await)
+            }
         };
         if self.seat.entry.kill.take_victim() && matches!(self.txn.state(), State::Open(_)) {
             Box::pin(self.txn.roll_back()).await;
@@ -175,12 +189,7 @@ impl Session {
         self.txn.check()?;
         self.may_touch(planned)?;
         self.may_ask_for_file(planned)?;
-        self.needs.mode = match planned.wishes.transaction {
-            None => self.guest.mode,
-            Some(TransactionMode::Atomic) => Mode::Atomic,
-            Some(TransactionMode::Single) => Mode::Single,
-            Some(TransactionMode::BestEffort) => Mode::BestEffort,
-        };
+        self.needs.mode = planned.wishes.transaction.map_or(self.guest.mode, Mode::from);
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;

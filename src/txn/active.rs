@@ -61,6 +61,11 @@ impl Active {
         self.lock().clone()
     }
 
+    /// Whether one is open.
+    pub fn is_open(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// A transaction begins; what was open is over.
     pub(super) fn begin(&self, since: Instant) {
         let running = Some(Running { number: 0, since });

@@ -85,6 +85,12 @@ impl Ledger {
         }
     }
 
+    /// How long ago a transaction joined its second group, if its proxy has the same `timeouts.transaction`.
+    pub fn age(&self, global: GlobalId) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        (now + self.lifetime).checked_sub(Duration::from_secs(u64::from(global.deadline)))
+    }
+
     /// The name of the group that a primary belongs to; makes all tables there if they are missed.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use crate::backend::settings::Settings;
 use crate::commit::id::{BranchId, GlobalId};
 use crate::error::{Code, SqlError};
 use crate::rules::GroupId;
+use crate::sql::hint::TransactionMode;
 use crate::txn::active::Active;
 use crate::txn::ledger::{Ledger, sql};
 use crate::wire::command::com;
@@ -132,6 +133,8 @@ pub struct Start {
     pub isolation: Option<Arc<str>>,
     /// It was not asked for: autocommit is off and a statement opened it on its server.
     pub implicit: bool,
+    /// Whether it may write to several groups, if BEGIN said so; else its first statement says.
+    pub mode: Option<Mode>,
 }
 
 /// Why a connection stays with a session between transactions.
@@ -160,6 +163,16 @@ pub enum Mode {
     Single,
     /// Each group commits for itself, one after the other: a failure between two commits leaves some done.
     BestEffort,
+}
+
+impl From<TransactionMode> for Mode {
+    fn from(wish: TransactionMode) -> Mode {
+        match wish {
+            TransactionMode::Atomic => Mode::Atomic,
+            TransactionMode::Single => Mode::Single,
+            TransactionMode::BestEffort => Mode::BestEffort,
+        }
+    }
 }
 
 /// What a connection must be like for the session that asks for it.
@@ -252,8 +265,8 @@ impl Txn {
     /// Opens a transaction; the one that was open must have been ended.
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);
+        self.reach = Reach { mode: start.mode, ..Reach::default() };
         self.state = State::Open(start);
-        self.reach = Reach::default();
         self.open();
     }
 
@@ -268,6 +281,11 @@ impl Txn {
     pub fn unpin(&mut self, why: Pin) {
         self.pinned.retain(|_, pin| *pin != why);
         self.release();
+    }
+
+    /// Whether the open transaction may write to several groups, if that is settled already.
+    pub fn mode(&self) -> Option<Mode> {
+        self.reach.mode
     }
 
     /// Refuses what a failed transaction refuses.
@@ -363,6 +381,14 @@ impl Txn {
     /// Notes a write of the session to a group whose number is not known (yet).
     pub fn wrote(&mut self, group: GroupId) {
         self.written.insert(group, None);
+    }
+
+    /// Other numbers stand for the groups from now on, of which there are `count`: a session that has written somewhere
+    /// reads from the primaries of all of them, until it writes there again.
+    pub fn renumber(&mut self, count: usize) {
+        if !self.written.is_empty() {
+            self.written = (0..count).map(|group| (GroupId(group as u16), None)).collect();
+        }
     }
 
     /// Notes a write of the session to a group that was made outside of its connections, by its number if it has one.

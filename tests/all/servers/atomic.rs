@@ -351,9 +351,9 @@ fn what_is_left_is_shown_and_resolved() {
         };
         let rules = folder();
         write_rules(rules.path(), &cluster.cluster, RULES);
-        let txn = |action: &str| {
+        let txn = |action: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_shardloom"));
-            let output = command.args(["txn", action, "--rules"]).arg(rules.path()).output().unwrap();
+            let output = command.arg("txn").args(action).arg("--rules").arg(rules.path()).output().unwrap();
             String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
         };
 
@@ -362,20 +362,31 @@ fn what_is_left_is_shown_and_resolved() {
         leave(&undecided);
         let shown = client.show("SHOW SHARDLOOM TRANSACTIONS");
         let (g0, g1) = (format!("g0 ({})", groups[0].primary.addr()), format!("g1 ({})", groups[1].primary.addr()));
-        assert_eq!(shown, format!("{undecided}|{g0}|none|{g1}|"));
-        let listed = txn("list");
+        assert_eq!(shown, format!("{undecided}|{g0}|none|{g1}||in doubt|NULL|NULL|NULL"));
+        wait_for_metric(&proxy, "shardloom_transactions_in_doubt 1");
+        let listed = txn(&["list"]);
         assert!(
             listed.contains(&format!(
                 "{undecided}\n  commit point  {g0}\n  decision      none\n  prepared on   {g1}\n1 transactions"
             )),
             "{listed}"
         );
-        let resolved = txn("resolve");
+        let resolved = txn(&["resolve"]);
         assert!(
             resolved.contains(&format!("{undecided}\n  commit point  {g0}\n  decision      abort\n1 transactions")),
             "{resolved}"
         );
         assert_eq!(client.show("SELECT v FROM acct WHERE id = 1"), "1");
+
+        // One of two, by its name.
+        let (one, other) = (name(&point, 5), name(&point, 6));
+        leave(&one);
+        let resolved = txn(&["resolve", "--only", &other]);
+        assert!(resolved.contains(&format!("nothing is prepared of a transaction {other}")), "{resolved}");
+        assert!(txn(&["resolve", "--only", "x"]).contains("not the name of a transaction"));
+        let resolved = txn(&["resolve", "--only", &one]);
+        assert!(resolved.contains(&format!("{one}\n  commit point  {g0}\n  decision      abort\n")), "{resolved}");
+        wait_for_metric(&proxy, "shardloom_transactions_in_doubt 0");
 
         // Decided: the proxy finishes it, and the client's rows are there.
         let decided = name(&point, 2);
@@ -387,7 +398,7 @@ fn what_is_left_is_shown_and_resolved() {
         // Another cluster's, by the same servers: nobody's business here.
         let foreign = name("00000000000000aa", 3);
         leave(&foreign);
-        let resolved = txn("resolve");
+        let resolved = txn(&["resolve"]);
         assert!(resolved.contains("some transactions are prepared still"), "{resolved}");
         assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{foreign}|NULL|none|{g1}|")));
         server(1).run(&format!("XA ROLLBACK '{foreign}','{branch}',1397489665"));
@@ -395,12 +406,16 @@ fn what_is_left_is_shown_and_resolved() {
         // A branch that should be there and is not: an alarm, and the decision stays.
         let lost = name(&point, 4);
         server(0).run(&format!("INSERT INTO _shardloom.decision VALUES ('{lost}','C','{branch}')"));
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !metrics(&proxy).contains("shardloom_branches_lost_total 1") {
-            assert!(Instant::now() < deadline, "no alarm");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_for_metric(&proxy, "shardloom_branches_lost_total 1");
         assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{lost}|{g0}|commit||")));
+    }
+}
+
+fn wait_for_metric(proxy: &TestProxy, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !metrics(proxy).lines().any(|told| told == line) {
+        assert!(Instant::now() < deadline, "never: {line}");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -476,4 +491,133 @@ fn a_first_statement_that_finds_no_connection_leaves_the_transaction_open() {
         holders.iter_mut().for_each(|holder| assert_eq!(holder.show("ROLLBACK"), "ok 0"));
         assert_eq!(three(&mut c), "3 0 3");
     }
+}
+
+/// Open transactions are shown, with who has them and where they are; other users by number only.
+#[test]
+fn open_transactions_are_shown() {
+    let cluster = bank(&installations().remove(0));
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let groups = &cluster.cluster.groups;
+    let name = |g: usize| format!("g{g} ({})", groups[g].primary.addr());
+    let (mut one, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "wide"));
+    let shown = |client: &mut Client| -> Vec<Vec<String>> {
+        let shown = client.show("SHOW SHARDLOOM TRANSACTIONS");
+        shown.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
+    };
+    assert_eq!(shown(&mut other), Vec::<Vec<String>>::new());
+    one.run("BEGIN");
+    one.run("UPDATE acct SET v = 1 WHERE id = 1");
+    let seen = shown(&mut one);
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0][..6], ["NULL", "NULL", "NULL", "", "", "running"]);
+    assert!(seen[0][6].parse::<u64>().is_ok() && seen[0][7].starts_with("atomic@127.0.0.1:"), "{seen:?}");
+    assert_eq!(seen[0][8], name(1));
+    one.run("UPDATE acct SET v = 1 WHERE id = 0");
+    let seen = shown(&mut other);
+    assert!(seen[0][0].starts_with("sl1-"), "{seen:?}");
+    assert_eq!(seen[0][1..6], [name(1).as_str(), "NULL", "", "", "open"]);
+    assert!(seen[0][7].starts_with('#'), "{seen:?}");
+    assert_eq!(seen[0][8], format!("{}, {}", name(1), name(0)));
+    wait_for_metric(&proxy, "shardloom_transactions_open 1");
+    assert_eq!(one.show("COMMIT"), "ok 0");
+    wait_until_clean(&cluster.cluster);
+    assert_eq!(shown(&mut other), Vec::<Vec<String>>::new());
+    wait_for_metric(&proxy, "shardloom_transactions_open 0");
+    // It is gone with its client, too, and with a statement of its own.
+    other.run("BEGIN");
+    drop(other);
+    one.run("UPDATE acct SET v = 2");
+    wait_for_metric(&proxy, "shardloom_transactions_open 0");
+}
+
+/// Rules that number the groups anew, or place rows elsewhere, are those of the next transaction.
+#[test]
+fn a_transaction_keeps_the_rules_it_began_by() {
+    let cluster = bank(&installations().remove(0));
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let (mut c, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+    let first_group = |client: &mut Client, name: &str| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !client.show("SHOW SHARDLOOM SERVERS").starts_with(name) {
+            assert!(Instant::now() < deadline, "the new rules are not in force");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    c.run("BEGIN");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 1"), "ok 1");
+    // A connection that is held for something else keeps them too.
+    let mut pinned = connect(&proxy, "atomic");
+    pinned.run("CREATE TEMPORARY TABLE mine (id INT) SELECT 7 AS id");
+
+    // g2 is group 0 now.
+    proxy.reload_reversed(&cluster.cluster, RULES);
+    first_group(&mut other, "g2");
+    assert!(c.show("SHOW SHARDLOOM SERVERS").starts_with("g0"));
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id IN (0, 2)"), "ok 2");
+    assert_eq!(three(&mut c), "2 1 1");
+    assert_eq!(three(&mut other), "0 0 0");
+    assert_eq!(pinned.show("SELECT id FROM mine"), "7");
+    assert_eq!(c.show("COMMIT"), "ok 0");
+    assert_eq!((three(&mut c), three(&mut other)), ("2 1 1".into(), "2 1 1".into()));
+    assert!(c.show("SHOW SHARDLOOM SERVERS").starts_with("g2"));
+
+    // Rows placed elsewhere: by the new rules, no table is where it is looked for.
+    c.run("BEGIN");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+    let moved = RULES.replace(r#"["g0", "g1", "g2"]"#, r#"["g1", "g2", "g0"]"#);
+    proxy.reload(&cluster.cluster, &moved);
+    first_group(&mut other, "g0");
+    assert!(other.show("SELECT v FROM acct WHERE id = 0").starts_with("error 1146"));
+    assert_eq!(c.show("UPDATE acct SET v = v + 1"), "ok 12");
+    assert_eq!(c.show("SELECT v FROM acct WHERE id = 0"), "4");
+    assert_eq!(c.show("COMMIT"), "ok 0");
+    assert!(c.show("SELECT v FROM acct WHERE id = 0").starts_with("error 1146"));
+    // A definition commits first, and goes by the rules of now.
+    proxy.reload(&cluster.cluster, RULES);
+    first_group(&mut other, "g0");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while three(&mut other) != "4 2 2" {
+        assert!(Instant::now() < deadline, "the rules are not back");
+    }
+    c.run("BEGIN");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+    proxy.reload(&cluster.cluster, &moved);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !three(&mut other).starts_with("error 1146") {
+        assert!(Instant::now() < deadline, "the rules are not in force");
+    }
+    assert!(c.show("ALTER TABLE acct ADD w INT").starts_with("error"));
+    proxy.reload(&cluster.cluster, RULES);
+    while three(&mut other) != "5 2 2" {
+        assert!(Instant::now() < deadline, "it was not committed");
+    }
+    wait_until_clean(&cluster.cluster);
+}
+
+/// BEGIN can say what its transaction shall be; the user's own mode does not matter then.
+#[test]
+fn begin_says_what_the_transaction_may_be() {
+    let cluster = bank(&installations().remove(0));
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let (mut atomic, mut single) = (connect(&proxy, "atomic"), connect(&proxy, "app"));
+    atomic.run("BEGIN /*+ shardloom(transaction=single) */");
+    assert!(atomic.show("UPDATE acct SET v = 1").starts_with("error 1235"));
+    assert_eq!(atomic.show("UPDATE acct SET v = 1 WHERE id = 0"), "ok 1");
+    assert!(atomic.show("UPDATE acct SET v = 1 WHERE id = 1").starts_with("error 1235"));
+    assert_eq!(atomic.show("COMMIT AND CHAIN"), "ok 0");
+    assert_eq!(atomic.show("UPDATE acct SET v = 2 WHERE id = 0"), "ok 1");
+    assert!(atomic.show("UPDATE acct SET v = 2 WHERE id = 1").starts_with("error 1235"));
+    assert_eq!(atomic.show("COMMIT"), "ok 0");
+    assert_eq!(three(&mut atomic), "2 0 0");
+
+    single.run("START TRANSACTION /*+ shardloom(transaction=atomic) */");
+    assert_eq!(single.show("UPDATE acct SET v = 3"), "ok 12");
+    assert_eq!(single.show("COMMIT"), "ok 0");
+    assert_eq!(three(&mut atomic), "3 3 3");
+    assert!(single.show("UPDATE acct SET v = 4").starts_with("error 1235"), "it holds for one transaction");
+    assert!(single.show("BEGIN /*+ shardloom(shard=1) */").starts_with("error 1235"));
+    assert!(single.show("BEGIN /*+ shardloom(transaction=bold) */").starts_with("error 1064"));
+    wait_until_clean(&cluster.cluster);
 }

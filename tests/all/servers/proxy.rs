@@ -106,6 +106,18 @@ impl TestProxy {
         self.signals.send(Signal::Reload).unwrap();
     }
 
+    /// The same with the groups in the reverse order, which numbers them anew.
+    pub(crate) fn reload_reversed(&self, cluster: &Cluster, rules: &str) {
+        write_rules(self.rules.path(), cluster, rules);
+        let path = self.rules.path().join("rules.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (groups, schemas) = text.split_at(text.find("[schema").unwrap());
+        let mut groups: Vec<&str> = groups.split_inclusive("\n\n").collect();
+        groups.reverse();
+        std::fs::write(path, groups.concat() + schemas).unwrap();
+        self.signals.send(Signal::Reload).unwrap();
+    }
+
     pub(crate) fn stop(&self) {
         self.signals.send(Signal::Stop).ok();
     }
