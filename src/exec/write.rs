@@ -270,9 +270,9 @@ async fn at_once(
         if let Some(error) = refusal {
             (live, failure) = (asked, Some(error));
         }
-        for at in 0..asked {
-            let Some(target) = lanes[at].targets.get(round).copied() else { continue };
-            match answer(client, &mut lanes[at], total, target, patience, at < live).await {
+        for (at, lane) in lanes[..asked].iter_mut().enumerate() {
+            let Some(target) = lane.targets.get(round).copied() else { continue };
+            match answer(client, lane, total, target, patience, at < live).await {
                 // Behind one that failed.
                 Err(Stop::Error(_)) if at >= live => {}
                 Err(Stop::Error(error)) => {

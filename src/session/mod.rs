@@ -140,6 +140,12 @@ struct NextTransaction {
     read_only: Option<bool>,
 }
 
+impl NextTransaction {
+    fn is_some(&self) -> bool {
+        self.isolation.is_some() || self.read_only.is_some()
+    }
+}
+
 /// What follows a command.
 #[derive(Debug)]
 enum Flow {

@@ -29,7 +29,7 @@ use crate::session::limited::Limiting;
 use crate::session::lookup::Keeping;
 use crate::session::registry::Entry;
 use crate::session::topology::Topology;
-use crate::session::{Flow, OpenCursor, Session};
+use crate::session::{Flow, NextTransaction, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{self, Facts};
@@ -107,7 +107,10 @@ impl Session {
         let (kind, outcome) = match understood {
             Err(error) => (Kind::Refused, Err(Stop::Error(error))),
             Ok(Understood::Plan(planned)) => {
-                let outcome = self.run(sql, scan, &topology, &planned, ask, args, add).await;
+                let outcome = match self.is_next(&planned) {
+                    false => self.run(sql, scan, &topology, &planned, ask, args, add).await,
+                    true => Box::pin(self.run_next(sql, scan, &topology, &planned, ask, args, add)).await,
+                };
                 (kind_of(&planned), outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
@@ -174,6 +177,45 @@ impl Session {
         Ok(Understood::Plan(planned))
     }
 
+    /// Whether a statement opens the transaction that SET TRANSACTION spoke of: one that touches a table does.
+    fn is_next(&self, planned: &Planned) -> bool {
+        self.next.is_some() && *self.txn.state() == State::Auto && !planned.tables.is_empty()
+    }
+
+    /// Runs such a statement: it opens the transaction, or with autocommit it is the whole of it, and has the session's
+    /// settings be those of that transaction for as long as it runs.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    async fn run_next(
+        &mut self,
+        sql: &[u8],
+        scan: &Scan,
+        topology: &Topology,
+        planned: &Planned,
+        ask: Ask<'_>,
+        args: &[Datum<'_>],
+        add: Status,
+    ) -> Result<(), Stop> {
+        let NextTransaction { isolation, read_only } = std::mem::take(&mut self.next);
+        if !self.autocommit() {
+            self.txn.begin(Start { isolation, read_only, ..Start::default() });
+            return self.run(sql, scan, topology, planned, ask, args, add).await;
+        }
+        let isolation = isolation.map(|level| format!("'{}'", level.replace(' ', "-")).into_bytes());
+        let read_only = read_only.map(|only| if only { b"1".to_vec() } else { b"0".to_vec() });
+        let before = self.needs.settings.clone();
+        for (name, value) in [("transaction_isolation", isolation), ("transaction_read_only", read_only)] {
+            if let Some(value) = value {
+                self.needs.settings = self.needs.settings.with(name, Some(&value)).into();
+            }
+        }
+        let outcome = self.run(sql, scan, topology, planned, ask, args, add).await;
+        // The statement may have set variables meanwhile.
+        for name in ["transaction_isolation", "transaction_read_only"] {
+            self.needs.settings = self.needs.settings.with(name, before.variable(name)).into();
+        }
+        outcome
+    }
+
     /// Runs a planned statement.
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     pub(super) async fn run(
@@ -190,6 +232,13 @@ impl Session {
         self.may_touch(planned)?;
         self.may_ask_for_file(planned)?;
         self.needs.mode = planned.wishes.transaction.map_or(self.guest.mode, Mode::from);
+        if let (State::Open(_), Some(wish), Some(mode)) =
+            (self.txn.state(), planned.wishes.transaction, self.txn.mode())
+            && mode != Mode::from(wish)
+        {
+            let why = "The transaction has begun in another mode than this statement's hint says: say it on BEGIN";
+            return Err(SqlError::refuse(why).into());
+        }
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;

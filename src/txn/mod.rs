@@ -484,12 +484,13 @@ impl Txn {
     pub async fn savepoint(&mut self, sql: &[u8], name: &str, sets: bool) -> Result<(), SqlError> {
         // Remembered in any case, for servers that join later.
         let remembered = self.pending.apply(sql, name, sets);
-        if self.held.is_empty() {
+        // Connections that are held for something else know nothing of the transaction.
+        let members: Vec<_> = self.reach.parts.keys().filter_map(|group| self.held.remove_entry(group)).collect();
+        if members.is_empty() {
             return remembered;
         }
-        let held = std::mem::take(&mut self.held);
         let mut failed = None;
-        for (group, lease, outcome) in everywhere(held, sql).await {
+        for (group, lease, outcome) in everywhere(members, sql).await {
             if let Err(error) = outcome {
                 failed.get_or_insert(error.to_client(&lease.server().name));
             }

@@ -580,6 +580,7 @@ fn a_transaction_keeps_the_rules_it_began_by() {
     let deadline = Instant::now() + Duration::from_secs(60);
     while three(&mut other) != "4 2 2" {
         assert!(Instant::now() < deadline, "the rules are not back");
+        std::thread::sleep(Duration::from_millis(50));
     }
     c.run("BEGIN");
     assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
@@ -587,11 +588,13 @@ fn a_transaction_keeps_the_rules_it_began_by() {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !three(&mut other).starts_with("error 1146") {
         assert!(Instant::now() < deadline, "the rules are not in force");
+        std::thread::sleep(Duration::from_millis(50));
     }
     assert!(c.show("ALTER TABLE acct ADD w INT").starts_with("error"));
     proxy.reload(&cluster.cluster, RULES);
     while three(&mut other) != "5 2 2" {
         assert!(Instant::now() < deadline, "it was not committed");
+        std::thread::sleep(Duration::from_millis(50));
     }
     wait_until_clean(&cluster.cluster);
 }
@@ -617,7 +620,78 @@ fn begin_says_what_the_transaction_may_be() {
     assert_eq!(single.show("COMMIT"), "ok 0");
     assert_eq!(three(&mut atomic), "3 3 3");
     assert!(single.show("UPDATE acct SET v = 4").starts_with("error 1235"), "it holds for one transaction");
+    single.run("BEGIN /*+ shardloom(transaction=atomic) */");
+    assert!(
+        single
+            .show("UPDATE /*+ shardloom(transaction=single) */ acct SET v = 5 WHERE id = 0")
+            .starts_with("error 1235")
+    );
+    assert_eq!(single.show("UPDATE /*+ shardloom(transaction=atomic) */ acct SET v = 3 WHERE id = 0"), "ok 0");
+    assert_eq!(single.show("COMMIT"), "ok 0");
     assert!(single.show("BEGIN /*+ shardloom(shard=1) */").starts_with("error 1235"));
     assert!(single.show("BEGIN /*+ shardloom(transaction=bold) */").starts_with("error 1064"));
     wait_until_clean(&cluster.cluster);
+}
+
+/// SET TRANSACTION is about the next one: a statement of its own, or what a statement opens with autocommit off.
+#[test]
+fn set_transaction_is_about_the_next_one() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let (mut c, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+        other.run("BEGIN");
+        assert_eq!(other.show("UPDATE acct SET v = 77 WHERE id IN (0, 1, 2)"), "ok 3");
+        let dirty = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
+        for (read, without, with) in
+            [("SELECT v FROM acct WHERE id = 0", "0", "77"), ("SELECT SUM(v) FROM acct", "0", "231")]
+        {
+            c.run(dirty);
+            assert_eq!((c.show(read).as_str(), c.show(read).as_str()), (with, without), "{read}");
+            c.run("SET autocommit = 0");
+            c.run(dirty);
+            assert_eq!((c.show(read).as_str(), c.show(read).as_str()), (with, with), "{read}");
+            c.run("COMMIT");
+            assert_eq!(c.show(read), without, "{read}");
+            c.run("SET autocommit = 1");
+        }
+        assert_eq!(other.show("ROLLBACK"), "ok 0");
+        for write in ["UPDATE acct SET v = 1 WHERE id = 0", "UPDATE acct SET v = v + 1"] {
+            c.run("SET TRANSACTION READ ONLY");
+            let told = c.show(write);
+            assert!(told.starts_with("error 1792"), "{write}: {told}");
+            assert!(c.show(write).starts_with("ok"), "{write}");
+        }
+        assert_eq!(three(&mut other), "2 1 1");
+    }
+}
+
+/// A connection that is held for a temporary table has no part in a transaction elsewhere, nor in its savepoints.
+#[test]
+fn savepoints_do_not_concern_pinned_connections() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut c = connect(&proxy, "atomic");
+        c.run("CREATE TEMPORARY TABLE mine (id INT)");
+        for begin in ["BEGIN", "SET autocommit = 0"] {
+            for sql in [
+                begin,
+                "SAVEPOINT a",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "SAVEPOINT b",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "ROLLBACK TO b",
+                "INSERT INTO mine VALUES (1)",
+                "ROLLBACK TO a",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "RELEASE SAVEPOINT a",
+                "COMMIT",
+            ] {
+                let told = c.show(sql);
+                assert!(told.starts_with("ok"), "{begin}, {sql}: {told}");
+            }
+        }
+        assert_eq!(c.show("SELECT v FROM acct WHERE id = 1"), "2");
+    }
 }

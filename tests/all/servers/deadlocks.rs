@@ -1,6 +1,6 @@
 //! Transactions that wait for each other on different groups: no server sees it, the proxy does.
 
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use shardloom::demo::install::{Installation, account};
@@ -17,17 +17,12 @@ fn bank(installation: &Installation) -> TestCluster {
     bank_with(installation, &shown)
 }
 
-/// Has each client run its statement, all at the same time; the clients, each with what it was told and after how long.
-fn at_once(clients: Vec<(Client, String)>) -> Vec<(Client, String, Duration)> {
-    let run = |(mut client, sql): (Client, String)| {
-        thread::spawn(move || {
-            let started = Instant::now();
-            let told = client.show(&sql);
-            (client, told, started.elapsed())
-        })
-    };
-    let threads: Vec<_> = clients.into_iter().map(run).collect();
-    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+/// Has a client run a statement in a thread of its own; gives the client back, and what it was told.
+fn run(mut client: Client, sql: String) -> JoinHandle<(Client, String)> {
+    thread::spawn(move || {
+        let told = client.show(&sql);
+        (client, told)
+    })
 }
 
 /// Two and three that wait in a circle: the youngest is rolled back, on all groups, and the others go on.
@@ -85,17 +80,22 @@ fn a_chain_is_no_circle() {
             .collect();
         // The first waits for the second, which waits for the third, which is idle for long enough for many looks.
         let mut third = clients.pop().unwrap();
-        let waiting = clients.into_iter().enumerate().map(|(n, client)| {
-            let sql = format!("UPDATE acct SET v = v + 1 WHERE id = {}", n + 1);
-            thread::spawn(move || at_once(vec![(client, sql)]).remove(0))
-        });
+        let waiting = clients
+            .into_iter()
+            .enumerate()
+            .map(|(n, client)| run(client, format!("UPDATE acct SET v = v + 1 WHERE id = {}", n + 1)));
         let waiting: Vec<_> = waiting.collect();
-        thread::sleep(Duration::from_secs(2));
+        let mut other = connect(&proxy, "atomic");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while other.show("SHOW SHARDLOOM TRANSACTIONS").matches("|running|").count() < 2 {
+            assert!(Instant::now() < deadline, "they do not wait");
+            thread::sleep(Duration::from_millis(50));
+        }
+        thread::sleep(Duration::from_millis(1500));
         assert_eq!(third.show("COMMIT"), "ok 0");
         for thread in waiting.into_iter().rev() {
-            let (mut client, told, took) = thread.join().unwrap();
+            let (mut client, told) = thread.join().unwrap();
             assert_eq!((told.as_str(), client.show("COMMIT").as_str()), ("ok 1", "ok 0"));
-            assert!(took > Duration::from_secs(1), "it did not wait: {took:?}");
         }
         wait_until_clean(&cluster.cluster);
     }
@@ -112,7 +112,7 @@ fn a_statement_of_its_own_is_run_again() {
         older.run("BEGIN");
         older.run("UPDATE acct SET v = v + 1 WHERE id IN (1, 2)");
         let other = connect(&proxy, "atomic");
-        let all = thread::spawn(move || at_once(vec![(other, "UPDATE acct SET v = v + 10".to_owned())]).remove(0));
+        let all = run(other, "UPDATE acct SET v = v + 10".to_owned());
         // It has locked the first group when it waits for the others.
         let mut server = Client::connect(
             &cluster.cluster.groups[0].primary.addr(),
@@ -127,7 +127,7 @@ fn a_statement_of_its_own_is_run_again() {
         }
         assert_eq!(older.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
         assert_eq!(older.show("COMMIT"), "ok 0");
-        let (mut other, told, _) = all.join().unwrap();
+        let (mut other, told) = all.join().unwrap();
         assert_eq!(told, "ok 12");
         assert_eq!(other.show("SELECT SUM(v) FROM acct"), "123");
         wait_until_clean(&cluster.cluster);
@@ -150,7 +150,7 @@ fn without_the_rights_the_time_limit_ends_it() {
             }
         }
         let proxy = TestProxy::start_as(&cluster.cluster, RULES, "blind", "x");
-        let clients: Vec<(Client, String)> = (0..2)
+        let waiting: Vec<_> = (0..2)
             .map(|n| {
                 let mut client = connect(&proxy, "atomic");
                 client.run("BEGIN");
@@ -158,7 +158,8 @@ fn without_the_rights_the_time_limit_ends_it() {
                 (client, format!("UPDATE acct SET v = v + 1 WHERE id = {}", 1 - n))
             })
             .collect();
-        let told: Vec<String> = at_once(clients).into_iter().map(|(_, told, _)| told).collect();
+        let waiting: Vec<_> = waiting.into_iter().map(|(client, sql)| run(client, sql)).collect();
+        let told: Vec<String> = waiting.into_iter().map(|thread| thread.join().unwrap().1).collect();
         assert!(told.iter().any(|told| told.starts_with("error 1205")), "{told:?}");
         assert!(told.iter().all(|told| told.starts_with("error 1205") || told == "ok 1"), "{told:?}");
     }
