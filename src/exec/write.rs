@@ -134,7 +134,7 @@ async fn attempt(
 pub(super) fn may_span(txn: &Txn, targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
     let (first, last) = (targets[0].group, targets[targets.len() - 1].group);
     let (group, wanted) = place(first);
-    if first == last || txn.mode().unwrap_or(wanted.mode) != Mode::Single {
+    if first == last || txn.mode(wanted.mode) != Mode::Single {
         return Ok(());
     }
     Err(SqlError::refuse(format!(

@@ -232,9 +232,9 @@ impl Session {
         self.may_touch(planned)?;
         self.may_ask_for_file(planned)?;
         self.needs.mode = planned.wishes.transaction.map_or(self.guest.mode, Mode::from);
-        if let (State::Open(_), Some(wish), Some(mode)) =
-            (self.txn.state(), planned.wishes.transaction, self.txn.mode())
-            && mode != Mode::from(wish)
+        if let Some(wish) = planned.wishes.transaction
+            && self.txn.is_open()
+            && self.txn.mode(wish.into()) != wish.into()
         {
             let why = "The transaction has begun in another mode than this statement's hint says: say it on BEGIN";
             return Err(SqlError::refuse(why).into());

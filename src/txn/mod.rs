@@ -283,11 +283,6 @@ impl Txn {
         self.release();
     }
 
-    /// Whether the open transaction may write to several groups, if that is settled already.
-    pub fn mode(&self) -> Option<Mode> {
-        self.reach.mode
-    }
-
     /// Refuses what a failed transaction refuses.
     pub fn check(&self) -> Result<(), SqlError> {
         match &self.state {

@@ -682,7 +682,6 @@ fn savepoints_do_not_concern_pinned_connections() {
                 "SAVEPOINT b",
                 "UPDATE acct SET v = v + 1 WHERE id = 1",
                 "ROLLBACK TO b",
-                "INSERT INTO mine VALUES (1)",
                 "ROLLBACK TO a",
                 "UPDATE acct SET v = v + 1 WHERE id = 1",
                 "RELEASE SAVEPOINT a",

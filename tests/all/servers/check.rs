@@ -55,6 +55,7 @@ fn missing_tables_are_told_made_and_compared() {
         }
         let (fine, text) = check(&[&folder]);
         assert!(fine && text.contains("innodb_flush_log_at_trx_commit is not 1"), "{text}");
+        assert!(text.contains("transactions over several groups: atomic whatever process dies, but not if a machine"));
         assert!(!text.contains("sync_binlog") && !text.contains("local_infile"), "{text}");
         cluster.cluster.groups[1].primary.sql("SET GLOBAL local_infile = 0").unwrap();
         let (_, text) = check(&[&folder]);
