@@ -182,8 +182,8 @@ impl<'a> Patience<'a> {
                 return Stop::Killed;
             }
             let waits = self.stage == Stage::Waiting;
-            if waits && self.kill.take_query() {
-                self.stage = Stage::Killed;
+            if waits && let Some(end) = self.kill.take_end() {
+                self.stage = end.into();
             } else {
                 tokio::select! {
                     () = self.kill.pulled() => continue,
