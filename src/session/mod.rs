@@ -19,6 +19,7 @@ pub mod proxy;
 pub mod query;
 pub mod registry;
 pub mod reply;
+mod seek;
 pub mod set;
 pub mod show;
 pub mod topology;

@@ -17,7 +17,7 @@ use crate::exec::relay::{Style, relay};
 use crate::exec::scatter::{self, Scatter};
 use crate::exec::write::{self, Share};
 use crate::metrics::Kind;
-use crate::plan::bind::bind_with;
+use crate::plan::bind::{bind_to, bind_with};
 use crate::plan::cache::PlanKey;
 use crate::plan::carry::Carry;
 use crate::plan::gather::{Extent, Gather};
@@ -28,6 +28,7 @@ use crate::session::carry::Carrying;
 use crate::session::limited::Limiting;
 use crate::session::lookup::Keeping;
 use crate::session::registry::Entry;
+use crate::session::seek::Seeking;
 use crate::session::topology::Topology;
 use crate::session::{Flow, NextTransaction, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
@@ -255,9 +256,21 @@ impl Session {
             (false, true) => Ids::Params(&made),
             (false, false) => Ids::Written(&made),
         };
-        let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
-        let of_one = matches!(bound.route, Route::One(_) | Route::Any)
-            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_));
+        let is_of_one = |bound: &Bound<'_>| {
+            matches!(bound.route, Route::One(_) | Route::Any)
+                && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_))
+        };
+        let mut bound = bind_with(planned, &topology.rules, sql, scan, args, ids);
+        if let Some(seek) = &planned.seek
+            && !bound.as_ref().is_ok_and(is_of_one)
+        {
+            let seeking = Seeking { sql, scan, topology, planned, seek, args };
+            if let Some(shard) = Box::pin(self.sought(&seeking)).await? {
+                bound = bind_to(planned, &topology.rules, sql, scan, args, shard).or(bound);
+            }
+        }
+        let bound = bound?;
+        let of_one = is_of_one(&bound);
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
@@ -694,7 +707,7 @@ impl Session {
         }
     }
 
-    fn give_back(&mut self, group: GroupId, lease: Lease, free: bool) {
+    pub(super) fn give_back(&mut self, group: GroupId, lease: Lease, free: bool) {
         if free { drop(lease) } else { self.txn.settle(group, lease) }
     }
 
@@ -724,7 +737,7 @@ impl Session {
     }
 
     /// Which member may run the statement.
-    fn access(&self, planned: &Planned) -> Access {
+    pub(super) fn access(&self, planned: &Planned) -> Access {
         if planned.effects.writes || planned.effects.stored_function {
             return Access::Write;
         }
