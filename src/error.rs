@@ -68,6 +68,8 @@ pub enum Code {
     WaitTimeout,
     /// 1210 HY000: wrong arguments to EXECUTE.
     WrongArguments,
+    /// 1213 40001: the transaction was rolled back, because others and it waited for each other.
+    Deadlock,
     /// 1227 42000: a privilege is missing.
     PrivilegeDenied,
     /// 1235 42000: Shardloom does not do this; the message says why and where.
@@ -125,6 +127,7 @@ impl Code {
             Code::UserConnections => (1203, b"42000"),
             Code::WaitTimeout => (1205, b"HY000"),
             Code::WrongArguments => (1210, b"HY000"),
+            Code::Deadlock => (1213, b"40001"),
             Code::PrivilegeDenied => (1227, b"42000"),
             Code::Refused => (1235, b"42000"),
             Code::UnknownStatement => (1243, b"HY000"),
@@ -148,6 +151,11 @@ impl SqlError {
     pub fn new(code: Code, message: impl Into<String>) -> SqlError {
         let (errno, state) = code.number();
         SqlError { errno, state: *state, message: message.into() }
+    }
+
+    /// Error 1213, in MySQL's words.
+    pub fn deadlock() -> SqlError {
+        SqlError::new(Code::Deadlock, "Deadlock found when trying to get lock; try restarting transaction")
     }
 
     /// Error 1235: the statement is understood or not, but not answered; `why` is a whole sentence.

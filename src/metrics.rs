@@ -96,6 +96,10 @@ pub struct Commits {
     pub rolled_back: AtomicU64,
     /// Branches that should be committed and are gone. Each is an alarm.
     pub lost: AtomicU64,
+    /// Transactions of any proxy with branches that stay prepared, as recovery saw last.
+    pub in_doubt: AtomicU64,
+    /// Transactions rolled back because they and others waited for each other on different groups.
+    pub deadlocks: AtomicU64,
 }
 
 /// All counters of the process.

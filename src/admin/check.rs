@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::admin::guarantee::{self, Guarantee};
 use crate::backend::cluster::Group;
-use crate::backend::conn::{BackendError, Class};
+use crate::backend::conn::Class;
 use crate::backend::schema::tables;
 use crate::diagnostic;
 use crate::error::SqlError;
@@ -15,7 +16,6 @@ use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdRule;
 use crate::rules::lookup::LookupState;
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, ShardedTable};
-use crate::txn::ledger::MYSQL_XA_IS_SAFE;
 
 /// What a check found, in the order of the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Findings {
     pub warnings: Vec<Finding>,
     /// Tables that are where they should be, copies and shards counted each.
     pub fine: usize,
+    /// Of transactions over several groups, if there are several.
+    pub guarantee: Option<Guarantee>,
 }
 
 /// One thing that was found.
@@ -95,62 +97,25 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
         }
     }
     lookups(&mut found, rules, &seen);
-    if groups.len() > 1 {
-        for group in groups {
-            durability(&mut found, group).await?;
+    for group in groups {
+        if groups.len() > 1 {
+            let (guarantee, warnings) = guarantee::of(group).await?;
+            found.guarantee = Some(found.guarantee.map_or(guarantee, |least| least.min(guarantee)));
+            found.warnings.extend(warnings.into_iter().map(Finding::from));
         }
+        files(&mut found, group).await?;
     }
     Ok(found)
 }
 
-/// What transactions over several groups need of a group's primary, to stay atomic whatever dies.
-async fn durability(found: &mut Findings, group: &Group) -> Result<(), SqlError> {
+/// What LOAD DATA LOCAL INFILE needs of a group's primary.
+async fn files(found: &mut Findings, group: &Group) -> Result<(), SqlError> {
     let server = group.primary().await?;
     let mut conn = server.connect(Class { deprecate_eof: true, found_rows: false }).await?;
-    let told = |error: BackendError| error.to_client(&server.name);
-    if !conn.info.mariadb && conn.info.number < MYSQL_XA_IS_SAFE {
-        found.warnings.push(
-            format!(
-                "{}: MySQL {} is older than 8.0.30: transactions over several groups are refused",
-                server.name, conn.info.version
-            )
-            .into(),
-        );
-    }
-    match conn.query("XA RECOVER").await {
-        Err(BackendError::Server(error)) if error.errno == 1401 => found.warnings.push(
-            format!(
-                "{}: the account has not the right XA_RECOVER_ADMIN: transactions over several groups are refused",
-                server.name
-            )
-            .into(),
-        ),
-        answer => drop(answer.map_err(told)?),
-    }
-    let variables = conn.query(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('sync_binlog','innodb_flush_log_at_trx_commit','log_bin',\
-         'rpl_semi_sync_source_enabled','rpl_semi_sync_master_enabled')",
-    );
-    let variables = variables.await.map_err(told)?;
-    let value = |name: &str| {
-        let row = (0..variables.rows.len()).find(|row| variables.text(*row, 0).is_some_and(|known| known == name))?;
-        variables.text(row, 1)
-    };
-    let on = |name: &str| value(name).as_deref() == Some("ON");
-    let lost = "a commit over several groups can be lost on this one when";
-    if value("innodb_flush_log_at_trx_commit").as_deref() != Some("1") {
-        found
-            .warnings
-            .push(format!("{}: innodb_flush_log_at_trx_commit is not 1: {lost} the machine dies", server.name).into());
-    }
-    if on("log_bin") && value("sync_binlog").as_deref() != Some("1") {
-        found.warnings.push(format!("{}: sync_binlog is not 1: {lost} the machine dies", server.name).into());
-    }
-    let semi_sync = on("rpl_semi_sync_source_enabled") || on("rpl_semi_sync_master_enabled");
-    if group.members().len() > 1 && !semi_sync {
-        found
-            .warnings
-            .push(format!("{}: no semi-synchronous replication: {lost} a replica is promoted", server.name).into());
+    let told = conn.query("SELECT @@GLOBAL.local_infile").await.map_err(|error| error.to_client(&server.name))?;
+    if told.text(0, 0).as_deref() == Some("0") {
+        let why = "local_infile is OFF: it takes no LOAD DATA LOCAL INFILE (SET GLOBAL local_infile = 1)";
+        found.warnings.push(format!("{}: {why}", server.name).into());
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ use crate::metrics::Metrics;
 pub struct Sources {
     /// Counters of the process.
     pub metrics: Arc<Metrics>,
+    /// How many transactions are open.
+    pub open: Arc<dyn Fn() -> usize + Send + Sync>,
     /// The groups as of now.
     pub groups: Arc<dyn Fn() -> Vec<Arc<Group>> + Send + Sync>,
     /// Whether new clients are taken: not while draining.
@@ -39,7 +41,7 @@ pub async fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<(
 }
 
 async fn metrics(State(sources): State<Sources>) -> Response {
-    match prometheus::render(&sources.metrics, (sources.groups)()) {
+    match prometheus::render(&sources.metrics, (sources.open)(), (sources.groups)()) {
         Ok(page) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page)
             .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

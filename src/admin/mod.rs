@@ -2,5 +2,6 @@
 
 pub mod check;
 pub mod create;
+pub mod guarantee;
 pub mod http;
 pub mod prometheus;

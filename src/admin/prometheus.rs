@@ -16,13 +16,13 @@ use crate::backend::cluster::Group;
 use crate::backend::server::{HealthState, Lag};
 use crate::metrics::{BUCKETS_US, Kind, Metrics};
 
-/// Everything there is to read, as Prometheus text (version 1.0.0 of OpenMetrics).
+/// Everything there is to read, as Prometheus text (version 1.0.0 of OpenMetrics); `open`: how many transactions are.
 ///
 /// # Errors
 /// Only if formatting into a string fails.
-pub fn render(metrics: &Arc<Metrics>, groups: Vec<Arc<Group>>) -> Result<String, fmt::Error> {
+pub fn render(metrics: &Arc<Metrics>, open: usize, groups: Vec<Arc<Group>>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("shardloom");
-    registry.register_collector(Box::new(Process(metrics.clone())));
+    registry.register_collector(Box::new(Process { metrics: metrics.clone(), open }));
     registry.register_collector(Box::new(Pools(groups)));
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
@@ -30,11 +30,15 @@ pub fn render(metrics: &Arc<Metrics>, groups: Vec<Arc<Group>>) -> Result<String,
 }
 
 #[derive(Debug)]
-struct Process(Arc<Metrics>);
+struct Process {
+    metrics: Arc<Metrics>,
+    /// Open transactions.
+    open: usize,
+}
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let metrics = &self.0;
+        let metrics = &self.metrics;
         let mut family = encoder.encode_descriptor(
             "statement_seconds",
             "Statements by how they were answered, and how long that took",
@@ -72,14 +76,31 @@ impl Collector for Process {
             ("commits_unanswered", "The same, whose COMMIT was not answered", read(&commits.unanswered)),
             ("branches_recovered", "Branches that recovery committed", read(&commits.recovered)),
             ("branches_rolled_back", "Branches that recovery rolled back", read(&commits.rolled_back)),
+            (
+                "deadlocks",
+                "Transactions rolled back as victims of deadlocks over several groups",
+                read(&commits.deadlocks),
+            ),
             ("branches_lost", "Branches of committed transactions that are gone: an alarm", read(&commits.lost)),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
-        let clients = ConstGauge::new(metrics.sum(|c| &c.clients) as i64);
-        clients.encode(encoder.encode_descriptor("clients", "Client connections now", None, clients.metric_type())?)
+        let gauges = [
+            ("clients", "Client connections now", metrics.sum(|c| &c.clients)),
+            ("transactions_open", "Open transactions of these clients", self.open as u64),
+            (
+                "transactions_in_doubt",
+                "Transactions, of any proxy, with branches that stay prepared",
+                read(&commits.in_doubt),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value as i64);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

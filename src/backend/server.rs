@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
 
 use crate::backend::conn::{BackendError, Class, Conn, ServerInfo};
 use crate::backend::gtid::Applied;
@@ -166,19 +167,20 @@ impl Server {
 
     /// Ends a connection of ours on a side connection, whatever it is running.
     pub fn kill(self: &Arc<Server>, thread_id: u32) {
-        self.on_the_side(format!("KILL {thread_id}"));
+        drop(self.on_the_side(format!("KILL {thread_id}")));
     }
 
-    /// Ends the statement that a connection of ours is running, if it is.
-    pub fn kill_query(self: &Arc<Server>, thread_id: u32) {
-        self.on_the_side(format!("KILL QUERY {thread_id}"));
+    /// Ends the statement that a connection of ours is running, if it is; the task that does it ends within the time
+    /// for connecting, twice.
+    pub fn kill_query(self: &Arc<Server>, thread_id: u32) -> Option<JoinHandle<()>> {
+        self.on_the_side(format!("KILL QUERY {thread_id}"))
     }
 
     /// Detached on purpose: who cancels must not wait for a server that may be stuck.
-    fn on_the_side(self: &Arc<Server>, sql: String) {
+    fn on_the_side(self: &Arc<Server>, sql: String) -> Option<JoinHandle<()>> {
         let server = self.clone();
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        let kill = async move {
             let class = Class { deprecate_eof: true, found_rows: false };
             let killed = match server.connect(class).await {
                 Ok(mut conn) => match tokio::time::timeout(server.connect_timeout, conn.query(&sql)).await {
@@ -192,7 +194,8 @@ impl Server {
             if let Err(error) = killed {
                 tracing::warn!(server = server.name, sql, error, "could not cancel");
             }
-        });
+        };
+        Some(runtime.spawn(kill))
     }
 
     /// Whether a connection may go back to the pool: not to a server that a probe found dead since.

@@ -60,6 +60,9 @@ impl Check {
             for error in &found.errors {
                 println!("error: {}", told(error, &sources));
             }
+            if let Some(guarantee) = found.guarantee {
+                println!("transactions over several groups: {guarantee}");
+            }
             match found.errors.len() {
                 0 => {
                     println!("servers: fine ({} tables, copies and shards counted each)", found.fine);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli::{RulesFolder, live};
+use crate::commit::id::GlobalId;
 use crate::commit::protocol::Decision;
 use crate::metrics::Metrics;
 use crate::server::topology;
@@ -32,22 +33,29 @@ enum Action {
     Resolve {
         #[command(flatten)]
         folder: RulesFolder,
+        /// Only the one with this name, as `list` shows it
+        #[arg(long, value_name = "NAME", value_parser = named)]
+        only: Option<GlobalId>,
     },
+}
+
+fn named(text: &str) -> Result<GlobalId, String> {
+    GlobalId::parse(text).ok_or_else(|| "not the name of a transaction (sl1-...)".to_owned())
 }
 
 impl Txn {
     pub(super) fn run(self) -> Result<(), String> {
         let (folder, resolve) = match self.action {
-            Action::List { folder } => (folder, false),
-            Action::Resolve { folder } => (folder, true),
+            Action::List { folder } => (folder, None),
+            Action::Resolve { folder, only } => (folder, Some(only)),
         };
         let rules = topology::read_rules(&folder.rules, super::color()).map_err(|error| error.to_string())?;
         live::runtime()?.block_on(async {
             let groups = live::groups(&rules).await?;
-            if resolve {
+            if let Some(only) = resolve {
                 // It names no transaction: nothing but counters are used of it.
                 let ledger = Ledger::new(0, Duration::ZERO, Arc::new(Metrics::new(1)));
-                recovery::finish_now(&groups, &ledger).await.map_err(|error| error.to_string())?;
+                recovery::finish_now(&groups, only, &ledger).await.map_err(|error| error.to_string())?;
             }
             let left = recovery::left(&groups).await.map_err(|error| error.to_string())?;
             for (global, left) in &left {

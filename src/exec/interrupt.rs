@@ -1,108 +1,23 @@
 //! What can end a statement before its answer does: KILL, a time limit, a client that goes away.
 //! It cancels on a side connection and never drains an answer nobody wants.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
 use crate::backend::server::Server;
 use crate::error::{Code, SqlError};
+use crate::txn::kill::{End, Kill};
 use crate::wire::link::Link;
 
 /// How long a server may take to end a query that was killed, before its connection is given up.
 const KILL_GRACE: Duration = Duration::from_secs(5);
-
-/// The switch by which others end what a session does. Shared between the session and the registry.
-#[derive(Debug, Default)]
-pub struct Kill {
-    wanted: AtomicU8,
-    /// The one task that waits or waited last. Unlike tokio's `Notify` it is not taken off again when a wait ends
-    /// otherwise, which is what happens with every statement; a task that is woken for nothing looks and waits on.
-    waiting: Mutex<Option<Waker>>,
-}
-
-const QUERY: u8 = 1;
-const CONNECTION: u8 = 2;
-const DRAIN: u8 = 4;
-/// Pulled, and nobody has seen it yet.
-const PULLED: u8 = 8;
-
-impl Kill {
-    /// KILL QUERY: ends the statement that runs now, if any.
-    pub fn query(&self) {
-        self.want(QUERY);
-    }
-
-    /// KILL CONNECTION: ends the session.
-    pub fn connection(&self) {
-        self.want(CONNECTION);
-    }
-
-    /// Shutdown: ends the session as soon as it is in no transaction.
-    pub fn drain(&self) {
-        self.want(DRAIN);
-    }
-
-    /// Lets the session look around, without ending anything.
-    pub fn wake(&self) {
-        self.want(0);
-    }
-
-    /// Whether the session must end.
-    pub fn is_connection(&self) -> bool {
-        self.wanted.load(Ordering::Acquire) & CONNECTION != 0
-    }
-
-    /// Whether the session must end once it is in no transaction.
-    pub fn is_drain(&self) -> bool {
-        self.wanted.load(Ordering::Acquire) & DRAIN != 0
-    }
-
-    /// Forgets a KILL QUERY that came before the statement began.
-    pub fn begin_statement(&self) {
-        self.take_query();
-    }
-
-    /// Waits until somebody pulls the switch, or has since the last wait. One task waits at a time.
-    pub async fn pulled(&self) {
-        poll_fn(|context| {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if !waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                *waiting = Some(context.waker().clone());
-            }
-            drop(waiting);
-            // Looked at after the waker lies there: whoever pulls now either was seen or sees it.
-            if self.take(PULLED) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
-    fn is_query(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) & QUERY != 0
-    }
-
-    fn take_query(&self) -> bool {
-        self.take(QUERY)
-    }
-
-    fn take(&self, what: u8) -> bool {
-        // The common case must not write a cache line that others read.
-        self.wanted.load(Ordering::Acquire) & what != 0 && self.wanted.fetch_and(!what, Ordering::AcqRel) & what != 0
-    }
-
-    fn want(&self, what: u8) {
-        self.wanted.fetch_or(what | PULLED, Ordering::AcqRel);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(waker) = &*waiting {
-            waker.wake_by_ref();
-        }
-    }
-}
 
 /// Why a statement ended without its answer.
 #[derive(Debug)]
@@ -132,6 +47,16 @@ pub struct Patience<'a> {
     /// Set at the first wait: a statement that never waits reads no clock.
     deadline: Option<Instant>,
     stage: Stage,
+    /// The last KILL QUERY that was sent.
+    killing: Option<Box<Killing>>,
+}
+
+/// A KILL QUERY: a statement that runs on several connections gets one on each, as its answer there is waited for.
+struct Killing {
+    server: Arc<Server>,
+    thread_id: u32,
+    /// Until it is done.
+    task: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -141,12 +66,23 @@ enum Stage {
     Killed,
     /// The same, because of the time limit.
     TimedOut,
+    /// The same, because its transaction is the victim of a deadlock over several groups.
+    Deadlock,
+}
+
+impl From<End> for Stage {
+    fn from(end: End) -> Stage {
+        match end {
+            End::Query => Stage::Killed,
+            End::Deadlock => Stage::Deadlock,
+        }
+    }
 }
 
 impl<'a> Patience<'a> {
     /// Patience for one statement.
     pub fn new(kill: &'a Kill, limit: Option<Duration>, write_limit: Duration) -> Patience<'a> {
-        Patience { kill, limit, write_limit, deadline: None, stage: Stage::Waiting }
+        Patience { kill, limit, write_limit, deadline: None, stage: Stage::Waiting, killing: None }
     }
 
     /// Writes to the client, which may be slow, but not for ever, and not behind a KILL CONNECTION.
@@ -194,15 +130,24 @@ impl<'a> Patience<'a> {
             self.deadline = Some(Instant::now() + limit);
         }
         // One that came while the client was being written to has woken nobody here.
-        if self.kill.is_query() && self.stage == Stage::Waiting && self.kill.take_query() {
-            self.end(server, thread_id, Stage::Killed);
+        if self.stage == Stage::Waiting
+            && let Some(end) = self.kill.take_end()
+        {
+            self.end(server, thread_id, end.into());
         }
         let mut answer = pin!(answer);
         loop {
             let deadline = self.deadline;
             let event = tokio::select! {
                 biased;
-                output = &mut answer => return Ok(output),
+                output = &mut answer => {
+                    // A KILL that comes late must not meet the next statement.
+                    if let Some(task) = self.killing.as_mut().and_then(|killing| killing.task.take()) {
+                        let _ = task.await;
+                    }
+                    return Ok(output);
+                }
+                () = ready(()), if self.is_ended() && !self.is_told(server, thread_id) => Event::Next,
                 () = client.closed() => Event::ClientGone,
                 () = self.kill.pulled() => Event::Pulled,
                 () = sleep_until(deadline) => Event::Deadline,
@@ -210,10 +155,13 @@ impl<'a> Patience<'a> {
             match event {
                 Event::ClientGone => return Err(Stop::Client(std::io::ErrorKind::ConnectionAborted.into())),
                 Event::Pulled if self.kill.is_connection() => return Err(Stop::Killed),
-                Event::Pulled if self.kill.take_query() && self.stage == Stage::Waiting => {
-                    self.end(server, thread_id, Stage::Killed);
+                Event::Pulled if self.stage == Stage::Waiting => {
+                    if let Some(end) = self.kill.take_end() {
+                        self.end(server, thread_id, end.into());
+                    }
                 }
                 Event::Pulled => {}
+                Event::Next => self.end(server, thread_id, self.stage),
                 Event::Deadline if self.stage == Stage::Waiting => self.end(server, thread_id, Stage::TimedOut),
                 Event::Deadline => {
                     let error = SqlError::new(Code::Interrupted, "Query execution was interrupted");
@@ -234,8 +182,8 @@ impl<'a> Patience<'a> {
                 return Stop::Killed;
             }
             let waits = self.stage == Stage::Waiting;
-            if waits && self.kill.take_query() {
-                self.stage = Stage::Killed;
+            if waits && let Some(end) = self.kill.take_end() {
+                self.stage = end.into();
             } else {
                 tokio::select! {
                     () = self.kill.pulled() => continue,
@@ -252,19 +200,45 @@ impl<'a> Patience<'a> {
         (self.stage != Stage::Waiting).then(|| self.explain(error()))
     }
 
-    /// The error to tell for one that a server sent: 1317 becomes 3024 if the time limit was its cause.
+    /// The error to tell for one that a server sent: 1317 becomes 3024 if the time limit was its cause, and 1213 if it was
+    /// a deadlock, which takes the transaction along.
     pub fn explain(&self, error: SqlError) -> SqlError {
         match (self.stage, error.errno, self.limit) {
             (Stage::TimedOut, 1317 | 1028 | 1969, Some(limit)) => SqlError::new(
                 Code::QueryTimeout,
                 format!("Query execution was interrupted, maximum statement execution time of {limit:?} exceeded"),
             ),
+            (Stage::Deadlock, 1317 | 1028 | 1969, _) => {
+                self.kill.tell_victim();
+                SqlError::deadlock()
+            }
             _ => error,
         }
     }
 
+    /// Whether the statement was told to end.
+    pub fn is_ended(&self) -> bool {
+        self.stage != Stage::Waiting
+    }
+
+    /// Whether that was to end a deadlock.
+    pub fn is_victim(&self) -> bool {
+        self.stage == Stage::Deadlock
+    }
+
+    /// For the same statement once more, after it was the victim of a deadlock.
+    pub fn renew(&mut self) {
+        self.kill.begin_statement();
+        (self.stage, self.deadline, self.killing) = (Stage::Waiting, None, None);
+    }
+
+    fn is_told(&self, server: &Arc<Server>, thread_id: u32) -> bool {
+        self.killing.as_ref().is_some_and(|told| Arc::ptr_eq(&told.server, server) && told.thread_id == thread_id)
+    }
+
     fn end(&mut self, server: &Arc<Server>, thread_id: u32, stage: Stage) {
-        server.kill_query(thread_id);
+        let task = server.kill_query(thread_id);
+        self.killing = Some(Box::new(Killing { server: server.clone(), thread_id, task }));
         self.stage = stage;
         self.deadline = Some(Instant::now() + KILL_GRACE);
     }
@@ -277,6 +251,8 @@ impl<'a> Patience<'a> {
 }
 
 enum Event {
+    /// The statement was told to end, but not on this connection.
+    Next,
     ClientGone,
     Pulled,
     Deadline,
@@ -286,73 +262,5 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::task::{Context, Wake};
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Count(std::sync::atomic::AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    #[test]
-    fn a_pull_is_seen_once_whether_it_comes_before_the_wait_or_in_it() {
-        let kill = Kill::default();
-        let (one, two) = (Arc::new(Count::default()), Arc::new(Count::default()));
-        let poll = |wait: std::pin::Pin<&mut dyn Future<Output = ()>>, count: &Arc<Count>| {
-            wait.poll(&mut Context::from_waker(&count.clone().into())).is_ready()
-        };
-
-        kill.query();
-        assert!(poll(pin!(kill.pulled()), &one), "it came before the wait");
-        assert!(!poll(pin!(kill.pulled()), &one), "it was seen");
-        assert!(kill.is_query() && !kill.is_connection(), "what was wanted stays until somebody takes it");
-
-        let mut wait = pin!(kill.pulled());
-        assert!(!poll(wait.as_mut(), &one));
-        kill.wake();
-        assert_eq!(one.0.load(Ordering::SeqCst), 1);
-        assert!(poll(wait.as_mut(), &one));
-
-        // A wait that was given up, and one in another task: the last one is woken.
-        assert!(!poll(pin!(kill.pulled()), &one));
-        let mut wait = pin!(kill.pulled());
-        assert!(!poll(wait.as_mut(), &two));
-        kill.connection();
-        assert_eq!((one.0.load(Ordering::SeqCst), two.0.load(Ordering::SeqCst)), (1, 1));
-        assert!(poll(wait.as_mut(), &two) && kill.is_connection());
-    }
-
-    /// Both sides race for each pull; were one lost, the waiting side would wait for ever.
-    #[tokio::test]
-    async fn no_pull_is_lost() {
-        const ROUNDS: usize = 20_000;
-        let kill = Arc::new(Kill::default());
-        let (seen, acknowledged) = std::sync::mpsc::channel();
-        let puller = kill.clone();
-        let thread = std::thread::spawn(move || {
-            for _ in 0..ROUNDS {
-                puller.wake();
-                acknowledged.recv().unwrap();
-            }
-        });
-        let all = async {
-            for _ in 0..ROUNDS {
-                kill.pulled().await;
-                seen.send(()).unwrap();
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
-        thread.join().unwrap();
     }
 }

@@ -96,7 +96,7 @@ pub async fn run(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Loaded, Stop> {
-    may_span(loading.targets, place)?;
+    may_span(txn, loading.targets, place)?;
     let mut run = Run::new(loading);
     loop {
         let portion = run.transaction(client, txn, place, patience).await;

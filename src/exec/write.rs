@@ -18,6 +18,10 @@ use crate::rules::GroupId;
 use crate::txn::{Access, Mode, Start, State, Txn};
 use crate::wire::link::Link;
 
+/// The errors with which a server may roll back a whole transaction: lock wait timeout (if so configured), too many locks,
+/// deadlock, and the last two of XA.
+const ROLLS_BACK: [u16; 5] = [1205, 1206, 1213, 1613, 1614];
+
 /// A statement that writes to several targets.
 pub struct Write<'a> {
     /// The statement.
@@ -71,20 +75,59 @@ pub async fn run(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<Outcome, Stop> {
-    may_span(write.targets, place)?;
+    may_span(txn, write.targets, place)?;
     let closed = *txn.state() == State::Auto;
     let own = closed && write.autocommit;
     if closed {
         txn.begin(Start::default());
     }
+    let first = attempt(client, txn, write, place, patience, own, Order::AtOnce).await;
+    if closed
+        && !own
+        && let Err(Stop::Error(error)) = &first
+        && UNBEGUN.contains(&error.errno)
+    {
+        // With autocommit off a server begins a transaction with the first table that it locks.
+        txn.end(false, place(write.targets[0].group).1.ledger).await?;
+    }
+    if !(own && patience.is_victim() && matches!(first, Err(Stop::Error(_)))) {
+        return first;
+    }
+    // Only together with what others do can the groups' order have been wrong, and nobody has seen anything of it yet.
+    txn.begin(Start::default());
+    patience.renew();
+    attempt(client, txn, write, place, patience, own, Order::InTurn).await
+}
+
+/// In which order the groups do their parts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// All at once: two statements can each have locked what the other waits for.
+    AtOnce,
+    /// One after the other, as all statements would: of two such, one waits and holds nothing that the other wants.
+    InTurn,
+}
+
+async fn attempt(
+    client: &mut Link,
+    txn: &mut Txn,
+    write: &Write<'_>,
+    place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
+    own: bool,
+    order: Order,
+) -> Result<Outcome, Stop> {
     let mut reached = Vec::new();
-    let total = parts(client, txn, write, place, patience, own, &mut reached).await;
-    let outcome = total.and_then(|total| Ok(total.outcome()?));
-    if !own && let Err(Stop::Error(error)) = &outcome {
+    let total = parts(client, txn, write, place, patience, (own, order), &mut reached).await;
+    let mut outcome = total.and_then(|total| Ok(total.outcome()?));
+    if !own
+        && !patience.is_victim()
+        && let Err(Stop::Error(error)) = &mut outcome
+    {
         txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
-        if closed && UNBEGUN.contains(&error.errno) {
-            // With autocommit off a server begins a transaction with the first table that it locks.
-            txn.end(false, place(write.targets[0].group).1.ledger).await?;
+        // Behind the group whose error is told, one has rolled back all of the transaction.
+        if reached.len() > 1 && !txn.is_open() && !ROLLS_BACK.contains(&error.errno) {
+            *error = SqlError::deadlock();
         }
     }
     if own {
@@ -99,10 +142,10 @@ pub async fn run(
 
 /// That a statement may write to these targets, which are sorted: to those of one group, or of several where that is
 /// allowed.
-pub(super) fn may_span(targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
+pub(super) fn may_span(txn: &Txn, targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
     let (first, last) = (targets[0].group, targets[targets.len() - 1].group);
     let (group, wanted) = place(first);
-    if first == last || wanted.mode != Mode::Single {
+    if first == last || txn.mode(wanted.mode) != Mode::Single {
         return Ok(());
     }
     Err(SqlError::refuse(format!(
@@ -113,86 +156,162 @@ pub(super) fn may_span(targets: &[Target], place: Place<'_, '_>) -> Result<(), S
     )))
 }
 
-/// Each group's part; `reached` are the groups on which the statement's savepoint stands.
+/// What all groups did; `reached` are those on which the statement's savepoint stands.
 async fn parts<'w>(
     client: &mut Link,
     txn: &mut Txn,
     write: &'w Write<'w>,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
-    own: bool,
+    (own, order): (bool, Order),
     reached: &mut Vec<GroupId>,
 ) -> Result<Total<'w>, Stop> {
-    let mut total = Total::new(write);
-    for of_group in write.targets.chunk_by(|a, b| a.group == b.group) {
-        if total.is_enough() {
+    let (mut total, mut lanes) = (Total::new(write), Vec::new());
+    let groups: Vec<&[Target]> = write.targets.chunk_by(|a, b| a.group == b.group).collect();
+    // What one target may write can depend on those before.
+    let in_turn = order == Order::InTurn || matches!(write.share, Share::Left(_));
+    let mut outcome = Ok(());
+    for some in groups.chunks(if in_turn { 1 } else { groups.len() }) {
+        let from = lanes.len();
+        outcome = match lease(txn, write, some, own, place, &mut lanes, reached).await {
+            Ok(()) => at_once(client, &mut lanes[from..], &mut total, patience).await,
+            Err(error) => Err(error.into()),
+        };
+        if outcome.is_err() || total.is_enough() {
             break;
         }
-        let id = of_group[0].group;
+    }
+    match outcome {
+        Ok(()) => {
+            give_back(txn, lanes, write).await;
+            Ok(total)
+        }
+        Err(Stop::Error(error)) => {
+            give_back(txn, lanes, write).await;
+            Err(Stop::Error(error))
+        }
+        Err(stop) => {
+            let why = match &stop {
+                Stop::Lost(error) => error.message.clone(),
+                _ => "the client left".to_owned(),
+            };
+            drop(lanes);
+            txn.lost(write.targets[0].group, why);
+            Err(stop)
+        }
+    }
+}
+
+/// A group's part: its connection, and the targets that it does one after the other.
+struct Lane<'w> {
+    group: GroupId,
+    lease: Lease,
+    targets: &'w [Target],
+    /// The number of the first of them among all of the statement's.
+    first: usize,
+    /// What those that are done have answered, until all are added up.
+    told: Vec<(Target, Told)>,
+}
+
+/// Connections to these groups, in their order, as every statement takes them: no two wait for each other. What goes in
+/// front of the statement is queued on all of them, if all could be had.
+async fn lease<'w>(
+    txn: &mut Txn,
+    write: &'w Write<'w>,
+    groups: &[&'w [Target]],
+    own: bool,
+    place: Place<'_, '_>,
+    lanes: &mut Vec<Lane<'w>>,
+    reached: &mut Vec<GroupId>,
+) -> Result<(), SqlError> {
+    let from = lanes.len();
+    for targets in groups {
+        let id = targets[0].group;
         let (group, wanted) = place(id);
-        let mut lease = txn.lease(id, group, Access::Write, &wanted).await?;
+        let lease = txn.lease(id, group, Access::Write, &wanted).await?;
         txn.wrote(id);
+        let first = write.targets.partition_point(|target| target.group < id);
+        lanes.push(Lane { group: id, lease, targets, first, told: Vec::new() });
+    }
+    for Lane { group, lease, .. } in &mut lanes[from..] {
+        reached.push(*group);
         if !own {
             lease.send_prelude(b"SAVEPOINT shardloom_statement");
         }
-        reached.push(id);
         if let Some(clock) = &write.clock {
             lease.send_prelude(clock.as_bytes());
         }
         if let Some(id) = write.last_insert_id {
             lease.set_insert_id(id);
         }
-        let mut failure = None;
-        for target in of_group {
-            if total.is_enough() {
-                break;
-            }
-            match part(client, &mut lease, write, *target, total.stage(), patience).await {
-                Ok(told) => {
-                    total.add(*target, &told);
-                    if let Err(stop) = look_behind(&mut lease, &mut total, *target, &told).await {
-                        failure = Some(stop);
-                        break;
-                    }
-                }
-                Err(stop) => {
-                    failure = Some(stop);
-                    break;
-                }
-            }
-        }
-        if write.clock.is_some() && !lease.is_busy() && lease.query(CLOCK_RUNS).await.is_err() {
-            lease.taint();
-        }
-        match failure {
-            None => txn.settle(id, lease),
-            Some(Stop::Error(error)) => {
-                txn.settle(id, lease);
-                return Err(Stop::Error(error));
-            }
-            Some(stop) => {
-                let why = match &stop {
-                    Stop::Lost(error) => error.message.clone(),
-                    _ => "the client left".to_owned(),
-                };
-                drop(lease);
-                txn.lost(id, why);
-                return Err(stop);
-            }
-        }
     }
-    Ok(total)
+    Ok(())
 }
 
-/// One target's part.
-async fn part(
+/// All these groups at once, each its targets in turn: the next one is sent to all when all have answered the last.
+///
+/// The error is that of the first target in their order, as if they had run one by one: so groups in front of the one
+/// that failed do the rest of their targets, and those behind it are only waited for.
+async fn at_once(
     client: &mut Link,
+    lanes: &mut [Lane<'_>],
+    total: &mut Total<'_>,
+    patience: &mut Patience<'_>,
+) -> Result<(), Stop> {
+    let mut live = lanes.len();
+    let mut failure = None;
+    let rounds = lanes.iter().map(|lane| lane.targets.len()).max().unwrap_or(0);
+    for round in 0..rounds {
+        if total.is_enough() {
+            break;
+        }
+        let (mut asked, mut refusal) = (live, None);
+        for (at, lane) in lanes[..live].iter_mut().enumerate() {
+            let Some(target) = lane.targets.get(round) else { continue };
+            let stage = total.stage(lane.first + round);
+            match send(&mut lane.lease, total.write, *target, stage, patience).await {
+                Ok(()) => {}
+                Err(Stop::Error(error)) => {
+                    (asked, refusal) = (at, Some(error));
+                    break;
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        if let Some(error) = refusal {
+            (live, failure) = (asked, Some(error));
+        }
+        for (at, lane) in lanes[..asked].iter_mut().enumerate() {
+            let Some(target) = lane.targets.get(round).copied() else { continue };
+            match answer(client, lane, total, target, patience, at < live).await {
+                // Behind one that failed.
+                Err(Stop::Error(_)) if at >= live => {}
+                Err(Stop::Error(error)) => {
+                    (live, failure) = (at, Some(error));
+                }
+                answered => answered?,
+            }
+        }
+        if failure.is_some() && patience.is_ended() {
+            break;
+        }
+        if let [alone] = lanes {
+            alone.told.drain(..).for_each(|(target, told)| total.add(target, &told));
+        }
+    }
+    let told = lanes.iter_mut().flat_map(|lane| lane.told.drain(..));
+    told.for_each(|(target, told)| total.add(target, &told));
+    failure.map_or(Ok(()), |error| Err(Stop::Error(error)))
+}
+
+/// Sends one target its statement.
+async fn send(
     lease: &mut Lease,
     write: &Write<'_>,
     target: Target,
     stage: Stage,
-    patience: &mut Patience<'_>,
-) -> Result<Told, Stop> {
+    patience: &Patience<'_>,
+) -> Result<(), Stop> {
     let naming = Naming::Of(write.bound, target);
     let mut text = Vec::new();
     let params = match stage {
@@ -200,7 +319,28 @@ async fn part(
         stage => write.bound.at(stage).render(target, &mut text),
     };
     ask::send(lease, write.ask, &text, &params, patience, naming).await?;
-    answered(client, lease, patience, naming).await
+    lease.link.flush().await.map_err(|error| patience.lost(lease, error))
+}
+
+/// Reads what one target answers; `counts`: it is of use.
+async fn answer(
+    client: &mut Link,
+    lane: &mut Lane<'_>,
+    total: &mut Total<'_>,
+    target: Target,
+    patience: &mut Patience<'_>,
+    counts: bool,
+) -> Result<(), Stop> {
+    let lease = &mut lane.lease;
+    if !counts {
+        // Its error is not told, so it must not be explained.
+        return read(client, lease, patience).await?.map(drop).map_err(Stop::Error);
+    }
+    let naming = Naming::Of(total.write.bound, target);
+    let told = answered(client, lease, patience, naming).await?;
+    look_behind(lease, total, target, &told).await?;
+    lane.told.push((target, told));
+    Ok(())
 }
 
 /// Sends what is queued on a connection and reads the answer whole.
@@ -214,13 +354,36 @@ pub async fn answered(
     naming: Naming<'_>,
 ) -> Result<Told, Stop> {
     lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
+    let told = read(client, lease, patience).await?;
+    told.map_err(|error| Stop::Error(naming.error(patience.explain(error))))
+}
+
+/// Reads an answer whole; the server's refusal is in the inner result.
+async fn read(
+    client: &mut Link,
+    lease: &mut Lease,
+    patience: &mut Patience<'_>,
+) -> Result<Result<Told, SqlError>, Stop> {
     lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
     let (conn, server) = lease.split();
     let thread_id = conn.thread_id;
     match patience.watch(client, server, thread_id, conn.read_answer()).await? {
-        Ok(told) => Ok(told),
-        Err(BackendError::Server(error)) => Err(Stop::Error(naming.error(patience.explain(error)))),
+        Ok(told) => Ok(Ok(told)),
+        Err(BackendError::Server(error)) => Ok(Err(error)),
         Err(error) => Err(lost(lease, patience, error)),
+    }
+}
+
+/// Gives the connections back, with their own clocks.
+async fn give_back(txn: &mut Txn, lanes: Vec<Lane<'_>>, write: &Write<'_>) {
+    for Lane { group, mut lease, .. } in lanes {
+        if !txn.begin_unasked(group, &mut lease).await {
+            continue;
+        }
+        if write.clock.is_some() && !lease.is_busy() && lease.query(CLOCK_RUNS).await.is_err() {
+            lease.taint();
+        }
+        txn.settle(group, lease);
     }
 }
 
@@ -232,7 +395,8 @@ async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, t
         lease.insert_id = None;
     }
     // Every copy of a broadcast table has the same to warn of.
-    if told.warnings > 0 && (total.parts == 1 || !matches!(write.answer, Answer::Same)) {
+    let told_already = matches!(write.answer, Answer::Same) && !total.outcome.conditions.is_empty();
+    if told.warnings > 0 && !told_already {
         let conditions = lease.query("SHOW WARNINGS").await.map_err(|error| gone(lease, &error))?;
         total.outcome.conditions.push((target, conditions));
     }
@@ -307,12 +471,12 @@ impl<'a> Total<'a> {
         }
     }
 
-    /// What the next target is told of LIMIT.
-    fn stage(&self) -> Stage {
+    /// What a target, by its number, is told of LIMIT.
+    fn stage(&self, number: usize) -> Stage {
         match self.write.share {
             Share::Whole => Stage::Whole,
             // Where nothing was found, a server says so in its own words: LIMIT 0 is another matter to MariaDB.
-            Share::Each(shares) => match shares.get(self.parts) {
+            Share::Each(shares) => match shares.get(number) {
                 None | Some(0) => Stage::Whole,
                 Some(share) => Stage::Share(*share),
             },
@@ -327,7 +491,7 @@ impl<'a> Total<'a> {
 
     /// Whether no target need be asked any more.
     fn is_enough(&self) -> bool {
-        self.parts > 0 && self.stage() == Stage::Share(0)
+        self.parts > 0 && self.stage(self.parts) == Stage::Share(0)
     }
 
     fn add(&mut self, target: Target, told: &Told) {

@@ -51,6 +51,22 @@ pub fn bind_with<'a>(
     bind_own(planned, rules, sql, scan, args, ids)
 }
 
+/// The same for a statement whose rows are on this shard, as a lookup has told.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_to<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+    shard: u32,
+) -> Result<Bound<'a>, SqlError> {
+    planned.check_lookups(rules)?;
+    bind_within(planned, rules, sql, scan, args, Ids::None, Some(shard))
+}
+
 /// The same for a statement of the proxy's own, which may write to lookups.
 ///
 /// # Errors
@@ -62,6 +78,18 @@ pub fn bind_own<'a>(
     scan: &'a Scan,
     args: &'a [Datum<'a>],
     ids: Ids<'a>,
+) -> Result<Bound<'a>, SqlError> {
+    bind_within(planned, rules, sql, scan, args, ids, None)
+}
+
+fn bind_within<'a>(
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+    ids: Ids<'a>,
+    only: Option<u32>,
 ) -> Result<Bound<'a>, SqlError> {
     debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
     let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
@@ -89,7 +117,7 @@ pub fn bind_own<'a>(
             bound.answer = Answer::Same;
         }
         Plan::Sharded(sharded) => {
-            Placing { routing: &sharded.routing, many: &sharded.many, values, rules }.place(&mut bound)?;
+            Placing { routing: &sharded.routing, many: &sharded.many, values, rules, only }.place(&mut bound)?;
         }
         Plan::Gather(gather) => Gathering { gather, planned, values, rules }.gather(&mut bound)?,
         Plan::Describe { family, .. } => {
@@ -207,6 +235,8 @@ struct Placing<'p, 'a> {
     many: &'p Many,
     values: Values<'a>,
     rules: &'p RuleSet,
+    /// The shard that a lookup has told.
+    only: Option<u32>,
 }
 
 impl<'p, 'a> Placing<'p, 'a> {
@@ -217,7 +247,7 @@ impl<'p, 'a> Placing<'p, 'a> {
         let routing = self.routing;
         let family = family(self.rules, routing)?;
         self.values.check_numbered(&routing.numbered)?;
-        let shards = match (&routing.by, routing.shard) {
+        let shards = match (&routing.by, routing.shard.or(self.only)) {
             (_, Some(shard)) if shard < family.shards => Shards::one(shard),
             (_, Some(shard)) => {
                 let why = format!("the hint names shard {shard}, and {} has {}", family.name, family.shards);
@@ -594,7 +624,7 @@ impl<'p: 'a, 'a> Gathering<'p, 'a> {
     /// The targets that hold rows of a source that matter.
     fn shards(&self, routing: &Routing) -> Result<Vec<Target>, SqlError> {
         let family = family(self.rules, routing)?;
-        let placing = Placing { routing, many: &Many::Sum, values: self.values, rules: self.rules };
+        let placing = Placing { routing, many: &Many::Sum, values: self.values, rules: self.rules, only: None };
         let By::Conditions(conditions) = &routing.by else { return Ok(targets(family, &Shards::all(family.shards))) };
         let mut shards = Shards::all(family.shards);
         for condition in conditions {

@@ -13,6 +13,7 @@ use crate::plan::numbering::Numbering;
 use crate::plan::read::merge;
 use crate::plan::resolve::{Model, QueryId, several};
 use crate::plan::route::By;
+use crate::plan::seek::{Locks, Seek, seek};
 use crate::plan::sources::gather;
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
@@ -47,12 +48,13 @@ pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &
     planned
 }
 
-/// What the plan of a write says beside its way.
+/// What a plan says beside the way of its statement.
 #[derive(Default)]
 struct Beside {
     numbering: Option<Box<Numbering>>,
     upkeep: Option<Upkeep>,
     lookup: Option<u16>,
+    seek: Option<Seek>,
 }
 
 /// What a statement is planned from.
@@ -71,7 +73,7 @@ impl<'a> Build<'a> {
         let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
         let mut beside = Beside::default();
         let (plan, pins) = match statement {
-            Statement::Query(query) => self.query(&mut model, query),
+            Statement::Query(query) => self.query(&mut model, query, &mut beside),
             Statement::Insert(insert) => (self.insert(&mut model, insert, &mut beside), Vec::new()),
             Statement::Update(update) => (self.update(&mut model, update, &mut beside), Vec::new()),
             Statement::Delete(delete) => (self.delete(&mut model, delete, &mut beside), Vec::new()),
@@ -92,11 +94,12 @@ impl<'a> Build<'a> {
         }));
         all.sort_unstable();
         all.dedup();
-        let Beside { numbering, upkeep, lookup } = beside;
+        let Beside { numbering, upkeep, lookup, seek } = beside;
         // Of an INSERT ... SELECT only the rows that are stored are looked after.
         let upkeep = upkeep.filter(|_| matches!(plan, Plan::Sharded(_))).map(Box::new);
         let (pins, tables) = (all.into(), model.tables.into());
-        Planned { pins, effects, numbering, upkeep, lookup, tables, ..self.planned(plan) }
+        let seek = seek.filter(|_| matches!(plan, Plan::Sharded(_))).map(Box::new);
+        Planned { pins, effects, numbering, upkeep, seek, lookup, tables, ..self.planned(plan) }
     }
 
     /// Notes what the words of the statement tell, whether the tree did or not: `CURRENT_TIMESTAMP` is no function to it.
@@ -119,6 +122,7 @@ impl<'a> Build<'a> {
             wishes: Wishes::default(),
             numbering: None,
             upkeep: None,
+            seek: None,
             lookup: None,
             tables: Box::default(),
             rules_version: self.rules.version,
@@ -126,13 +130,20 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn query(self, model: &mut Model<'a>, query: &'a Query) -> (Result<Plan, SqlError>, Vec<u32>) {
+    fn query(self, model: &mut Model<'a>, query: &'a Query, beside: &mut Beside) -> (Result<Plan, SqlError>, Vec<u32>) {
         let mut pins = Vec::new();
-        let plan = model.query(query, None).and_then(|id| self.select(model, query, id, &mut pins));
+        let plan = model.query(query, None).and_then(|id| self.select(model, query, id, &mut pins, beside));
         (plan, pins)
     }
 
-    fn select(self, model: &Model<'a>, tree: &'a Query, query: QueryId, pins: &mut Vec<u32>) -> Result<Plan, SqlError> {
+    fn select(
+        self,
+        model: &Model<'a>,
+        tree: &'a Query,
+        query: QueryId,
+        pins: &mut Vec<u32>,
+        beside: &mut Beside,
+    ) -> Result<Plan, SqlError> {
         let ties = Ties::of(model);
         let locality = Locality::of(model, &ties);
         let composer = Composer::new(self.scan, model.edits.clone());
@@ -157,6 +168,14 @@ impl<'a> Build<'a> {
                 .filter(|_| model.effects.locking)
                 .and_then(|table| self.rules.schema(&table.schema));
             return Ok(Plan::Relay { group: group.or(home.map(|schema| schema.home)), text });
+        };
+        beside.seek = match tree.locking {
+            None if model.effects.locking => None,
+            None => seek(model, &locality, Locks::None),
+            Some(clause) if names_tables(clause.of(self.sql)) => None,
+            Some(clause) => {
+                composer.anchors(clause).ok().and_then(|(from, to)| seek(model, &locality, Locks::Clause(from, to)))
+            }
         };
         let many = match merge(model, &locality, query, &composer) {
             Ok(merging) => {
@@ -186,6 +205,7 @@ impl<'a> Build<'a> {
         let locality = Locality::of(model, &ties);
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
         let clauses = Clauses::of_update(update);
+        beside.seek = seek(model, &locality, Locks::Write);
         beside.lookup = writing.lookup_in(&scope);
         beside.upkeep = writing.kept_by_change(&scope, &update.set, &clauses, None)?;
         writing.change(&scope, &update.set, &clauses)
@@ -197,6 +217,7 @@ impl<'a> Build<'a> {
         let locality = Locality::of(model, &ties);
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
         let clauses = Clauses::of_delete(delete);
+        beside.seek = seek(model, &locality, Locks::Write);
         beside.lookup = writing.lookup_in(&scope);
         beside.upkeep = writing.kept_by_change(&scope, &[], &clauses, delete.returning.then_some(delete.span))?;
         let mut plan = writing.change(&scope, &[], &clauses)?;
@@ -666,4 +687,9 @@ fn forbid_many(plan: &mut Plan, refusal: SqlError) {
     {
         sharded.many = Many::Refuse(refusal);
     }
+}
+
+/// Whether a clause such as FOR UPDATE is for some tables only.
+fn names_tables(clause: &[u8]) -> bool {
+    clause.split(u8::is_ascii_whitespace).any(|word| word.eq_ignore_ascii_case(b"OF"))
 }

@@ -189,7 +189,18 @@ fn size(planned: &Planned) -> usize {
     };
     let tables: usize =
         planned.tables.iter().map(|table| size_of_val(table) + table.schema.len() + table.name.len()).sum();
-    size_of::<Planned>() + plan + tables + planned.pins.len() * 4 + planned.upkeep.as_deref().map_or(0, upkeep_size)
+    size_of::<Planned>()
+        + plan
+        + tables
+        + planned.pins.len() * 4
+        + planned.upkeep.as_deref().map_or(0, upkeep_size)
+        + seek_size(planned)
+}
+
+fn seek_size(planned: &Planned) -> usize {
+    planned.seek.as_deref().map_or(0, |seek| {
+        size_of_val(seek) + seek.columns.len() * (size_of::<ColumnInfo>() + 32) + size_of_val(&*seek.key)
+    })
 }
 
 fn upkeep_size(upkeep: &Upkeep) -> usize {

@@ -28,6 +28,7 @@ pub mod render;
 mod resolve;
 pub mod route;
 mod same;
+pub mod seek;
 mod select;
 pub mod semijoin;
 pub mod slot;
@@ -52,6 +53,7 @@ use crate::plan::load::Load;
 use crate::plan::merge::Merge;
 use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
+use crate::plan::seek::Seek;
 use crate::plan::slot::Slot;
 use crate::plan::text::Text;
 use crate::plan::upkeep::Upkeep;
@@ -260,6 +262,8 @@ pub struct Planned {
     pub numbering: Option<Box<Numbering>>,
     /// What it has to do to lookups, if it writes a table that has some.
     pub upkeep: Option<Box<Upkeep>>,
+    /// The lookup that may tell the shard of its rows, where its routing alone leaves several.
+    pub seek: Option<Box<Seek>>,
     /// The number of a table that it writes and that is a lookup.
     pub lookup: Option<u16>,
     /// The tables it names, each once.

@@ -151,6 +151,14 @@ impl<'a> Out<'_, 'a> {
             if let (Route::One(_), Many::Carry(_)) = (&self.bound.route, &sharded.many) {
                 self.push("else", "where the rows belong elsewhere, they are read first and then stored");
             }
+            if let (Some(seek), false) = (self.bound.planned.seek.as_deref(), matches!(self.bound.route, Route::One(_)))
+            {
+                let of = seek.columns.iter().zip(&seek.key);
+                let of: Vec<String> =
+                    of.map(|(column, slot)| format!("{} = {}", column.name, self.shown().slot(*slot))).collect();
+                let lookup = seek.lookup.replace('`', "");
+                self.push("seek", format!("{lookup} by {}: if it tells the shard, that one alone", of.join(", ")));
+            }
         }
     }
 

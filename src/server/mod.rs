@@ -33,7 +33,7 @@ use crate::session::proxy::Proxy;
 use crate::session::registry::Registry;
 use crate::session::topology::Topology;
 use crate::txn::ledger::Ledger;
-use crate::txn::recovery;
+use crate::txn::{deadlock, recovery};
 use crate::wire::auth::Verifier;
 use crate::wire::login_server::{Gate, NativeAccounts};
 use crate::wire::stream::Stream;
@@ -102,11 +102,12 @@ pub async fn serve(
     let config = Arc::new(config);
     let workers = config.workers.unwrap_or_else(default_workers).max(1);
     let rules = topology::read_rules(&config.rules, false)?;
-    let (first, mut watchers) = start_topology(rules, &config, workers, None).await?;
+    let first = start_topology(rules, &config, workers, None).await?;
     let proxy = Arc::new(proxy(config.clone(), workers, first)?);
     let accepting = Arc::new(AtomicBool::new(true));
     let serving = proxy.clone();
-    let _recovery = Watchers(vec![recover(&proxy)]);
+    let deadlocks = tokio::spawn(deadlock::watch(proxy.ledger.clone()));
+    let _recovery = Watchers(vec![recover(&proxy), deadlocks]);
     let crew = Workers::start(workers, move |number, arrival| greet(serving.clone(), number, arrival))
         .map_err(io_error("cannot start a worker"))?;
     let crew = Arc::new(crew);
@@ -123,10 +124,7 @@ pub async fn serve(
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => {
                     match reload(&proxy, workers).await {
-                        Ok(new) => {
-                            watchers = new;
-                            tracing::info!("rules reloaded");
-                        }
+                        Ok(()) => tracing::info!("rules reloaded"),
                         Err(error) => tracing::error!("rules stay as they were:\n{error}"),
                     }
                 }
@@ -146,7 +144,6 @@ pub async fn serve(
         let _ = acceptor.await;
     }
     drain(&proxy, config.timeouts.drain).await;
-    drop(watchers);
     if let Some((_, task)) = admin {
         task.abort();
     }
@@ -262,10 +259,9 @@ async fn start_topology(
     config: &Config,
     workers: usize,
     before: Option<&Topology>,
-) -> Result<(Topology, Watchers), StartError> {
-    let version = before.map_or(1, |topology| topology.version + 1);
+) -> Result<Topology, StartError> {
     let mut rules = rules;
-    rules.version = version;
+    rules.version = before.map_or(1, |topology| topology.version + 1);
     let rules = Arc::new(rules);
     let groups = topology::groups(&rules, config, workers, before)?;
     let first: Vec<_> = groups.iter().map(|group| probe::once(group, config.timeouts.probe_answer)).collect();
@@ -278,16 +274,16 @@ async fn start_topology(
         .iter()
         .map(|group| tokio::spawn(probe::watch(group.clone(), config.timeouts.probe, config.timeouts.probe_answer)))
         .collect();
-    Ok((Topology::new(rules, Arc::new(catalog), groups, defaults, version), Watchers(watchers)))
+    Ok(Topology::new(rules, Arc::new(catalog), groups, defaults, before, Arc::new(Watchers(watchers))))
 }
 
 /// All or nothing: until everything of the new rules is there, the old ones are in force.
-async fn reload(proxy: &Proxy, workers: usize) -> Result<Watchers, StartError> {
+async fn reload(proxy: &Proxy, workers: usize) -> Result<(), StartError> {
     let rules = topology::read_rules(&proxy.config.rules, false)?;
     let before = proxy.topology.load_full();
-    let (new, watchers) = start_topology(rules, &proxy.config, workers, Some(&before)).await?;
+    let new = start_topology(rules, &proxy.config, workers, Some(&before)).await?;
     proxy.topology.store(Arc::new(new));
-    Ok(watchers)
+    Ok(())
 }
 
 async fn listen(
@@ -383,8 +379,10 @@ async fn admin(
     let listener = TcpListener::bind(address).await.map_err(io_error(what.clone()))?;
     let address = listener.local_addr().map_err(io_error(what))?;
     let (topology, accepting) = (proxy.clone(), accepting.clone());
+    let sessions = proxy.sessions.clone();
     let sources = http::Sources {
         metrics: proxy.metrics.clone(),
+        open: Arc::new(move || sessions.list().iter().filter(|entry| entry.transaction.is_open()).count()),
         groups: Arc::new(move || -> Vec<Arc<Group>> { topology.topology.load().groups.clone() }),
         accepting: Arc::new(move || accepting.load(Ordering::Relaxed)),
     };

@@ -8,11 +8,17 @@ use crate::session::greet;
 use crate::session::topology::Topology;
 use crate::sql::Flavour;
 use crate::sql::ast::Ident;
-use crate::txn::{Access, Pin, Start, State};
+use crate::txn::{Access, Mode, Pin, Start, State};
 
 impl Session {
     /// BEGIN, START TRANSACTION: commits what is open; servers hear of it with the first statement.
-    pub(super) async fn begin(&mut self, read_only: Option<bool>, snapshot: bool) -> Result<(), Stop> {
+    /// `mode`: what a hint says of several groups.
+    pub(super) async fn begin(
+        &mut self,
+        read_only: Option<bool>,
+        snapshot: bool,
+        mode: Option<Mode>,
+    ) -> Result<(), Stop> {
         self.end_transaction(true).await?;
         let next = std::mem::take(&mut self.next);
         self.txn.begin(Start {
@@ -20,6 +26,7 @@ impl Session {
             snapshot,
             isolation: next.isolation,
             implicit: false,
+            mode,
         });
         Ok(())
     }

@@ -195,7 +195,7 @@ impl Session {
             text.extend_from_slice(b" WHERE ");
             put_rows(identity, rows, &mut text);
             text.extend_from_slice(b" FOR UPDATE");
-            self.read_rows(of, &text, &mut after).await?;
+            self.read_rows(of, &text, None, &mut after).await?;
         }
         let mut gone = Vec::new();
         for kept in &of.upkeep.lookups {
@@ -246,7 +246,9 @@ impl Session {
             self.put_piece(of, filter, &mut text)?;
         }
         text.extend_from_slice(format!(" LIMIT {} FOR UPDATE", ROWS_MOST + 1).as_bytes());
-        self.read_rows(of, &text, &mut before).await?;
+        // Where the statement goes, which a lookup may have told.
+        let targets = self.targets(of.topology, of.bound);
+        self.read_rows(of, &text, Some(targets), &mut before).await?;
         Ok(before)
     }
 
@@ -266,13 +268,19 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a SELECT of our own on each of its targets, in the open transaction.
-    async fn read_rows(&mut self, of: &Keeping<'_>, text: &[u8], into: &mut Before) -> Result<(), Stop> {
+    /// Runs a SELECT of our own in the open transaction, on each of its targets or of these.
+    async fn read_rows(
+        &mut self,
+        of: &Keeping<'_>,
+        text: &[u8],
+        targets: Option<Vec<Target>>,
+        into: &mut Before,
+    ) -> Result<(), Stop> {
         let reading = self.reading();
         let (found, planned) = self.own_text(of.topology, text)?;
         let mut bound = bind_own(&planned, &of.topology.rules, text, &found, &[], Ids::None)?;
         bound.answer = Answer::Relay;
-        for target in self.targets(of.topology, &bound) {
+        for target in targets.unwrap_or_else(|| self.targets(of.topology, &bound)) {
             let mut sql = Vec::new();
             bound.render(target, &mut sql);
             let answer = self.ask_primary(of, target, &sql, Naming::Of(&bound, target)).await?;
@@ -332,7 +340,7 @@ impl Session {
     }
 
     /// The plan of a text of our own.
-    fn own_text(&mut self, topology: &Topology, text: &[u8]) -> Result<(Scan, Arc<Planned>), SqlError> {
+    pub(super) fn own_text(&mut self, topology: &Topology, text: &[u8]) -> Result<(Scan, Arc<Planned>), SqlError> {
         let mut found = Scan::default();
         scan(text, self.facts, self.proxy.seed, &mut found)?;
         match self.understand(text, &found, topology)? {

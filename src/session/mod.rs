@@ -22,11 +22,13 @@ pub mod proxy;
 pub mod query;
 pub mod registry;
 pub mod reply;
+mod seek;
 pub mod set;
 pub mod show;
 mod temporary;
 pub mod topology;
 mod track;
+mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,6 +76,10 @@ pub struct Session {
     /// What schema and facts come to in the plan cache.
     meaning: Meaning,
     txn: Txn,
+    /// The rules of the last statement, while it runs or the session holds connections.
+    rules: Option<Arc<Topology>>,
+    /// Its numbering of groups.
+    numbering: u64,
     prepared: Prepared,
     diagnostics: Diagnostics,
     temporary: Temporary,
@@ -143,6 +149,12 @@ struct NextTransaction {
     read_only: Option<bool>,
 }
 
+impl NextTransaction {
+    fn is_some(&self) -> bool {
+        self.isolation.is_some() || self.read_only.is_some()
+    }
+}
+
 /// What follows a command.
 #[derive(Debug)]
 enum Flow {
@@ -166,6 +178,8 @@ impl Session {
     ) -> Session {
         let capabilities = login.capabilities;
         let (settings, facts) = set::initial(&proxy.topology.load(), login.collation);
+        let numbering = proxy.topology.load().numbering;
+        let txn = Txn::new(seat.entry.transaction.clone());
         let needs = Needs {
             worker,
             class: class_of(capabilities),
@@ -185,7 +199,9 @@ impl Session {
             needs,
             facts,
             meaning: Meaning::default(),
-            txn: Txn::default(),
+            txn,
+            rules: None,
+            numbering,
             prepared: Prepared::default(),
             diagnostics: Diagnostics::default(),
             temporary: Temporary::default(),
@@ -212,6 +228,7 @@ impl Session {
                     let (name, text) = describe(&input);
                     self.seat.entry.does(name, self.needs.schema.as_ref(), text);
                     let flow = self.command(&input, &mut scan).await;
+                    self.settle_rules();
                     self.seat.entry.does("Sleep", self.needs.schema.as_ref(), b"");
                     if input.capacity() > KEPT_INPUT {
                         (input, scan) = (Vec::new(), Scan::default());
@@ -355,7 +372,7 @@ impl Session {
     /// Back to how the session was right after its login; what it held is given up.
     fn reset(&mut self) {
         self.txn.abandon();
-        self.txn = Txn::default();
+        self.txn = Txn::new(self.seat.entry.transaction.clone());
         self.prepared = Prepared::default();
         self.diagnostics = Diagnostics::default();
         self.temporary = Temporary::default();
@@ -387,8 +404,32 @@ impl Session {
 
     /// What the session's statements go by: the servers' tables, and its own temporary ones.
     fn topology(&mut self) -> Arc<Topology> {
-        let topology = self.proxy.topology.load_full();
+        let topology = self.shared_topology();
         if self.temporary.is_empty() { topology } else { self.temporary.over(topology, self.seat.entry.id) }
+    }
+
+    /// The rules for a statement: those of now, but for as long as the session holds connections (a transaction, a
+    /// temporary table) those that it took them by. What is where, and which number is which group, does not change under it.
+    fn shared_topology(&mut self) -> Arc<Topology> {
+        let now = self.proxy.topology.load_full();
+        match &self.rules {
+            Some(kept) if self.txn.groups().next().is_some() && !Arc::ptr_eq(&kept.rules, &now.rules) => kept.clone(),
+            _ => {
+                if self.numbering != now.numbering {
+                    self.numbering = now.numbering;
+                    self.txn.renumber(now.groups.len());
+                }
+                self.rules = Some(now.clone());
+                now
+            }
+        }
+    }
+
+    /// Lets go of the rules that no connection was taken by.
+    fn settle_rules(&mut self) {
+        if self.rules.is_some() && self.txn.groups().next().is_none() {
+            self.rules = None;
+        }
     }
 
     fn counters(&self) -> &Counters {

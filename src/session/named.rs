@@ -11,7 +11,7 @@ use crate::session::prepared::Statement;
 use crate::session::query::Understood;
 use crate::sql::ast::{Ident, LiteralKind, Span};
 use crate::sql::head::{Head, PrepareSource, has_word, head, sole_variable};
-use crate::sql::scan::Scan;
+use crate::sql::scan::{Scan, scan};
 use crate::sql::{Flavour, SqlMode, TextCharset, literal, syntax_error};
 use crate::txn::Access;
 use crate::value::Datum;
@@ -203,8 +203,10 @@ impl Session {
             }
             Ok(Understood::Head(_)) => {
                 let text = with_variables(&statement.sql, &statement.scan, &variables);
-                match head(&text, self.facts) {
-                    Ok(head) => Box::pin(self.local(&text, head, &topology, Ask::Query, add)).await,
+                let mut found = Scan::default();
+                let read = scan(&text, self.facts, self.proxy.seed, &mut found).and_then(|()| head(&text, self.facts));
+                match read {
+                    Ok(head) => Box::pin(self.local(&text, &found, head, &topology, Ask::Query, add)).await,
                     Err(error) => Err(error.into()),
                 }
             }

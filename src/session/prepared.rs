@@ -117,8 +117,13 @@ impl Session {
         }
         self.may_touch(&planned)?;
         if let Plan::Load(_) = &planned.plan {
+            // MariaDB takes it.
             let message = "This command is not supported in the prepared statement protocol yet".to_owned();
-            return Err(SqlError { errno: 1295, state: *b"HY000", message }.into());
+            return Err(match self.facts.flavour {
+                Flavour::MySql => SqlError { errno: 1295, state: *b"HY000", message },
+                Flavour::MariaDb => SqlError::refuse("LOAD DATA as a prepared statement: send it as text"),
+            }
+            .into());
         }
         if let Plan::Carry(carry) = &planned.plan {
             if self.facts.flavour == Flavour::MySql {

@@ -17,7 +17,7 @@ use crate::exec::relay::{Style, relay};
 use crate::exec::scatter::{self, Scatter};
 use crate::exec::write::{self, Share};
 use crate::metrics::Kind;
-use crate::plan::bind::bind_with;
+use crate::plan::bind::{bind_to, bind_with};
 use crate::plan::cache::PlanKey;
 use crate::plan::carry::Carry;
 use crate::plan::gather::{Extent, Gather};
@@ -28,10 +28,10 @@ use crate::session::carry::Carrying;
 use crate::session::limited::Limiting;
 use crate::session::lookup::Keeping;
 use crate::session::registry::Entry;
+use crate::session::seek::Seeking;
 use crate::session::topology::Topology;
-use crate::session::{Flow, OpenCursor, Session};
+use crate::session::{Flow, NextTransaction, OpenCursor, Session};
 use crate::sql::head::{self, Head, Show, ShowKind};
-use crate::sql::hint::TransactionMode;
 use crate::sql::scan::{Scan, scan};
 use crate::sql::{self, Facts};
 use crate::txn::{Access, Mode, Pin, Start, State};
@@ -90,21 +90,45 @@ impl Session {
         add: Status,
     ) -> Result<(), Flow> {
         let started = Instant::now();
+        // In this order: see `Active::kill`.
+        self.txn.running(Some(started));
         self.seat.entry.kill.begin_statement();
         self.failed = false;
-        let topology = self.topology();
-        let (kind, outcome) = match self.understand(sql, scan, &topology) {
+        let mut topology = self.topology();
+        let mut understood = self.understand(sql, scan, &topology);
+        if matches!(&understood, Ok(Understood::Plan(planned)) if planned.effects.implicit_commit)
+            && !Arc::ptr_eq(&topology.rules, &self.proxy.topology.load().rules)
+        {
+            // It comes behind the transaction, and is no part of what goes by the rules of then.
+            understood = match Box::pin(self.end_transaction(true)).await {
+                Ok(()) => {
+                    topology = self.topology();
+                    self.understand(sql, scan, &topology)
+                }
+                Err(stop) => return self.finish(Err(stop)),
+            };
+        }
+        let (kind, outcome) = match understood {
             Err(error) => (Kind::Refused, Err(Stop::Error(error))),
             Ok(Understood::Plan(planned)) => {
-                let outcome = self.run(sql, scan, &topology, &planned, ask, args, add).await;
+                let outcome = match self.is_next(&planned) {
+                    false => self.run(sql, scan, &topology, &planned, ask, args, add).await,
+                    true => Box::pin(self.run_next(sql, scan, &topology, &planned, ask, args, add)).await,
+                };
                 (kind_of(&planned), outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
-            Ok(Understood::Head(head)) => (Kind::Local, Box::pin(self.local(sql, *head, &topology, ask, add)).await),
+            Ok(Understood::Head(head)) => {
+                (Kind::Local, Box::pin(self.local(sql, scan, *head, &topology, ask, add)).await)
+            }
         };
+        if self.seat.entry.kill.take_victim() && matches!(self.txn.state(), State::Open(_)) {
+            Box::pin(self.txn.roll_back()).await;
+        }
         if self.txn.needs_review() {
             Box::pin(self.txn.review()).await;
         }
+        self.txn.running(None);
         let refused = matches!(&outcome, Err(Stop::Error(error)) if error.errno == 1235);
         let kind = if refused { Kind::Refused } else { kind };
         self.counters().answered(kind, started.elapsed());
@@ -157,6 +181,45 @@ impl Session {
         Ok(Understood::Plan(planned))
     }
 
+    /// Whether a statement opens the transaction that SET TRANSACTION spoke of: one that touches a table does.
+    fn is_next(&self, planned: &Planned) -> bool {
+        self.next.is_some() && *self.txn.state() == State::Auto && !planned.tables.is_empty()
+    }
+
+    /// Runs such a statement: it opens the transaction, or with autocommit it is the whole of it, and has the session's
+    /// settings be those of that transaction for as long as it runs.
+    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
+    async fn run_next(
+        &mut self,
+        sql: &[u8],
+        scan: &Scan,
+        topology: &Topology,
+        planned: &Planned,
+        ask: Ask<'_>,
+        args: &[Datum<'_>],
+        add: Status,
+    ) -> Result<(), Stop> {
+        let NextTransaction { isolation, read_only } = std::mem::take(&mut self.next);
+        if !self.autocommit() {
+            self.txn.begin(Start { isolation, read_only, ..Start::default() });
+            return self.run(sql, scan, topology, planned, ask, args, add).await;
+        }
+        let isolation = isolation.map(|level| format!("'{}'", level.replace(' ', "-")).into_bytes());
+        let read_only = read_only.map(|only| if only { b"1".to_vec() } else { b"0".to_vec() });
+        let before = self.needs.settings.clone();
+        for (name, value) in [("transaction_isolation", isolation), ("transaction_read_only", read_only)] {
+            if let Some(value) = value {
+                self.needs.settings = self.needs.settings.with(name, Some(&value)).into();
+            }
+        }
+        let outcome = self.run(sql, scan, topology, planned, ask, args, add).await;
+        // The statement may have set variables meanwhile.
+        for name in ["transaction_isolation", "transaction_read_only"] {
+            self.needs.settings = self.needs.settings.with(name, before.variable(name)).into();
+        }
+        outcome
+    }
+
     /// Runs a planned statement.
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     pub(super) async fn run(
@@ -172,12 +235,14 @@ impl Session {
         self.txn.check()?;
         self.may_touch(planned)?;
         self.may_ask_for_file(planned)?;
-        self.needs.mode = match planned.wishes.transaction {
-            None => self.guest.mode,
-            Some(TransactionMode::Atomic) => Mode::Atomic,
-            Some(TransactionMode::Single) => Mode::Single,
-            Some(TransactionMode::BestEffort) => Mode::BestEffort,
-        };
+        self.needs.mode = planned.wishes.transaction.map_or(self.guest.mode, Mode::from);
+        if let Some(wish) = planned.wishes.transaction
+            && self.txn.is_open()
+            && self.txn.mode(wish.into()) != wish.into()
+        {
+            let why = "The transaction has begun in another mode than this statement's hint says: say it on BEGIN";
+            return Err(SqlError::refuse(why).into());
+        }
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
             return Box::pin(self.session_function(sql, effects, ask, add)).await;
@@ -194,9 +259,21 @@ impl Session {
             (false, true) => Ids::Params(&made),
             (false, false) => Ids::Written(&made),
         };
-        let bound = bind_with(planned, &topology.rules, sql, scan, args, ids)?;
-        let of_one = matches!(bound.route, Route::One(_) | Route::Any)
-            && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_));
+        let is_of_one = |bound: &Bound<'_>| {
+            matches!(bound.route, Route::One(_) | Route::Any)
+                && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_))
+        };
+        let mut bound = bind_with(planned, &topology.rules, sql, scan, args, ids);
+        if let Some(seek) = &planned.seek
+            && !bound.as_ref().is_ok_and(is_of_one)
+        {
+            let seeking = Seeking { sql, scan, topology, planned, seek, args };
+            if let Some(shard) = Box::pin(self.sought(&seeking)).await? {
+                bound = bind_to(planned, &topology.rules, sql, scan, args, shard).or(bound);
+            }
+        }
+        let bound = bound?;
+        let of_one = is_of_one(&bound);
         if !of_one && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
@@ -520,10 +597,12 @@ impl Session {
             share,
             selected,
         };
-        let outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
+        let mut outcome = write::run(&mut self.client, &mut self.txn, &part, &place, &mut patience).await?;
         self.diagnostics.clear();
         self.row_count = outcome.affected_rows as i64;
         self.last_insert_id = outcome.made_id.unwrap_or(self.last_insert_id);
+        // Groups answer side by side.
+        outcome.conditions.sort_by_key(|(target, _)| *target);
         for (target, conditions) in &outcome.conditions {
             let naming = Naming::Of(bound, *target);
             let row_of = |row: usize| bound.row_of(*target, row);
@@ -645,7 +724,7 @@ impl Session {
         }
     }
 
-    fn give_back(&mut self, group: GroupId, lease: Lease, free: bool) {
+    pub(super) fn give_back(&mut self, group: GroupId, lease: Lease, free: bool) {
         if free { drop(lease) } else { self.txn.settle(group, lease) }
     }
 
@@ -675,7 +754,7 @@ impl Session {
     }
 
     /// Which member may run the statement.
-    fn access(&self, planned: &Planned) -> Access {
+    pub(super) fn access(&self, planned: &Planned) -> Access {
         if planned.effects.writes || planned.effects.stored_function {
             return Access::Write;
         }

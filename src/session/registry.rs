@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, SqlError};
-use crate::exec::interrupt::Kill;
+use crate::txn::active::Active;
+use crate::txn::kill::Kill;
 
 /// All sessions of the process.
 pub struct Registry {
@@ -31,7 +32,9 @@ pub struct Entry {
     /// What it does.
     activity: Mutex<Activity>,
     /// Ends what it does.
-    pub kill: Kill,
+    pub kill: Arc<Kill>,
+    /// Its transaction.
+    pub transaction: Arc<Active>,
     clock: Arc<AtomicU32>,
     /// When its last command came, by the registry's clock.
     active: AtomicU32,
@@ -100,12 +103,14 @@ impl Registry {
         while id == 0 || open.contains_key(&id) {
             id = self.next.fetch_add(1, Ordering::Relaxed);
         }
+        let kill = Arc::<Kill>::default();
         let entry = Arc::new(Entry {
             id,
             peer,
             user: Mutex::default(),
             activity: Mutex::default(),
-            kill: Kill::default(),
+            transaction: Arc::new(Active::new(id, kill.clone())),
+            kill,
             clock: self.clock.clone(),
             active: AtomicU32::new(self.clock.load(Ordering::Relaxed)),
         });

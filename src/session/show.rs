@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::backend::server::{HealthState, Lag};
-use crate::commit::protocol::Decision;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
 use crate::exec::define::Wish;
@@ -19,9 +18,9 @@ use crate::session::reply::{self, CellKind, Null, Table};
 use crate::session::topology::Topology;
 use crate::sql::Flavour;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
+use crate::sql::hint::{HintItem, hints};
 use crate::sql::scan::{Scan, scan};
-use crate::txn::recovery;
-use crate::txn::{Access, Pin};
+use crate::txn::{Access, Mode, Pin};
 use crate::wire::capabilities::Status;
 
 impl Session {
@@ -29,6 +28,7 @@ impl Session {
     pub(super) async fn local(
         &mut self,
         sql: &[u8],
+        scan: &Scan,
         head: Head,
         topology: &Topology,
         ask: Ask<'_>,
@@ -40,7 +40,10 @@ impl Session {
             Head::Empty => {
                 return Err(SqlError::new(Code::EmptyQuery, "Query was empty").into());
             }
-            Head::Begin { read_only, snapshot } => self.begin(read_only, snapshot).await?,
+            Head::Begin { read_only, snapshot } => {
+                let mode = mode_of(&hints(sql, scan)?)?;
+                self.begin(read_only, snapshot, mode).await?;
+            }
             Head::Commit { chain, release } => {
                 self.end(true, chain).await?;
                 self.release(release);
@@ -88,7 +91,7 @@ impl Session {
             Head::Show(show) => {
                 let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
                 let table = match (show.kind, words.as_str()) {
-                    (ShowKind::Shardloom, "TRANSACTIONS") => transactions(topology).await?,
+                    (ShowKind::Shardloom, "TRANSACTIONS") => self.transactions(topology).await?,
                     _ => self.show(&show, sql, topology)?,
                 };
                 return self.answer(table, ask, add);
@@ -356,6 +359,18 @@ fn shows_ddl(show: &Show, sql: &[u8]) -> bool {
     show.kind == ShowKind::Shardloom && show.arguments.of(sql).trim_ascii().eq_ignore_ascii_case(b"DDL")
 }
 
+/// What a hint on BEGIN says of the transaction.
+fn mode_of(hints: &[HintItem]) -> Result<Option<Mode>, Stop> {
+    let mut mode = None;
+    for hint in hints {
+        match hint {
+            HintItem::Transaction(wish) => mode = Some(Mode::from(*wish)),
+            _ => return Err(refused("a hint on BEGIN but transaction=atomic|single|best_effort")),
+        }
+    }
+    Ok(mode)
+}
+
 /// `LIMIT [skip,] take` behind SHOW WARNINGS.
 fn limit(arguments: &[u8]) -> Result<(u64, u64), SqlError> {
     let text = String::from_utf8_lossy(arguments);
@@ -408,26 +423,6 @@ fn servers(topology: &Topology) -> Table {
         }
     }
     table
-}
-
-/// Transactions over several groups that have left something on the servers: being committed, or left by a proxy.
-async fn transactions(topology: &Topology) -> Result<Table, SqlError> {
-    let mut table = Table::of(&["transaction", "commit point", "decision", "prepared on", "committed on"]);
-    for (global, left) in recovery::left(&topology.groups).await? {
-        let decision = match left.decision {
-            Some(Decision::Commit) => "commit",
-            Some(Decision::Abort) => "abort",
-            None => "none",
-        };
-        table.rows.push(vec![
-            Some(global.to_string()),
-            left.commit_point,
-            Some(decision.to_owned()),
-            Some(left.prepared.join(", ")),
-            Some(left.committed.join(", ")),
-        ]);
-    }
-    Ok(table)
 }
 
 /// The tables that the rules name, and where they are.

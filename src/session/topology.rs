@@ -27,6 +27,10 @@ pub struct Topology {
     sql_mode: String,
     /// Grows with every change of rules or catalog; part of the plan cache's key.
     pub version: u64,
+    /// The version since which each `GroupId` has meant the group of the same name.
+    pub numbering: u64,
+    /// What keeps an eye on the groups' servers, for as long as somebody uses this version.
+    probes: Arc<dyn Send + Sync>,
 }
 
 impl Topology {
@@ -47,14 +51,21 @@ impl Topology {
         &self.sql_mode
     }
 
-    /// Rules, tables and servers of one version.
+    /// Rules, tables and servers of the version behind `before`; `probes` lives as long as it.
     pub fn new(
         rules: Arc<RuleSet>,
         catalog: Arc<Catalog>,
         groups: Vec<Arc<Group>>,
         defaults: Defaults,
-        version: u64,
+        before: Option<&Topology>,
+        probes: Arc<dyn Send + Sync>,
     ) -> Topology {
+        let version = before.map_or(1, |before| before.version + 1);
+        let same = |before: &&Topology| {
+            let names = before.groups.iter().zip(&groups);
+            before.groups.len() <= groups.len() && names.into_iter().all(|(old, new)| old.name == new.name)
+        };
+        let numbering = before.filter(same).map_or(version, |before| before.numbering);
         let databases = (0..groups.len())
             .map(|group| {
                 let name_of = |schema: &crate::rules::Schema| {
@@ -72,6 +83,8 @@ impl Topology {
             server: defaults.server,
             sql_mode: defaults.sql_mode,
             version,
+            numbering,
+            probes,
         }
     }
 
@@ -86,6 +99,8 @@ impl Topology {
             server: self.server.clone(),
             sql_mode: self.sql_mode.clone(),
             version: self.version + 1,
+            numbering: self.numbering,
+            probes: self.probes.clone(),
         }
     }
 

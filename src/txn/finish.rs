@@ -75,7 +75,7 @@ impl Txn {
     }
 
     /// ROLLBACK on every group of the transaction, which is over then. Who does not answer rolls back by itself.
-    pub(super) async fn roll_back(&mut self) {
+    pub async fn roll_back(&mut self) {
         self.state = State::Auto;
         let (mut members, _) = self.members();
         round(&mut members, Member::roll_back).await;
@@ -86,6 +86,7 @@ impl Txn {
     /// Takes the groups of the transaction out; connections that are only pinned stay.
     fn members(&mut self) -> (Vec<Member>, Reach) {
         self.pending = Savepoints::default();
+        self.close();
         let reach = std::mem::take(&mut self.reach);
         let mut members = Vec::with_capacity(reach.parts.len());
         for (group, part) in &reach.parts {

@@ -1,8 +1,9 @@
 //! What the transactions over several groups of this process share: its name among all proxies, the numbers it gives,
 //! the tables they leave their traces in. It opens connections only to make those tables and to read a group's name.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
@@ -14,6 +15,7 @@ use crate::commit::id::{BranchId, FORMAT, GlobalId, Identity};
 use crate::commit::protocol::Decision;
 use crate::error::{Code, SqlError};
 use crate::metrics::{Commits, Metrics};
+use crate::txn::active::{Active, Open};
 
 /// A group's name for transactions: one row, which replicas and promoted primaries have too.
 const IDENTITY: Table =
@@ -45,13 +47,25 @@ pub struct Ledger {
     lifetime: Duration,
     /// Pulled when a transaction was left for recovery to finish.
     left: Notify,
+    /// The sessions whose transactions reach over several groups, by number; some are over already.
+    wide: Mutex<BTreeMap<u32, Arc<Active>>>,
+    /// Pulled when one becomes such.
+    widened: Notify,
     metrics: Arc<Metrics>,
 }
 
 impl Ledger {
     /// For one run of the process; `epoch`: random bits. A transaction may stay open for `lifetime`.
     pub fn new(epoch: u64, lifetime: Duration, metrics: Arc<Metrics>) -> Ledger {
-        Ledger { epoch: epoch & 0xFFFF_FFFF_FFFF, next: AtomicU64::new(0), lifetime, left: Notify::new(), metrics }
+        Ledger {
+            epoch: epoch & 0xFFFF_FFFF_FFFF,
+            next: AtomicU64::new(0),
+            lifetime,
+            left: Notify::new(),
+            wide: Mutex::default(),
+            widened: Notify::new(),
+            metrics,
+        }
     }
 
     /// What became of the transactions.
@@ -71,6 +85,12 @@ impl Ledger {
         }
     }
 
+    /// How long ago a transaction joined its second group, if its proxy has the same `timeouts.transaction`.
+    pub fn age(&self, global: GlobalId) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        (now + self.lifetime).checked_sub(Duration::from_secs(u64::from(global.deadline)))
+    }
+
     /// The name of the group that a primary belongs to; makes all tables there if they are missed.
     ///
     /// # Errors
@@ -86,6 +106,34 @@ impl Ledger {
         };
         let identity = establish(server).await.map_err(refused)?;
         Ok(*server.group_identity.get_or_init(|| identity))
+    }
+
+    /// A session's transaction reaches over several groups now.
+    pub(super) fn widened(&self, active: &Arc<Active>) {
+        self.lock_wide().insert(active.session, active.clone());
+        self.widened.notify_one();
+    }
+
+    /// Waits until some transaction reaches over several groups.
+    pub(super) async fn wait_for_wide(&self) {
+        while self.lock_wide().is_empty() {
+            self.widened.notified().await;
+        }
+    }
+
+    /// The transactions that reach over several groups now.
+    pub(super) fn wide(&self) -> Vec<(Arc<Active>, Open)> {
+        let mut found = Vec::new();
+        self.lock_wide().retain(|_, active| {
+            let open = active.open().filter(|open| open.parts.len() > 1);
+            found.extend(open.map(|open| (active.clone(), open)));
+            found.last().is_some_and(|(last, _)| Arc::ptr_eq(last, active))
+        });
+        found
+    }
+
+    fn lock_wide(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Active>>> {
+        self.wide.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something was left for recovery.

@@ -1,13 +1,17 @@
 //! The transaction of a session: the only door to a backend connection. It knows which connections the
 //! session holds and why; it does not know what the statements say.
 
+pub mod active;
+pub mod deadlock;
 mod finish;
+pub mod kill;
 pub mod ledger;
 pub mod recovery;
 mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::backend::cluster::Group;
 use crate::backend::conn::{BackendError, Class};
@@ -18,11 +22,12 @@ use crate::backend::settings::Settings;
 use crate::commit::id::{BranchId, GlobalId};
 use crate::error::{Code, SqlError};
 use crate::rules::GroupId;
+use crate::sql::hint::TransactionMode;
+use crate::txn::active::Active;
 use crate::txn::ledger::{Ledger, sql};
 use crate::wire::command::com;
 
 /// What a session's transaction is, and the connections it holds for it.
-#[derive(Default)]
 pub struct Txn {
     state: State,
     held: BTreeMap<GroupId, Lease>,
@@ -34,6 +39,10 @@ pub struct Txn {
     reach: Reach,
     /// The last write of the session to each group; `None` where the server gives writes no number.
     written: BTreeMap<GroupId, Option<Gtid>>,
+    /// What others see of it.
+    active: Arc<Active>,
+    /// They see something.
+    seen: bool,
 }
 
 /// How far an open transaction reaches. Empty if none is open.
@@ -124,6 +133,8 @@ pub struct Start {
     pub isolation: Option<Arc<str>>,
     /// It was not asked for: autocommit is off and a statement opened it on its server.
     pub implicit: bool,
+    /// Whether it may write to several groups, if BEGIN said so; else its first statement says.
+    pub mode: Option<Mode>,
 }
 
 /// Why a connection stays with a session between transactions.
@@ -154,6 +165,16 @@ pub enum Mode {
     BestEffort,
 }
 
+impl From<TransactionMode> for Mode {
+    fn from(wish: TransactionMode) -> Mode {
+        match wish {
+            TransactionMode::Atomic => Mode::Atomic,
+            TransactionMode::Single => Mode::Single,
+            TransactionMode::BestEffort => Mode::BestEffort,
+        }
+    }
+}
+
 /// What a connection must be like for the session that asks for it.
 pub struct Wanted<'a> {
     /// The worker that asks.
@@ -182,6 +203,40 @@ pub enum Access {
 }
 
 impl Txn {
+    /// Of a session that has none yet; others see it at `active`.
+    pub fn new(active: Arc<Active>) -> Txn {
+        Txn {
+            state: State::Auto,
+            held: BTreeMap::new(),
+            pinned: BTreeSet::new(),
+            pending: Savepoints::default(),
+            reach: Reach::default(),
+            written: BTreeMap::new(),
+            active,
+            seen: false,
+        }
+    }
+
+    /// A statement of the session begins, at `since`, or has ended.
+    pub fn running(&self, since: Option<Instant>) {
+        if self.seen {
+            self.active.run(since);
+        }
+    }
+
+    /// Others see an open transaction from now on.
+    fn open(&mut self) {
+        self.active.begin(Instant::now());
+        self.seen = true;
+    }
+
+    /// Others see none any more.
+    fn close(&mut self) {
+        if std::mem::take(&mut self.seen) {
+            self.active.end();
+        }
+    }
+
     /// Where the session stands.
     pub fn state(&self) -> &State {
         &self.state
@@ -210,8 +265,9 @@ impl Txn {
     /// Opens a transaction; the one that was open must have been ended.
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);
+        self.reach = Reach { mode: start.mode, ..Reach::default() };
         self.state = State::Open(start);
-        self.reach = Reach::default();
+        self.open();
     }
 
     /// Keeps the connection of `group` with the session, from its next [`Txn::settle`] until the pin is
@@ -326,6 +382,14 @@ impl Txn {
         self.written.insert(group, None);
     }
 
+    /// Other numbers stand for the groups from now on, of which there are `count`: a session that has written somewhere
+    /// reads from the primaries of all of them, until it writes there again.
+    pub fn renumber(&mut self, count: usize) {
+        if !self.written.is_empty() {
+            self.written = (0..count).map(|group| (GroupId(group as u16), None)).collect();
+        }
+    }
+
     /// Notes a write of the session to a group that was made outside of its connections, by its number if it has one.
     pub fn wrote_at(&mut self, group: GroupId, gtid: Option<Gtid>) {
         self.written.insert(group, gtid);
@@ -357,6 +421,8 @@ impl Txn {
             State::Auto if open => {
                 self.state = State::Open(Start { implicit: true, ..Start::default() });
                 self.reach.parts.insert(group, Part::Plain);
+                self.open();
+                self.active.join(lease.server(), lease.thread_id, None);
                 self.held.insert(group, lease);
             }
             // The server ended the transaction by itself: an implicit commit, or a deadlock's rollback.
@@ -378,6 +444,9 @@ impl Txn {
         }
         if self.state == State::Auto && !(self.reach.parts.is_empty() && self.reach.writers.is_empty()) {
             self.reach = Reach::default();
+        }
+        if self.state == State::Auto {
+            self.close();
         }
     }
 
@@ -414,16 +483,13 @@ impl Txn {
     pub async fn savepoint(&mut self, sql: &[u8], name: &str, sets: bool) -> Result<(), SqlError> {
         // Remembered in any case, for servers that join later.
         let remembered = self.pending.apply(sql, name, sets);
-        if self.held.is_empty() {
+        // Connections that are held for something else know nothing of the transaction.
+        let members: Vec<_> = self.reach.parts.keys().filter_map(|group| self.held.remove_entry(group)).collect();
+        if members.is_empty() {
             return remembered;
         }
         let mut failed = None;
-        for (group, mut lease) in std::mem::take(&mut self.held) {
-            lease.send(com::QUERY, sql);
-            let outcome = match lease.link.flush().await {
-                Ok(()) => lease.read_answer().await.map(drop),
-                Err(error) => Err(error.into()),
-            };
+        for (group, lease, outcome) in everywhere(members, sql).await {
             if let Err(error) = outcome {
                 failed.get_or_insert(error.to_client(&lease.server().name));
             }
@@ -435,18 +501,13 @@ impl Txn {
     /// Takes a statement back to its savepoint, on the groups that it reached. Where that is refused, the server has
     /// rolled back all of the transaction (a deadlock), and the others follow; else nothing of it may go on.
     pub async fn rollback_statement(&mut self, groups: &[GroupId], sql: &[u8]) {
+        let reached: Vec<_> = groups.iter().filter_map(|group| self.held.remove_entry(group)).collect();
         let mut refused = None;
-        for group in groups {
-            let Some(mut lease) = self.held.remove(group) else { continue };
-            lease.send(com::QUERY, sql);
-            let outcome = match lease.link.flush().await {
-                Ok(()) => lease.read_answer().await.map(drop),
-                Err(error) => Err(error.into()),
-            };
+        for (group, lease, outcome) in everywhere(reached, sql).await {
             if let Err(error) = outcome {
-                refused = Some((*group, error.to_client(&lease.server().name)));
+                refused = Some((group, error.to_client(&lease.server().name)));
             }
-            self.settle(*group, lease);
+            self.settle(group, lease);
         }
         if let Some((group, error)) = refused {
             self.review().await;
@@ -459,6 +520,7 @@ impl Txn {
     /// Gives everything up: open transactions are rolled back by the servers when their connections close.
     pub fn abandon(&mut self) {
         self.pinned.clear();
+        self.close();
         let reach = std::mem::take(&mut self.reach);
         for (group, mut lease) in std::mem::take(&mut self.held) {
             // A branch that can only be rolled back any more is not told of as a transaction.
@@ -500,6 +562,9 @@ impl Txn {
         self.queue_begin(lease, branch, others);
         self.reach.parts.insert(id, branch.map_or(Part::Plain, |(_, branch)| Part::Branch(branch)));
         self.reach.first.get_or_insert_with(|| First::new(group, lease));
+        if self.active.join(lease.server(), lease.thread_id, self.reach.global) > 1 {
+            wanted.ledger.widened(&self.active);
+        }
         Ok(())
     }
 
@@ -624,6 +689,25 @@ impl Start {
     }
 }
 
+/// Sends a statement on all connections, then reads what each answers.
+async fn everywhere(
+    leases: impl IntoIterator<Item = (GroupId, Lease)>,
+    sql: &[u8],
+) -> Vec<(GroupId, Lease, Result<(), BackendError>)> {
+    let mut asked = Vec::new();
+    for (group, mut lease) in leases {
+        lease.send(com::QUERY, sql);
+        let sent = lease.link.flush().await.map_err(BackendError::Io);
+        asked.push((group, lease, sent));
+    }
+    for (_, lease, outcome) in &mut asked {
+        if outcome.is_ok() {
+            *outcome = lease.read_answer().await.map(drop);
+        }
+    }
+    asked
+}
+
 /// A connection for one statement: to the replica, if one is given and can be reached, else to the primary.
 async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted<'_>) -> Result<Lease, SqlError> {
     let settings = wanted.settings.hash();
@@ -700,4 +784,10 @@ pub async fn adapt(lease: &mut Lease, wanted: &Wanted<'_>) -> Result<(), SqlErro
         lease.database = Some(database);
     }
     Ok(())
+}
+
+impl Drop for Txn {
+    fn drop(&mut self) {
+        self.close();
+    }
 }

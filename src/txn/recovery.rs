@@ -105,15 +105,22 @@ pub async fn left(groups: &[Arc<Group>]) -> Result<BTreeMap<GlobalId, Left>, Sql
     Ok(left)
 }
 
-/// Finishes what is prepared on any group now, without waiting for its coordinator.
+/// Finishes what is prepared on any group now, without waiting for its coordinator; `only`: of that transaction.
 ///
 /// # Errors
-/// If something is prepared still.
-pub async fn finish_now(groups: &[Arc<Group>], ledger: &Ledger) -> Result<(), SqlError> {
-    let mut memory = Memory::default();
+/// If something is prepared still, or nothing is of that one transaction.
+pub async fn finish_now(groups: &[Arc<Group>], only: Option<GlobalId>, ledger: &Ledger) -> Result<(), SqlError> {
+    let concerns =
+        |(global, left): (&GlobalId, &Left)| only.is_none_or(|only| only == *global) && !left.prepared.is_empty();
+    if let Some(only) = only
+        && !left(groups).await?.iter().any(concerns)
+    {
+        return Err(SqlError::new(Code::Unknown, format!("nothing is prepared of a transaction {only}")));
+    }
+    let mut memory = Memory { only, ..Memory::default() };
     for _ in 0..TRIES {
         look(ledger, Duration::ZERO, groups, &mut memory).await;
-        if left(groups).await?.values().all(|left| left.prepared.is_empty()) {
+        if !left(groups).await?.iter().any(concerns) {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
@@ -124,6 +131,8 @@ pub async fn finish_now(groups: &[Arc<Group>], ledger: &Ledger) -> Result<(), Sq
 /// What is remembered from look to look.
 #[derive(Default)]
 struct Memory {
+    /// The one transaction that is to be finished.
+    only: Option<GlobalId>,
     /// When a branch was first seen prepared.
     prepared: BTreeMap<(GlobalId, BranchId), Instant>,
     /// How often a fence was tried.
@@ -165,6 +174,11 @@ async fn look(ledger: &Ledger, suspect: Duration, groups: &[Arc<Group>], memory:
         finish(ledger, suspect, &mut sites, memory).await;
         collect(ledger, &mut sites, memory).await;
     }
+    // Those that are being committed at the moment are seen once.
+    let stays = |key: &&(GlobalId, BranchId)| memory.prepared.get(key).is_some_and(|since| since.elapsed() >= PAUSE);
+    let in_doubt = sites.iter().flat_map(|site| site.prepared.iter().filter(stays).map(|(global, _)| *global));
+    let in_doubt = in_doubt.collect::<BTreeSet<_>>().len() as u64;
+    ledger.counts().in_doubt.store(in_doubt, Ordering::Relaxed);
     busy
 }
 
@@ -174,6 +188,7 @@ async fn finish(ledger: &Ledger, suspect: Duration, sites: &mut [Site<'_>], memo
         .iter()
         .enumerate()
         .flat_map(|(at, site)| site.prepared.iter().map(move |(global, branch)| (at, *global, *branch)))
+        .filter(|(_, global, _)| memory.only.is_none_or(|only| only == *global))
         .collect();
     let now = Instant::now();
     let before = std::mem::take(&mut memory.prepared);

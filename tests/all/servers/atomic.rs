@@ -29,7 +29,13 @@ rates = { broadcast = true }
 
 /// The bank's servers with twelve empty accounts.
 pub(crate) fn bank(installation: &Installation) -> TestCluster {
-    let cluster = TestCluster::start(installation, &Layout::new(3, 0));
+    bank_with(installation, &[])
+}
+
+/// The same, with further options for the servers.
+pub(crate) fn bank_with(installation: &Installation, options: &[&str]) -> TestCluster {
+    let options = options.iter().map(ToString::to_string).collect();
+    let cluster = TestCluster::start(installation, &Layout { options, ..Layout::new(3, 0) });
     for (g, group) in cluster.cluster.groups.iter().enumerate() {
         let accounts: Vec<String> = (0..4).map(|i| format!("({}, 0)", 3 * i + g)).collect();
         let ddl = format!(
@@ -345,9 +351,9 @@ fn what_is_left_is_shown_and_resolved() {
         };
         let rules = folder();
         write_rules(rules.path(), &cluster.cluster, RULES);
-        let txn = |action: &str| {
+        let txn = |action: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_shardloom"));
-            let output = command.args(["txn", action, "--rules"]).arg(rules.path()).output().unwrap();
+            let output = command.arg("txn").args(action).arg("--rules").arg(rules.path()).output().unwrap();
             String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
         };
 
@@ -356,20 +362,31 @@ fn what_is_left_is_shown_and_resolved() {
         leave(&undecided);
         let shown = client.show("SHOW SHARDLOOM TRANSACTIONS");
         let (g0, g1) = (format!("g0 ({})", groups[0].primary.addr()), format!("g1 ({})", groups[1].primary.addr()));
-        assert_eq!(shown, format!("{undecided}|{g0}|none|{g1}|"));
-        let listed = txn("list");
+        assert_eq!(shown, format!("{undecided}|{g0}|none|{g1}||in doubt|NULL|NULL|NULL"));
+        wait_for_metric(&proxy, "shardloom_transactions_in_doubt 1");
+        let listed = txn(&["list"]);
         assert!(
             listed.contains(&format!(
                 "{undecided}\n  commit point  {g0}\n  decision      none\n  prepared on   {g1}\n1 transactions"
             )),
             "{listed}"
         );
-        let resolved = txn("resolve");
+        let resolved = txn(&["resolve"]);
         assert!(
             resolved.contains(&format!("{undecided}\n  commit point  {g0}\n  decision      abort\n1 transactions")),
             "{resolved}"
         );
         assert_eq!(client.show("SELECT v FROM acct WHERE id = 1"), "1");
+
+        // One of two, by its name.
+        let (one, other) = (name(&point, 5), name(&point, 6));
+        leave(&one);
+        let resolved = txn(&["resolve", "--only", &other]);
+        assert!(resolved.contains(&format!("nothing is prepared of a transaction {other}")), "{resolved}");
+        assert!(txn(&["resolve", "--only", "x"]).contains("not the name of a transaction"));
+        let resolved = txn(&["resolve", "--only", &one]);
+        assert!(resolved.contains(&format!("{one}\n  commit point  {g0}\n  decision      abort\n")), "{resolved}");
+        wait_for_metric(&proxy, "shardloom_transactions_in_doubt 0");
 
         // Decided: the proxy finishes it, and the client's rows are there.
         let decided = name(&point, 2);
@@ -381,7 +398,7 @@ fn what_is_left_is_shown_and_resolved() {
         // Another cluster's, by the same servers: nobody's business here.
         let foreign = name("00000000000000aa", 3);
         leave(&foreign);
-        let resolved = txn("resolve");
+        let resolved = txn(&["resolve"]);
         assert!(resolved.contains("some transactions are prepared still"), "{resolved}");
         assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{foreign}|NULL|none|{g1}|")));
         server(1).run(&format!("XA ROLLBACK '{foreign}','{branch}',1397489665"));
@@ -389,12 +406,16 @@ fn what_is_left_is_shown_and_resolved() {
         // A branch that should be there and is not: an alarm, and the decision stays.
         let lost = name(&point, 4);
         server(0).run(&format!("INSERT INTO _shardloom.decision VALUES ('{lost}','C','{branch}')"));
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !metrics(&proxy).contains("shardloom_branches_lost_total 1") {
-            assert!(Instant::now() < deadline, "no alarm");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_for_metric(&proxy, "shardloom_branches_lost_total 1");
         assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{lost}|{g0}|commit||")));
+    }
+}
+
+fn wait_for_metric(proxy: &TestProxy, line: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !metrics(proxy).lines().any(|told| told == line) {
+        assert!(Instant::now() < deadline, "never: {line}");
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -469,5 +490,207 @@ fn a_first_statement_that_finds_no_connection_leaves_the_transaction_open() {
         }
         holders.iter_mut().for_each(|holder| assert_eq!(holder.show("ROLLBACK"), "ok 0"));
         assert_eq!(three(&mut c), "3 0 3");
+    }
+}
+
+/// Open transactions are shown, with who has them and where they are; other users by number only.
+#[test]
+fn open_transactions_are_shown() {
+    let cluster = bank(&installations().remove(0));
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let groups = &cluster.cluster.groups;
+    let name = |g: usize| format!("g{g} ({})", groups[g].primary.addr());
+    let (mut one, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "wide"));
+    let shown = |client: &mut Client| -> Vec<Vec<String>> {
+        let shown = client.show("SHOW SHARDLOOM TRANSACTIONS");
+        shown.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
+    };
+    assert_eq!(shown(&mut other), Vec::<Vec<String>>::new());
+    one.run("BEGIN");
+    one.run("UPDATE acct SET v = 1 WHERE id = 1");
+    let seen = shown(&mut one);
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0][..6], ["NULL", "NULL", "NULL", "", "", "running"]);
+    assert!(seen[0][6].parse::<u64>().is_ok() && seen[0][7].starts_with("atomic@127.0.0.1:"), "{seen:?}");
+    assert_eq!(seen[0][8], name(1));
+    one.run("UPDATE acct SET v = 1 WHERE id = 0");
+    let seen = shown(&mut other);
+    assert!(seen[0][0].starts_with("sl1-"), "{seen:?}");
+    assert_eq!(seen[0][1..6], [name(1).as_str(), "NULL", "", "", "open"]);
+    assert!(seen[0][7].starts_with('#'), "{seen:?}");
+    assert_eq!(seen[0][8], format!("{}, {}", name(1), name(0)));
+    wait_for_metric(&proxy, "shardloom_transactions_open 1");
+    assert_eq!(one.show("COMMIT"), "ok 0");
+    wait_until_clean(&cluster.cluster);
+    assert_eq!(shown(&mut other), Vec::<Vec<String>>::new());
+    wait_for_metric(&proxy, "shardloom_transactions_open 0");
+    // It is gone with its client, too, and with a statement of its own.
+    other.run("BEGIN");
+    drop(other);
+    one.run("UPDATE acct SET v = 2");
+    wait_for_metric(&proxy, "shardloom_transactions_open 0");
+}
+
+/// Rules that number the groups anew, or place rows elsewhere, are those of the next transaction.
+#[test]
+fn a_transaction_keeps_the_rules_it_began_by() {
+    let cluster = bank(&installations().remove(0));
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let (mut c, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+    let first_group = |client: &mut Client, name: &str| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !client.show("SHOW SHARDLOOM SERVERS").starts_with(name) {
+            assert!(Instant::now() < deadline, "the new rules are not in force");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    c.run("BEGIN");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 1"), "ok 1");
+    // A connection that is held for something else keeps them too.
+    let mut pinned = connect(&proxy, "atomic");
+    pinned.run("CREATE TEMPORARY TABLE mine (id INT) SELECT 7 AS id");
+
+    // g2 is group 0 now.
+    proxy.reload_reversed(&cluster.cluster, RULES);
+    first_group(&mut other, "g2");
+    assert!(c.show("SHOW SHARDLOOM SERVERS").starts_with("g0"));
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id IN (0, 2)"), "ok 2");
+    assert_eq!(three(&mut c), "2 1 1");
+    assert_eq!(three(&mut other), "0 0 0");
+    assert_eq!(pinned.show("SELECT id FROM mine"), "7");
+    assert_eq!(c.show("COMMIT"), "ok 0");
+    assert_eq!((three(&mut c), three(&mut other)), ("2 1 1".into(), "2 1 1".into()));
+    assert!(c.show("SHOW SHARDLOOM SERVERS").starts_with("g2"));
+
+    // Rows placed elsewhere: by the new rules, no table is where it is looked for.
+    c.run("BEGIN");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+    let moved = RULES.replace(r#"["g0", "g1", "g2"]"#, r#"["g1", "g2", "g0"]"#);
+    proxy.reload(&cluster.cluster, &moved);
+    first_group(&mut other, "g0");
+    assert!(other.show("SELECT v FROM acct WHERE id = 0").starts_with("error 1146"));
+    assert_eq!(c.show("UPDATE acct SET v = v + 1"), "ok 12");
+    assert_eq!(c.show("SELECT v FROM acct WHERE id = 0"), "4");
+    assert_eq!(c.show("COMMIT"), "ok 0");
+    assert!(c.show("SELECT v FROM acct WHERE id = 0").starts_with("error 1146"));
+    // A definition commits first, and goes by the rules of now.
+    proxy.reload(&cluster.cluster, RULES);
+    first_group(&mut other, "g0");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while three(&mut other) != "4 2 2" {
+        assert!(Instant::now() < deadline, "the rules are not back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    c.run("BEGIN");
+    assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+    proxy.reload(&cluster.cluster, &moved);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !three(&mut other).starts_with("error 1146") {
+        assert!(Instant::now() < deadline, "the rules are not in force");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(c.show("ALTER TABLE acct ADD w INT").starts_with("error"));
+    proxy.reload(&cluster.cluster, RULES);
+    while three(&mut other) != "5 2 2" {
+        assert!(Instant::now() < deadline, "it was not committed");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    wait_until_clean(&cluster.cluster);
+}
+
+/// BEGIN can say what its transaction shall be; the user's own mode does not matter then.
+#[test]
+fn begin_says_what_the_transaction_may_be() {
+    let cluster = bank(&installations().remove(0));
+    let proxy = TestProxy::start(&cluster.cluster, RULES);
+    let (mut atomic, mut single) = (connect(&proxy, "atomic"), connect(&proxy, "app"));
+    atomic.run("BEGIN /*+ shardloom(transaction=single) */");
+    assert!(atomic.show("UPDATE acct SET v = 1").starts_with("error 1235"));
+    assert_eq!(atomic.show("UPDATE acct SET v = 1 WHERE id = 0"), "ok 1");
+    assert!(atomic.show("UPDATE acct SET v = 1 WHERE id = 1").starts_with("error 1235"));
+    assert_eq!(atomic.show("COMMIT AND CHAIN"), "ok 0");
+    assert_eq!(atomic.show("UPDATE acct SET v = 2 WHERE id = 0"), "ok 1");
+    assert!(atomic.show("UPDATE acct SET v = 2 WHERE id = 1").starts_with("error 1235"));
+    assert_eq!(atomic.show("COMMIT"), "ok 0");
+    assert_eq!(three(&mut atomic), "2 0 0");
+
+    single.run("START TRANSACTION /*+ shardloom(transaction=atomic) */");
+    assert_eq!(single.show("UPDATE acct SET v = 3"), "ok 12");
+    assert_eq!(single.show("COMMIT"), "ok 0");
+    assert_eq!(three(&mut atomic), "3 3 3");
+    assert!(single.show("UPDATE acct SET v = 4").starts_with("error 1235"), "it holds for one transaction");
+    single.run("BEGIN /*+ shardloom(transaction=atomic) */");
+    assert!(
+        single
+            .show("UPDATE /*+ shardloom(transaction=single) */ acct SET v = 5 WHERE id = 0")
+            .starts_with("error 1235")
+    );
+    assert_eq!(single.show("UPDATE /*+ shardloom(transaction=atomic) */ acct SET v = 3 WHERE id = 0"), "ok 0");
+    assert_eq!(single.show("COMMIT"), "ok 0");
+    assert!(single.show("BEGIN /*+ shardloom(shard=1) */").starts_with("error 1235"));
+    assert!(single.show("BEGIN /*+ shardloom(transaction=bold) */").starts_with("error 1064"));
+    wait_until_clean(&cluster.cluster);
+}
+
+/// SET TRANSACTION is about the next one: a statement of its own, or what a statement opens with autocommit off.
+#[test]
+fn set_transaction_is_about_the_next_one() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let (mut c, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+        other.run("BEGIN");
+        assert_eq!(other.show("UPDATE acct SET v = 77 WHERE id IN (0, 1, 2)"), "ok 3");
+        let dirty = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
+        for (read, without, with) in
+            [("SELECT v FROM acct WHERE id = 0", "0", "77"), ("SELECT SUM(v) FROM acct", "0", "231")]
+        {
+            c.run(dirty);
+            assert_eq!((c.show(read).as_str(), c.show(read).as_str()), (with, without), "{read}");
+            c.run("SET autocommit = 0");
+            c.run(dirty);
+            assert_eq!((c.show(read).as_str(), c.show(read).as_str()), (with, with), "{read}");
+            c.run("COMMIT");
+            assert_eq!(c.show(read), without, "{read}");
+            c.run("SET autocommit = 1");
+        }
+        assert_eq!(other.show("ROLLBACK"), "ok 0");
+        for write in ["UPDATE acct SET v = 1 WHERE id = 0", "UPDATE acct SET v = v + 1"] {
+            c.run("SET TRANSACTION READ ONLY");
+            let told = c.show(write);
+            assert!(told.starts_with("error 1792"), "{write}: {told}");
+            assert!(c.show(write).starts_with("ok"), "{write}");
+        }
+        assert_eq!(three(&mut other), "2 1 1");
+    }
+}
+
+/// A connection that is held for a temporary table has no part in a transaction elsewhere, nor in its savepoints.
+#[test]
+fn savepoints_do_not_concern_pinned_connections() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut c = connect(&proxy, "atomic");
+        c.run("CREATE TEMPORARY TABLE mine (id INT)");
+        for begin in ["BEGIN", "SET autocommit = 0"] {
+            for sql in [
+                begin,
+                "SAVEPOINT a",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "SAVEPOINT b",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "ROLLBACK TO b",
+                "ROLLBACK TO a",
+                "UPDATE acct SET v = v + 1 WHERE id = 1",
+                "RELEASE SAVEPOINT a",
+                "COMMIT",
+            ] {
+                let told = c.show(sql);
+                assert!(told.starts_with("ok"), "{begin}, {sql}: {told}");
+            }
+        }
+        assert_eq!(c.show("SELECT v FROM acct WHERE id = 1"), "2");
     }
 }

@@ -228,3 +228,92 @@ fn a_lookup_is_filled_for_the_rows_that_are_there() {
         assert!(shown.starts_with("error 1062: Duplicate entry 'OLD1' for key "), "{shown}");
     }
 }
+
+/// Shard 3 is gone: whoever asks it is told so.
+fn without_shard_3(cluster: &Cluster) {
+    cluster.groups[1].primary.sql("RENAME TABLE shop.users_3 TO shop.aside").unwrap();
+}
+
+#[test]
+fn a_lookup_leads_to_one_shard() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut client = connect(&proxy, "atomic");
+        client.run("INSERT INTO users VALUES (0, 'e0', 0), (1, 'e1', 1), (2, 'e2', 2), (5, 'e5', 5), (6, NULL, 6)");
+        without_shard_3(&cluster.cluster);
+        let all_shards = client.show("SELECT id FROM users WHERE note = 1");
+        assert!(all_shards.starts_with("error 1146"), "{all_shards}");
+        for (sql, told) in [
+            ("SELECT id FROM users WHERE email = 'e1'", "1"),
+            ("SELECT id FROM users WHERE email = 'E1' AND note = 9", ""),
+            ("SELECT COUNT(*), MAX(note) FROM users WHERE email = 'e5'", "1|5"),
+            ("SELECT id FROM users WHERE email = 'e2' FOR UPDATE", "2"),
+            ("SELECT id FROM users WHERE email = 'e2' LOCK IN SHARE MODE", "2"),
+            ("UPDATE users SET note = 7 WHERE email = 'e2'", "ok 1"),
+            ("UPDATE users SET email = 'f2' WHERE email = 'e2'", "ok 1"),
+            ("SELECT note FROM users WHERE email = 'f2'", "7"),
+            ("DELETE FROM users WHERE email = 'e5'", "ok 1"),
+            ("BEGIN", "ok 0"),
+            ("INSERT INTO users VALUES (9, 'own', 9)", "ok 1"),
+            ("SELECT id FROM users WHERE email = 'own'", "9"),
+            ("DELETE FROM users WHERE email = 'own'", "ok 1"),
+            ("SELECT id FROM users WHERE email = 'f2'", "2"),
+            ("COMMIT", "ok 0"),
+        ] {
+            assert_eq!(client.show(sql), told, "{sql}");
+        }
+        // What a lookup does not have is looked for everywhere.
+        let shown = client.show("SELECT id FROM users WHERE email = 'e5'");
+        assert!(shown.starts_with("error 1146"), "{shown}");
+    }
+}
+
+#[test]
+fn a_lookup_that_is_wrong_or_older_misleads_nobody() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut client = connect(&proxy, "atomic");
+        client.run("INSERT INTO users VALUES (0, 'e0', 0), (1, 'e1', 1), (2, 'e2', 2), (3, 'e3', 3)");
+        // Behind the proxy's back: one row leads elsewhere, one is missing.
+        for (group, shards) in [(0, 0..2), (1, 2..4)] {
+            for shard in shards {
+                let sql = format!(
+                    "UPDATE shop.users_email_{shard} SET id = 2 WHERE email = 'e1'; \
+                     DELETE FROM shop.users_email_{shard} WHERE email = 'e3';"
+                );
+                cluster.cluster.groups[group].primary.sql(&sql).unwrap();
+            }
+        }
+        for (sql, told) in [
+            ("SELECT id FROM users WHERE email = 'e1'", "1"),
+            ("SELECT COUNT(*) FROM users WHERE email = 'e1'", "1"),
+            ("SELECT id FROM users WHERE email = 'e3'", "3"),
+            ("SELECT id FROM users WHERE email = 'e1' FOR UPDATE", "1"),
+            ("UPDATE users SET note = 11 WHERE email = 'e1'", "ok 1"),
+            ("UPDATE users SET note = 33 WHERE email = 'e3'", "ok 1"),
+            ("DELETE FROM users WHERE email = 'e3'", "ok 1"),
+            ("SELECT id, note FROM users ORDER BY id", "0|0\n1|11\n2|2"),
+        ] {
+            assert_eq!(client.show(sql), told, "{sql}");
+        }
+        // A transaction sees what was when it began, though the lookup has moved on.
+        client.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+        client.run("BEGIN");
+        assert_eq!(client.show("SELECT COUNT(*) FROM users"), "3");
+        let mut other = connect(&proxy, "atomic");
+        other.run("BEGIN");
+        other.run("DELETE FROM users WHERE email = 'e0'");
+        other.run("INSERT INTO users VALUES (6, 'e0', 6), (7, 'e7', 7)");
+        other.run("COMMIT");
+        assert_eq!(other.show("SELECT id FROM users WHERE email = 'e0'"), "6");
+        assert_eq!(client.show("SELECT id FROM users WHERE email = 'e0'"), "0");
+        assert_eq!(client.show("SELECT id FROM users WHERE email = 'e7'"), "");
+        // Writes and locks are of what is there now.
+        assert_eq!(client.show("SELECT id FROM users WHERE email = 'e7' FOR UPDATE"), "7");
+        assert_eq!(client.show("UPDATE users SET note = 66 WHERE email = 'e0'"), "ok 1");
+        client.run("COMMIT");
+        assert_eq!(client.show("SELECT id, note FROM users WHERE email = 'e0'"), "6|66");
+    }
+}

@@ -6,6 +6,7 @@ mod catalogue;
 mod check;
 mod clients;
 mod collations;
+mod deadlocks;
 mod define;
 mod demo;
 mod failpoints;

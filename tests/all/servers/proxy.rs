@@ -46,6 +46,17 @@ impl TestProxy {
     pub(crate) fn start_with(cluster: &Cluster, rules: &str, change: impl FnOnce(&mut Config)) -> TestProxy {
         let folder = folder();
         write_rules(folder.path(), cluster, rules);
+        TestProxy::start_on(folder, change)
+    }
+
+    /// The same, which is another account to the servers.
+    pub(crate) fn start_as(cluster: &Cluster, rules: &str, user: &str, password: &str) -> TestProxy {
+        let folder = folder();
+        write_rules_as(folder.path(), cluster, rules, user, password);
+        TestProxy::start_on(folder, |_| {})
+    }
+
+    fn start_on(folder: TempFolder, change: impl FnOnce(&mut Config)) -> TestProxy {
         let (sha2, native) = auth::hash_password(PASSWORD.as_bytes()).unwrap();
         let user = |name: &str, mode| User {
             name: name.to_owned(),
@@ -95,6 +106,18 @@ impl TestProxy {
         self.signals.send(Signal::Reload).unwrap();
     }
 
+    /// The same with the groups in the reverse order, which numbers them anew.
+    pub(crate) fn reload_reversed(&self, cluster: &Cluster, rules: &str) {
+        write_rules(self.rules.path(), cluster, rules);
+        let path = self.rules.path().join("rules.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (groups, schemas) = text.split_at(text.find("[schema").unwrap());
+        let mut groups: Vec<&str> = groups.split_inclusive("\n\n").collect();
+        groups.reverse();
+        std::fs::write(path, groups.concat() + schemas).unwrap();
+        self.signals.send(Signal::Reload).unwrap();
+    }
+
     pub(crate) fn stop(&self) {
         self.signals.send(Signal::Stop).ok();
     }
@@ -110,7 +133,11 @@ impl Drop for TestProxy {
 }
 
 pub(crate) fn write_rules(folder: &Path, cluster: &Cluster, rules: &str) {
-    let account = format!("user = \"{}\"\npassword = \"{}\"\n", account::USER, account::PASSWORD);
+    write_rules_as(folder, cluster, rules, account::USER, account::PASSWORD);
+}
+
+fn write_rules_as(folder: &Path, cluster: &Cluster, rules: &str, user: &str, password: &str) {
+    let account = format!("user = \"{user}\"\npassword = \"{password}\"\n");
     let groups: String = cluster
         .rules()
         .split("\n\n")

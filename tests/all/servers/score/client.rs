@@ -92,6 +92,7 @@ impl Client {
         let wish = LoginWish {
             capabilities: Capabilities::DEPRECATE_EOF
                 | Capabilities::CONNECT_WITH_DB
+                | Capabilities::LOCAL_FILES
                 | Capabilities::MULTI_STATEMENTS
                 | Capabilities::MULTI_RESULTS
                 | Capabilities::PS_MULTI_RESULTS,
@@ -184,8 +185,9 @@ async fn ask(
                 reply.outcomes.push(std::mem::take(&mut now));
                 shapes.clear();
             }
-            Event::LocalInfile { .. } => {
-                link.push(b"1000\tinfile\n2000\tinfile\n");
+            Event::LocalInfile { name } => {
+                let file = read_local(&payload[name]);
+                file.chunks(50).for_each(|packet| link.push(packet));
                 link.push(b"");
                 link.flush().await?;
             }
@@ -196,6 +198,12 @@ async fn ask(
         reply.prepared = Some(now.columns);
     }
     Ok((reply, statement))
+}
+
+/// What a client has under this name: a file of `tests/fixtures/score/files`.
+fn read_local(name: &[u8]) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/score/files/");
+    std::fs::read(format!("{folder}{}", String::from_utf8_lossy(name))).unwrap()
 }
 
 fn finish(

@@ -1,0 +1,166 @@
+//! Transactions that wait for each other on different groups: no server sees it, the proxy does.
+
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use shardloom::demo::install::{Installation, account};
+
+use crate::servers::atomic::{RULES, bank_with, connect, wait_until_clean};
+use crate::servers::proxy::{Client, TestProxy};
+use crate::servers::testbed::{TestCluster, installations};
+
+const DEADLOCK: &str = "error 1213: Deadlock found when trying to get lock; try restarting transaction";
+
+/// Servers that show their lock waits, and wait for long; else MySQL's performance schema is off to save memory.
+fn bank(installation: &Installation) -> TestCluster {
+    let shown = ["--performance-schema=ON", "--performance-schema-instrument=%=OFF", "--innodb-lock-wait-timeout=100"];
+    bank_with(installation, &shown)
+}
+
+/// Has a client run a statement in a thread of its own; gives the client back, and what it was told.
+fn run(mut client: Client, sql: String) -> JoinHandle<(Client, String)> {
+    thread::spawn(move || {
+        let told = client.show(&sql);
+        (client, told)
+    })
+}
+
+/// Two and three that wait in a circle: the youngest is rolled back, on all groups, and the others go on.
+#[test]
+fn the_youngest_in_a_circle_is_rolled_back() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        for count in [2, 3_usize] {
+            let clients: Vec<Client> = (0..count)
+                .map(|n| {
+                    let mut client = connect(&proxy, "atomic");
+                    client.run("BEGIN");
+                    // One's own account on the group of its number, and one that nobody wants on the next.
+                    client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {n}"));
+                    client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {}", (n + 1) % count + 3 + 3 * n));
+                    client
+                })
+                .collect();
+            let threads: Vec<_> = (clients.into_iter().enumerate())
+                .map(|(n, mut client)| {
+                    thread::spawn(move || {
+                        let sql = format!("UPDATE acct SET v = v + 1 WHERE id = {}", (n + 1) % count);
+                        // The victim's transaction is over, and a COMMIT commits nothing.
+                        [client.show(&sql), client.show("COMMIT")]
+                    })
+                })
+                .collect();
+            let told: Vec<[String; 2]> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            for (n, told) in told.iter().enumerate() {
+                assert_eq!(*told, [if n + 1 == count { DEADLOCK } else { "ok 1" }, "ok 0"], "{n} of {count}");
+            }
+            let mut other = connect(&proxy, "atomic");
+            assert_eq!(other.show("SELECT SUM(v) FROM acct"), (3 * (count - 1)).to_string());
+            other.run("UPDATE acct SET v = 0");
+        }
+        wait_until_clean(&cluster.cluster);
+    }
+}
+
+/// Who merely waits, however long the chain, is left alone.
+#[test]
+fn a_chain_is_no_circle() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut clients: Vec<Client> = (0..3)
+            .map(|n| {
+                let mut client = connect(&proxy, "atomic");
+                client.run("BEGIN");
+                client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {n}"));
+                client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {}", (n + 1) % 3 + 3 + 3 * n));
+                client
+            })
+            .collect();
+        // The first waits for the second, which waits for the third, which is idle for long enough for many looks.
+        let mut third = clients.pop().unwrap();
+        let waiting = clients
+            .into_iter()
+            .enumerate()
+            .map(|(n, client)| run(client, format!("UPDATE acct SET v = v + 1 WHERE id = {}", n + 1)));
+        let waiting: Vec<_> = waiting.collect();
+        let mut other = connect(&proxy, "atomic");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while other.show("SHOW SHARDLOOM TRANSACTIONS").matches("|running|").count() < 2 {
+            assert!(Instant::now() < deadline, "they do not wait");
+            thread::sleep(Duration::from_millis(50));
+        }
+        thread::sleep(Duration::from_millis(1500));
+        assert_eq!(third.show("COMMIT"), "ok 0");
+        for thread in waiting.into_iter().rev() {
+            let (mut client, told) = thread.join().unwrap();
+            assert_eq!((told.as_str(), client.show("COMMIT").as_str()), ("ok 1", "ok 0"));
+        }
+        wait_until_clean(&cluster.cluster);
+    }
+}
+
+/// A statement over all groups in a transaction of its own locks them in any order, and does not feel it: the one that
+/// is in a circle with a transaction is run again, group after group, as one server would have had it wait.
+#[test]
+fn a_statement_of_its_own_is_run_again() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut older = connect(&proxy, "atomic");
+        older.run("BEGIN");
+        older.run("UPDATE acct SET v = v + 1 WHERE id IN (1, 2)");
+        let other = connect(&proxy, "atomic");
+        let all = run(other, "UPDATE acct SET v = v + 10".to_owned());
+        // It has locked the first group when it waits for the others.
+        let mut server = Client::connect(
+            &cluster.cluster.groups[0].primary.addr(),
+            account::USER,
+            account::PASSWORD,
+            "information_schema",
+        );
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while server.show("SELECT COUNT(*) FROM INNODB_TRX WHERE trx_rows_modified > 0") == "0" {
+            assert!(Instant::now() < deadline, "it has not locked the first group");
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(older.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
+        assert_eq!(older.show("COMMIT"), "ok 0");
+        let (mut other, told) = all.join().unwrap();
+        assert_eq!(told, "ok 12");
+        assert_eq!(other.show("SELECT SUM(v) FROM acct"), "123");
+        wait_until_clean(&cluster.cluster);
+    }
+}
+
+/// Without the right to see lock waits, they end by the servers' own time limit.
+#[test]
+fn without_the_rights_the_time_limit_ends_it() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        for group in &cluster.cluster.groups {
+            let mut server = Client::connect(&group.primary.addr(), account::USER, account::PASSWORD, "");
+            server.run("SET GLOBAL innodb_lock_wait_timeout = 2");
+            server.run("CREATE USER blind@'%' IDENTIFIED BY 'x'");
+            server.run("GRANT ALL ON bank.* TO blind@'%'");
+            server.run("GRANT ALL ON _shardloom.* TO blind@'%'");
+            if !server.conn.info.mariadb {
+                server.run("GRANT XA_RECOVER_ADMIN ON *.* TO blind@'%'");
+            }
+        }
+        let proxy = TestProxy::start_as(&cluster.cluster, RULES, "blind", "x");
+        let waiting: Vec<_> = (0..2)
+            .map(|n| {
+                let mut client = connect(&proxy, "atomic");
+                client.run("BEGIN");
+                client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {n}"));
+                (client, format!("UPDATE acct SET v = v + 1 WHERE id = {}", 1 - n))
+            })
+            .collect();
+        let waiting: Vec<_> = waiting.into_iter().map(|(client, sql)| run(client, sql)).collect();
+        let told: Vec<String> = waiting.into_iter().map(|thread| thread.join().unwrap().1).collect();
+        assert!(told.iter().any(|told| told.starts_with("error 1205")), "{told:?}");
+        assert!(told.iter().all(|told| told.starts_with("error 1205") || told == "ok 1"), "{told:?}");
+    }
+}
