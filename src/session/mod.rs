@@ -12,6 +12,7 @@ mod limited;
 mod load;
 pub mod local;
 mod lookup;
+mod moved;
 mod numbering;
 mod parts;
 pub mod prepared;
