@@ -33,8 +33,8 @@ pub struct Relocation<'a> {
     pub rule: &'a Move,
     /// Which rows, and where they belong.
     pub moved: &'a Moved,
-    /// The targets that may have some, sorted.
-    pub from: &'a [Target],
+    /// The targets that may have some, sorted, each with how many of its rows were given the key.
+    pub from: Vec<(Target, u64)>,
     /// Bytes of rows that may be carried.
     pub limit: usize,
 }
@@ -47,7 +47,7 @@ pub async fn check(
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
 ) -> Result<(), Stop> {
-    let Some(first) = of.from.first() else { return Ok(()) };
+    let Some((first, _)) = of.from.first() else { return Ok(()) };
     let mut text = Vec::new();
     of.rule.put_question(of.name(*first)?, &mut text);
     let mut lease = lease(txn, first.group, place).await?;
@@ -91,9 +91,9 @@ async fn carry(
     let to = of.moved.to;
     let mut rows = Rows { head: Vec::new(), texts: Vec::new(), bytes: 0, count: 0 };
     of.rule.put_insert(of.name(to)?, &mut rows.head);
-    for target in of.from {
+    for (target, given) in &of.from {
         let mut lease = lease(txn, target.group, place).await?;
-        let taken = take(client, &mut lease, of, *target, &mut rows, patience).await;
+        let taken = take(client, &mut lease, of, (*target, *given), &mut rows, patience).await;
         settle(txn, target.group, lease, taken)?;
     }
     if rows.count == 0 {
@@ -120,14 +120,15 @@ async fn take(
     client: &mut Link,
     lease: &mut Lease,
     of: &Relocation<'_>,
-    target: Target,
+    (target, given): (Target, u64),
     rows: &mut Rows,
     patience: &mut Patience<'_>,
 ) -> Result<(), Stop> {
     let before = rows.count;
     read(client, lease, of, target, rows, patience).await?;
-    if rows.count == before {
-        return Ok(());
+    if rows.count - before < given {
+        let why = "The rows that were given the key of another shard were not all found again";
+        return Err(SqlError::new(Code::Unknown, why).into());
     }
     let mut text = Vec::new();
     of.rule.put_delete(of.name(target)?, of.moved, &mut text);

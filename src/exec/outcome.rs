@@ -20,6 +20,8 @@ pub struct Outcome {
     pub info: String,
     /// What SHOW WARNINGS told after a write with one target.
     pub conditions: Vec<Answer>,
+    /// Rows that each target of an UPDATE found, in the order of targets.
+    pub matched: Vec<u64>,
     /// Flags of the last packet.
     pub status: Status,
     /// Rows passed on.

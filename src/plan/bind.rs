@@ -20,7 +20,7 @@ use crate::rules::shards::Shards;
 use crate::rules::{Family, FamilyId, GroupId, RuleSet};
 use crate::sql::SqlMode;
 use crate::sql::scan::Scan;
-use crate::value::{Canon, CanonRange, Datum, Key, canonical, canonical_range, stored};
+use crate::value::{Canon, CanonRange, Datum, Key, KeyKind, canonical, canonical_range, stored};
 
 /// Binds a plan to the statement at hand, which must have the key and pinned literals that the plan was made for, and
 /// to the parameters of EXECUTE.
@@ -570,11 +570,22 @@ impl<'p, 'a> Placing<'p, 'a> {
             return Err(SqlError::refuse(why));
         };
         let mut is = b"=".to_vec();
-        match (stored, self.values.datum(value)?) {
-            (Key::Null, _) => is = b" IS NULL".to_vec(),
-            (Key::Int(number), _) => is.extend_from_slice(number.to_string().as_bytes()),
-            (_, Some(Datum::Text(text))) => put_hex(b"_utf8mb4 x'", &text, &mut is),
-            (_, Some(Datum::Bytes(bytes))) => put_hex(b"x'", &bytes, &mut is),
+        let text = |text: &[u8], is: &mut Vec<u8>| put_hex(b"_utf8mb4 x'", text, is);
+        match (stored, &key.kind, self.values.datum(value)?) {
+            (Key::Null, ..) => is = b" IS NULL".to_vec(),
+            (Key::Int(number), ..) => is.extend_from_slice(number.to_string().as_bytes()),
+            (Key::Decimal(number), ..) => is.extend_from_slice(number.to_string().as_bytes()),
+            (Key::Bytes(bytes), KeyKind::Bytes { .. }, _) => put_hex(b"x'", bytes, &mut is),
+            // Spaces at the end are not stored, and count to some collations.
+            (_, KeyKind::Str { fixed: true, .. }, Some(Datum::Text(value))) => {
+                let end = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+                text(&value[..end], &mut is);
+            }
+            (_, KeyKind::Str { .. }, Some(Datum::Int(number))) => text(number.to_string().as_bytes(), &mut is),
+            (_, KeyKind::Bytes { .. } | KeyKind::Int { .. } | KeyKind::Decimal { .. } | KeyKind::Year, _) => {
+                return Err(SqlError::new(Code::Unknown, "a key of another type than its column"));
+            }
+            (_, _, Some(Datum::Text(value))) => text(&value, &mut is),
             _ => {
                 let why = format!("{} would get a value of another shard; give it as a number or text", key.label);
                 return Err(SqlError::refuse(why));

@@ -41,26 +41,30 @@ impl Session {
 
     async fn update_and_move(&mut self, of: &Relocating<'_>, targets: &[Target], own: bool) -> Result<Outcome, Stop> {
         let Some(moved) = &of.bound.moved else { return Err(SqlError::refuse("a move without a key").into()) };
-        let from: Vec<Target> = targets.iter().copied().filter(|target| *target != moved.to).collect();
-        let move_of =
-            Relocation { bound: of.bound, rule: of.rule, moved, from: &from, limit: self.proxy.config.limits.gather };
+        let mut from: Vec<(Target, u64)> = targets.iter().map(|target| (*target, 0)).collect();
+        from.retain(|(target, _)| *target != moved.to);
+        let limit = self.proxy.config.limits.gather;
+        let mut rows = Relocation { bound: of.bound, rule: of.rule, moved, from, limit };
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(of.planned));
         {
             let needs = &self.needs;
             let place = |id: GroupId| (of.topology.group(id), needs.wanted(of.topology, id));
-            moved::check(&mut self.client, &mut self.txn, &move_of, &place, &mut patience).await?;
+            moved::check(&mut self.client, &mut self.txn, &rows, &place, &mut patience).await?;
         }
         let outcome = self.write(of.topology, of.planned, of.bound, targets, Answer::Sum, of.ask, Share::Whole, None);
         let outcome = outcome.await.map_err(foreign_key)?;
-        if outcome.affected_rows == 0 && outcome.info.contains("Changed: 0 ") {
-            return Ok(outcome);
+        // No row there had the new key before: all that were found have it now.
+        for (target, found) in &mut rows.from {
+            let at = targets.iter().position(|other| other == target);
+            *found = at.and_then(|at| outcome.matched.get(at)).copied().unwrap_or_default();
         }
+        rows.from.retain(|(_, found)| *found > 0);
         let mut reached: Vec<GroupId> = targets.iter().map(|target| target.group).collect();
         reached.dedup();
         let needs = &self.needs;
         let place = |id: GroupId| (of.topology.group(id), needs.wanted(of.topology, id));
-        moved::run(&mut self.client, &mut self.txn, &move_of, &place, &mut patience, own, reached).await?;
+        moved::run(&mut self.client, &mut self.txn, &rows, &place, &mut patience, own, reached).await?;
         Ok(outcome)
     }
 }
