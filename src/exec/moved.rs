@@ -73,7 +73,8 @@ pub async fn run(
     mut reached: Vec<GroupId>,
 ) -> Result<(), Stop> {
     let outcome = carry(client, txn, of, place, patience, own, &mut reached).await;
-    if !own && matches!(outcome, Err(Stop::Error(_))) {
+    // Of a victim of a deadlock all is rolled back anyway.
+    if !own && !patience.is_victim() && matches!(outcome, Err(Stop::Error(_))) {
         txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
     }
     outcome
