@@ -328,9 +328,18 @@ impl<'a> Run<'a> {
 
     /// Cuts what has come into lines, each for its target, as far as there is room.
     fn cut(&mut self) -> Result<(), SqlError> {
+        let Some(encoding) = self.facts.as_ref().map(|facts| facts.encoding) else { return Ok(()) };
         while self.held < self.loading.memory && !self.is_full() {
-            match self.file.next(self.loading.load, &mut self.fields) {
-                Next::Line(bytes) => self.line(bytes)?,
+            match self.file.next(self.loading.load, encoding, &mut self.fields) {
+                Next::Line(bytes) => self.line(bytes, encoding)?,
+                Next::Unsound => {
+                    let charset = self.facts.as_ref().map_or("", |facts| facts.charset.as_str());
+                    return Err(SqlError::refuse(format!(
+                        "row {} of the file, or a line that is ignored before it, is no text in the file's character set \
+                         ({charset}), and servers differ in where it ends",
+                        self.file.cut.rows + 1
+                    )));
+                }
                 Next::Nothing if self.file.rest().len() <= self.loading.memory => break,
                 Next::Nothing => {
                     let message = format!(
@@ -346,19 +355,14 @@ impl<'a> Run<'a> {
     }
 
     /// Puts the line of so many bytes among those of its target, or of all.
-    fn line(&mut self, bytes: usize) -> Result<(), SqlError> {
+    fn line(&mut self, bytes: usize, encoding: Encoding) -> Result<(), SqlError> {
         let row = self.file.cut.rows + 1;
         let refuse = |why: String| SqlError::refuse(format!("row {row} of the file: {why}"));
         let line = &self.file.rest()[..bytes];
-        let Some(facts) = &self.facts else { return Err(refuse("its character set is not known".to_owned())) };
-        if !facts.encoding.is_sound(line) {
-            let why = "it is no text in the file's character set, and servers differ in what they make of it";
-            return Err(refuse(format!("{why} ({})", facts.charset)));
-        }
         if let Some(id) = self.loading.load.id(&self.fields).map_err(refuse)? {
             (self.loading.may_store)(id).map_err(|error| refuse(error.message))?;
         }
-        let shard = self.loading.load.place(self.loading.family, &self.fields, facts.encoding).map_err(refuse)?;
+        let shard = self.loading.load.place(self.loading.family, &self.fields, encoding).map_err(refuse)?;
         for (target, pending) in self.loading.targets.iter().zip(&mut self.pending) {
             if shard.is_none() || target.shard == shard {
                 pending.push(row, line);

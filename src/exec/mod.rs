@@ -22,6 +22,7 @@ pub mod interrupt;
 pub mod load;
 pub mod lookup;
 pub mod merge;
+pub mod moved;
 pub mod names;
 pub mod outcome;
 pub mod relay;

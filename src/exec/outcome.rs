@@ -21,6 +21,8 @@ pub struct Outcome {
     pub info: String,
     /// What SHOW WARNINGS told after each target's part of a write.
     pub conditions: Vec<(Target, Answer)>,
+    /// Rows that each target of an UPDATE found, in the order of targets.
+    pub matched: Vec<u64>,
     /// Flags of the last packet.
     pub status: Status,
     /// Rows passed on.

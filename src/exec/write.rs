@@ -524,6 +524,7 @@ impl<'a> Total<'a> {
         };
         if let (Some(matched), Some(changed)) = (number("Rows matched:"), number("Changed:")) {
             self.info = Info::Matched;
+            self.outcome.matched.push(matched);
             self.matched += matched;
             self.changed += changed;
         } else if let (Some(records), Some(duplicates)) = (number("Records:"), number("Duplicates:")) {

@@ -9,15 +9,18 @@ use crate::plan::gather::{Gather, Source};
 use crate::plan::limited::Stage;
 use crate::plan::load::{Destination, Load};
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
+use crate::plan::moved::{Move, Moved};
 use crate::plan::numbering::Ids;
 use crate::plan::route::{By, Condition, KeyColumn, Routing};
 use crate::plan::slot::Slot;
+use crate::plan::text::put_hex;
 use crate::plan::values::Values;
-use crate::plan::{Answer, Bound, Gathered, LimitSlots, Many, Place, Plan, Planned, Route, Target, Window};
+use crate::plan::{Answer, Bound, Gathered, LimitSlots, Many, Place, Plan, Planned, Route, Sharded, Target, Window};
 use crate::rules::shards::Shards;
 use crate::rules::{Family, FamilyId, GroupId, RuleSet};
+use crate::sql::SqlMode;
 use crate::sql::scan::Scan;
-use crate::value::{Canon, CanonRange, Datum, Key, canonical, canonical_range, stored};
+use crate::value::{Canon, CanonRange, Datum, Key, KeyKind, canonical, canonical_range, stored};
 
 /// Binds a plan to the statement at hand, which must have the key and pinned literals that the plan was made for, and
 /// to the parameters of EXECUTE.
@@ -98,6 +101,7 @@ fn bind_within<'a>(
         answer: Answer::Relay,
         window: None,
         gathered: None,
+        moved: None,
         rows: Vec::new(),
         relations: Vec::new(),
         stage: Stage::Whole,
@@ -117,7 +121,8 @@ fn bind_within<'a>(
             bound.answer = Answer::Same;
         }
         Plan::Sharded(sharded) => {
-            Placing { routing: &sharded.routing, many: &sharded.many, values, rules, only }.place(&mut bound)?;
+            let Sharded { routing, many, moves, .. } = &**sharded;
+            Placing { routing, many, moves: moves.as_ref(), values, rules, only }.place(&mut bound)?;
         }
         Plan::Gather(gather) => Gathering { gather, planned, values, rules }.gather(&mut bound)?,
         Plan::Describe { family, .. } => {
@@ -155,6 +160,7 @@ pub fn sample<'a>(
         answer,
         window,
         gathered: None,
+        moved: None,
         rows,
         relations,
         stage: Stage::Whole,
@@ -233,6 +239,7 @@ fn load_everywhere<'a>(load: &'a Load, rules: &RuleSet, bound: &mut Bound<'a>) -
 struct Placing<'p, 'a> {
     routing: &'p Routing,
     many: &'p Many,
+    moves: Option<&'p Result<Box<Move>, SqlError>>,
     values: Values<'a>,
     rules: &'p RuleSet,
     /// The shard that a lookup has told.
@@ -282,7 +289,7 @@ impl<'p, 'a> Placing<'p, 'a> {
             && self.routing.shard.is_none()
             && (shards.single().is_none()
                 || self.check_group(family, &shards).is_err()
-                || self.check_assigned(family, &shards).is_err())
+                || !matches!(self.check_assigned(family, &shards), Ok(None)))
         {
             bound.answer = Answer::Carry(carry);
             return Ok(());
@@ -295,7 +302,20 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
         };
         self.check_group(family, &shards)?;
-        self.check_assigned(family, &shards)
+        match (self.check_assigned(family, &shards)?, self.moves) {
+            (None, _) => Ok(()),
+            (Some((_, _)), Some(Err(refusal))) => Err(refusal.clone()),
+            (Some((_, moved)), Some(Ok(moves))) if self.routing.shard.is_none() && is_whole(bound.answer) => {
+                bound.answer = Answer::Move(moves);
+                bound.moved = Some(moved?);
+                Ok(())
+            }
+            (Some((key, _)), _) => {
+                let why =
+                    format!("{} would get a value of another shard; delete the row and insert it anew", key.label);
+                Err(SqlError::refuse(why))
+            }
+        }
     }
 
     /// What becomes of the answers of several targets.
@@ -505,10 +525,19 @@ impl<'p, 'a> Placing<'p, 'a> {
         Err(SqlError::refuse(why))
     }
 
-    /// That an UPDATE of key columns leaves all rows where they are.
-    fn check_assigned(&self, family: &Family, shards: &Shards) -> Result<(), SqlError> {
+    /// Whether an UPDATE of key columns leaves all rows where they are; else the first key that does not, and where the
+    /// rows belong then.
+    #[allow(clippy::type_complexity, reason = "read once, by the function above")]
+    fn check_assigned(
+        &self,
+        family: &Family,
+        shards: &Shards,
+    ) -> Result<Option<(&KeyColumn, Result<Moved, SqlError>)>, SqlError> {
         for (key, value) in &self.routing.assigned {
             let key = self.key(*key);
+            if self.is_null_for_none(key, *value)? {
+                continue;
+            }
             let stored = self.stored(key, *value)?;
             let goes = family.route_set(usize::from(key.level), &stored);
             let stays = match (shards.single(), family.levels()) {
@@ -517,12 +546,52 @@ impl<'p, 'a> Placing<'p, 'a> {
                 (None, _) => false,
             };
             if !stays {
-                let why =
-                    format!("{} would get a value of another shard; delete the row and insert it anew", key.label);
+                return Ok(Some((key, self.moved(family, key, &stored, *value))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether NULL is given to a column that has none: in strict modes a server refuses it as soon as it finds a row.
+    fn is_null_for_none(&self, key: &KeyColumn, value: Slot) -> Result<bool, SqlError> {
+        let Some(moves) = self.moves else { return Ok(false) };
+        let null = !key.nullable && matches!(self.values.datum(value)?, Some(Datum::Null));
+        // With IGNORE no rows are moved.
+        if null && (!self.values.facts.mode.has(SqlMode::STRICT) || moves.is_err()) {
+            return Err(SqlError::refuse(format!("{}: NULL may be stored as another value", key.label)));
+        }
+        Ok(null)
+    }
+
+    /// Where rows belong that got this key, and how they are told from others.
+    fn moved(&self, family: &Family, key: &KeyColumn, stored: &Key, value: Slot) -> Result<Moved, SqlError> {
+        let Some(shard) = family.shard(std::slice::from_ref(stored)) else {
+            let why = format!("no shard of {} has {} = {}", family.name, key.label, shown(stored));
+            return Err(SqlError::refuse(why));
+        };
+        let mut is = b"=".to_vec();
+        let text = |text: &[u8], is: &mut Vec<u8>| put_hex(b"_utf8mb4 x'", text, is);
+        match (stored, &key.kind, self.values.datum(value)?) {
+            (Key::Null, ..) => is = b" IS NULL".to_vec(),
+            (Key::Int(number), ..) => is.extend_from_slice(number.to_string().as_bytes()),
+            (Key::Decimal(number), ..) => is.extend_from_slice(number.to_string().as_bytes()),
+            (Key::Bytes(bytes), KeyKind::Bytes { .. }, _) => put_hex(b"x'", bytes, &mut is),
+            // Spaces at the end are not stored, and count to some collations.
+            (_, KeyKind::Str { fixed: true, .. }, Some(Datum::Text(value))) => {
+                let end = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+                text(&value[..end], &mut is);
+            }
+            (_, KeyKind::Str { .. }, Some(Datum::Int(number))) => text(number.to_string().as_bytes(), &mut is),
+            (_, KeyKind::Bytes { .. } | KeyKind::Int { .. } | KeyKind::Decimal { .. } | KeyKind::Year, _) => {
+                return Err(SqlError::new(Code::Unknown, "a key of another type than its column"));
+            }
+            (_, _, Some(Datum::Text(value))) => text(&value, &mut is),
+            _ => {
+                let why = format!("{} would get a value of another shard; give it as a number or text", key.label);
                 return Err(SqlError::refuse(why));
             }
         }
-        Ok(())
+        Ok(Moved { to: target(family, shard), is })
     }
 
     /// That the literals and parameters which the merge computes with are exact numbers.
@@ -624,7 +693,8 @@ impl<'p: 'a, 'a> Gathering<'p, 'a> {
     /// The targets that hold rows of a source that matter.
     fn shards(&self, routing: &Routing) -> Result<Vec<Target>, SqlError> {
         let family = family(self.rules, routing)?;
-        let placing = Placing { routing, many: &Many::Sum, values: self.values, rules: self.rules, only: None };
+        let (values, rules) = (self.values, self.rules);
+        let placing = Placing { routing, many: &Many::Sum, moves: None, values, rules, only: None };
         let By::Conditions(conditions) = &routing.by else { return Ok(targets(family, &Shards::all(family.shards))) };
         let mut shards = Shards::all(family.shards);
         for condition in conditions {
@@ -632,6 +702,11 @@ impl<'p: 'a, 'a> Gathering<'p, 'a> {
         }
         Ok(targets(family, &shards))
     }
+}
+
+/// Whether the statement runs as it is: not with a share of LIMIT for each target.
+fn is_whole(answer: Answer<'_>) -> bool {
+    matches!(answer, Answer::Relay | Answer::Sum)
 }
 
 /// What conditions lead to.

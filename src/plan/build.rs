@@ -184,7 +184,7 @@ impl<'a> Build<'a> {
             }
             Err(_) => gather().map_or_else(Many::Refuse, Many::Gather),
         };
-        Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
+        Ok(Plan::Sharded(Box::new(Sharded { routing, text, many, moves: None })))
     }
 
     fn insert(self, model: &mut Model<'a>, insert: &'a Insert, beside: &mut Beside) -> Result<Plan, SqlError> {

@@ -21,6 +21,7 @@ pub mod limited;
 pub mod load;
 mod locality;
 pub mod merge;
+pub mod moved;
 pub mod numbering;
 pub mod print;
 mod read;
@@ -51,6 +52,7 @@ use crate::plan::gather::Gather;
 use crate::plan::limited::{Limited, Stage};
 use crate::plan::load::Load;
 use crate::plan::merge::Merge;
+use crate::plan::moved::{Move, Moved};
 use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
 use crate::plan::seek::Seek;
@@ -108,6 +110,9 @@ pub enum Answer<'a> {
     Sum,
     /// The same of the first rows of all targets, as many as [`Bound::window`] says.
     Limited(&'a Limited),
+    /// Each target did its part of an UPDATE, and the rows that then belong elsewhere are carried there
+    /// ([`Bound::moved`]).
+    Move(&'a Move),
     /// Each group did the same to its copy: the answers must agree in affected rows, and the first one is given.
     Same,
     /// As `Relay`, of a sharded table: DESCRIBE, SHOW COLUMNS.
@@ -324,6 +329,9 @@ pub struct Sharded {
     pub text: Text,
     /// What happens when more than one target is needed.
     pub many: Many,
+    /// How the rows of an UPDATE are carried to the shard of the key that they are given, or why they are not; none if
+    /// none is given.
+    pub moves: Option<Result<Box<Move>, SqlError>>,
 }
 
 /// What happens to a statement over sharded tables that needs several targets.
@@ -377,6 +385,8 @@ pub struct Bound<'a> {
     pub window: Option<Window>,
     /// For a gather: where its rows are, and where they go.
     pub gathered: Option<Gathered<'a>>,
+    /// For an UPDATE that gives rows the key of another shard: which, and where it is.
+    pub moved: Option<Moved>,
     /// For an INSERT split by shard: the shard of each row in the statement's order.
     rows: Vec<u32>,
     /// For a statement about the catalogue: what its relations are replaced by.

@@ -122,6 +122,9 @@ impl<'a> Out<'_, 'a> {
                 ("write", "the first rows of all targets are looked for and locked, then each target writes its own")
             }
             (Answer::Limited(_), _) => ("write", "one target after the other, until there are rows enough"),
+            (Answer::Move(_), _) => {
+                ("move", "each target updates its rows, and those that get a key of another shard are carried there")
+            }
             (Answer::Same, _) => ("write", "every group does the same to its copy"),
             (Answer::Catalogue(_), _) => {
                 ("tables", "every group tells of its tables, and one answers with the logical names of all")
@@ -306,6 +309,9 @@ impl<'a> Out<'_, 'a> {
             let pieces = carry.pieces(self.bound.sql, self.bound.scan).unwrap_or_default();
             self.push("select", String::from_utf8_lossy(pieces[1]).trim());
             return;
+        }
+        if let (Answer::Move(_), Some(moved)) = (self.bound.answer, &self.bound.moved) {
+            self.push("to", self.target(moved.to));
         }
         for (target, name) in targets.iter().zip(&names).take(statements) {
             let line = self.sql(self.bound, *target);

@@ -356,6 +356,18 @@ const SHAPES: &[&str] = &[
     "geomcollection",
 ];
 
+/// The columns of a row that are not computed from others, all of them needed.
+///
+/// # Errors
+/// The first column whose values do not travel.
+pub(super) fn stored(info: &TableInfo) -> Result<Box<[Pulled]>, &ColumnInfo> {
+    let own = info.columns.iter().filter(|column| !column.generated);
+    let pulled = |column: &ColumnInfo| {
+        form(&column.ty).map(|form| Pulled { name: column.name.as_str().into(), form, needed: true })
+    };
+    own.map(|column| pulled(column).ok_or(column)).collect()
+}
+
 /// How values of a type travel; none if they do not.
 fn form(ty: &ColumnType) -> Option<Form> {
     Some(match ty {

@@ -4,6 +4,7 @@
 mod carried;
 mod ids;
 pub(super) mod limited;
+mod moved;
 pub(super) mod upkeep;
 
 use crate::error::SqlError;
@@ -183,7 +184,9 @@ impl<'a> Writing<'_, '_, 'a> {
         if !sharded {
             return self.on_one_group(&composer);
         }
-        let Some(routing) = self.routing(self.assigned(scope, set)?)? else {
+        let assigned = self.assigned(scope, set)?;
+        let moves = self.moves(scope, set, clauses, &assigned);
+        let Some(routing) = self.routing(assigned)? else {
             return self.refuse("the tables are in no common family", scope.targets[0]);
         };
         let many = match self.many(scope, &places, clauses) {
@@ -195,7 +198,7 @@ impl<'a> Writing<'_, '_, 'a> {
             },
             Err(refusal) => Many::Refuse(refusal),
         };
-        Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many })))
+        Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many, moves })))
     }
 
     /// Where LIMIT stands, if it can leave each copy of a broadcast table with other rows: unless rows are sorted by
@@ -538,7 +541,7 @@ impl<'a> Writing<'_, '_, 'a> {
             assigned: Box::default(),
             numbered: numbered.into(),
         };
-        Ok(Plan::Sharded(Box::new(Sharded { routing, text, many })))
+        Ok(Plan::Sharded(Box::new(Sharded { routing, text, many, moves: None })))
     }
 
     /// The text of an INSERT of several rows, of which each target gets its own.
@@ -650,7 +653,7 @@ impl<'a> Writing<'_, '_, 'a> {
             Ok(()) => Many::Sum,
             Err(refusal) => Many::Refuse(refusal),
         };
-        Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many })))
+        Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many, moves: None })))
     }
 
     /// Whether a column is the key of the rows that a query is made of, at the level of `key`.
@@ -677,7 +680,7 @@ impl<'a> Writing<'_, '_, 'a> {
         let (keys, by) = (keys.into(), By::Rows(slots.into()));
         let routing =
             Routing { family, keys, by, group, shard: None, assigned: Box::default(), numbered: Box::default() };
-        Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many: Many::Sum })))
+        Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many: Many::Sum, moves: None })))
     }
 
     /// Whether each shard can do an INSERT ... SELECT with its own rows.

@@ -13,6 +13,7 @@ mod limited;
 mod load;
 pub mod local;
 mod lookup;
+mod moved;
 mod named;
 mod numbering;
 mod parts;

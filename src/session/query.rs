@@ -27,6 +27,7 @@ use crate::rules::GroupId;
 use crate::session::carry::Carrying;
 use crate::session::limited::Limiting;
 use crate::session::lookup::Keeping;
+use crate::session::moved::Relocating;
 use crate::session::registry::Entry;
 use crate::session::seek::Seeking;
 use crate::session::topology::Topology;
@@ -261,7 +262,7 @@ impl Session {
         };
         let is_of_one = |bound: &Bound<'_>| {
             matches!(bound.route, Route::One(_) | Route::Any)
-                && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_))
+                && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_) | Answer::Move(_))
         };
         let mut bound = bind_with(planned, &topology.rules, sql, scan, args, ids);
         if let Some(seek) = &planned.seek
@@ -308,6 +309,10 @@ impl Session {
             (Route::Many(targets), Answer::Limited(limited)) => {
                 let of = Limiting { topology, planned, bound: &bound, targets, limited, ask };
                 return Box::pin(self.run_limited(&of, add)).await;
+            }
+            (_, Answer::Move(rule)) => {
+                let of = Relocating { topology, planned, bound: &bound, rule, ask };
+                return Box::pin(self.run_moved(&of, add)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
                 return Box::pin(self.run_merge(topology, planned, &bound, targets, merge, ask, add)).await;

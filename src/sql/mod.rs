@@ -96,6 +96,8 @@ impl SqlMode {
     pub const EMPTY_STRING_IS_NULL: SqlMode = SqlMode(64);
     /// 0 is a value for an AUTO_INCREMENT column, not "the next number".
     pub const NO_AUTO_VALUE_ON_ZERO: SqlMode = SqlMode(128);
+    /// What does not fit its column is an error: STRICT_TRANS_TABLES or STRICT_ALL_TABLES.
+    pub const STRICT: SqlMode = SqlMode(256);
 
     /// Reads the value of `@@sql_mode`: names separated by commas, without case. Combination modes of
     /// both vendors count as what they stand for; names without influence on reading are passed over.
@@ -110,6 +112,7 @@ impl SqlMode {
                 "IGNORE_SPACE" => SqlMode::IGNORE_SPACE,
                 "EMPTY_STRING_IS_NULL" => SqlMode::EMPTY_STRING_IS_NULL,
                 "NO_AUTO_VALUE_ON_ZERO" => SqlMode::NO_AUTO_VALUE_ON_ZERO,
+                "STRICT_TRANS_TABLES" | "STRICT_ALL_TABLES" | "TRADITIONAL" => SqlMode::STRICT,
                 "ANSI" | "DB2" | "MAXDB" | "MSSQL" | "POSTGRESQL" => ansi,
                 "ORACLE" => ansi.with(SqlMode::ORACLE),
                 "MYSQL323" | "MYSQL40" => SqlMode::HIGH_NOT_PRECEDENCE,
@@ -178,7 +181,8 @@ mod tests {
         let ansi = SqlMode::parse("REAL_AS_FLOAT, ANSI ,STRICT_TRANS_TABLES");
         assert!(ansi.has(SqlMode::ANSI_QUOTES) && ansi.has(SqlMode::PIPES_AS_CONCAT));
         assert!(!ansi.has(SqlMode::NO_BACKSLASH_ESCAPES));
-        assert_eq!(SqlMode::parse("TRADITIONAL"), SqlMode::default());
+        assert_eq!(SqlMode::parse("TRADITIONAL"), SqlMode::STRICT);
+        assert_eq!(SqlMode::parse("NO_ENGINE_SUBSTITUTION"), SqlMode::default());
         assert!(SqlMode::parse("oracle").has(SqlMode::ORACLE.with(SqlMode::ANSI_QUOTES)));
         assert_eq!(SqlMode::parse(""), SqlMode::default());
     }

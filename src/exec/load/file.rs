@@ -1,6 +1,6 @@
 //! The client's file as far as it has come, and up to where it was cut into rows. It knows no target.
 
-use crate::plan::load::Load;
+use crate::plan::load::{Encoding, Load};
 use crate::value::delimited::{Field, Found};
 
 /// A place in the file.
@@ -34,6 +34,8 @@ pub(super) struct File {
 pub(super) enum Next {
     /// A row of so many bytes.
     Line(usize),
+    /// A row, or a line to be ignored, that is no text.
+    Unsound,
     /// Nothing, or nothing yet.
     Nothing,
 }
@@ -63,13 +65,14 @@ impl File {
     }
 
     /// Looks for the next row behind the lines that are ignored.
-    pub(super) fn next(&mut self, load: &Load, fields: &mut Vec<Field>) -> Next {
+    pub(super) fn next(&mut self, load: &Load, encoding: Encoding, fields: &mut Vec<Field>) -> Next {
         while !self.is_over() && (self.ended || self.rest().len() >= self.enough) {
             let found = match self.ignored {
                 0 => load.format.line(self.rest(), self.ended, load.width, &load.wanted, fields),
                 _ => load.format.ignored(self.rest(), self.ended),
             };
             match found {
+                Found::Line(bytes) if !encoding.is_sound(&self.rest()[..bytes]) => return Next::Unsound,
                 Found::Line(bytes) if self.ignored == 0 => return Next::Line(bytes),
                 Found::Line(bytes) => {
                     self.ignored -= 1;

@@ -60,7 +60,7 @@ impl<'a> Clauses<'a> {
         !self.listed && matches!(self.tables, [TableRef::Table { .. }])
     }
 
-    /// IGNORE.
+    /// Whether IGNORE was written.
     pub(super) fn ignores(&self) -> bool {
         self.ignore
     }

@@ -304,9 +304,14 @@ fn rows_whose_place_is_not_sure_are_refused_and_nothing_is_stored() {
             ("things (id, owner)", b"1\t99999999999999999999\n", "out of the range"),
             ("things (owner, id)", b"\xEF\xBB\xBF1\t1\n", "'1' (behind a byte order mark"),
             (
+                "things IGNORE 1 LINES (id, owner)",
+                b"caf\xE9\n1\t1\n2\t2\n",
+                "is no text in the file's character set (utf8mb4)",
+            ),
+            (
                 "things (id, owner, label)",
                 b"1\t1\ta\n2\t2\t\xE4b\n",
-                "row 2 of the file: it is no text in the file's character set",
+                "row 2 of the file, or a line that is ignored before it, is no text in the file's character set (utf8mb4)",
             ),
             (
                 "words CHARACTER SET latin1",
@@ -422,6 +427,17 @@ fn begin(client: &mut Client, sql: &str, file: &[u8]) {
     });
 }
 
+/// Ends the file; the packet that is the answer, as text.
+fn end(client: &mut Client) -> String {
+    client.runtime.block_on(async {
+        let link = &mut client.conn.link;
+        link.push(b"");
+        link.flush().await.unwrap();
+        let packet = link.expect_packet().await.unwrap();
+        String::from_utf8_lossy(link.payload(&packet)).into_owned()
+    })
+}
+
 /// Waits until no transaction is open on any server.
 fn calm(yard: &Yard) {
     let started = Instant::now();
@@ -458,14 +474,8 @@ fn who_leaves_in_the_middle_of_a_file_leaves_nothing_behind() {
         let id = client.show("SELECT CONNECTION_ID()");
         begin(&mut client, sql, file.as_bytes());
         other.run(&format!("KILL QUERY {id}"));
-        let told = client.runtime.block_on(async {
-            let link = &mut client.conn.link;
-            link.push(b"1\t1\ta\n");
-            link.push(b"");
-            link.flush().await.unwrap();
-            let packet = link.expect_packet().await.unwrap();
-            String::from_utf8_lossy(link.payload(&packet)).into_owned()
-        });
+        client.conn.link.push(b"1\t1\ta\n");
+        let told = end(&mut client);
         assert!(told.contains("Query execution was interrupted"), "{told}");
         client.conn.failed();
         assert_eq!(client.show("SELECT COUNT(*) FROM things"), "0");
@@ -488,14 +498,8 @@ fn who_leaves_in_the_middle_of_a_file_leaves_nothing_behind() {
         }
         let id = server.sql(open).unwrap().trim().lines().last().unwrap().to_owned();
         server.sql(&format!("KILL {id}")).unwrap();
-        let told = client.runtime.block_on(async {
-            let link = &mut client.conn.link;
-            file.as_bytes().chunks(64 << 10).for_each(|chunk| link.push(chunk));
-            link.push(b"");
-            link.flush().await.unwrap();
-            let packet = link.expect_packet().await.unwrap();
-            String::from_utf8_lossy(link.payload(&packet)).into_owned()
-        });
+        client.conn.link.push(file.as_bytes());
+        let told = end(&mut client);
         assert!(told.contains("Lost connection") || told.contains("killed"), "{told}");
         client.conn.failed();
         calm(&yard);
@@ -561,5 +565,16 @@ fn the_servers_own_client_loads_more_than_the_proxy_holds() {
         let (ids, owners): (u64, u64) = ((0..50_000).sum(), (0..50_000).map(|id| id % 997).sum());
         let amounts: f64 = (0..50_000).map(|id| f64::from(id % 77) + 0.5).sum();
         assert_eq!(client.show(sums), format!("50000|{ids}|{owners}|{amounts:.2}|9"));
+
+        // In one packet of more than 16 MB.
+        let rows: String = (0..290).map(|id| format!("name {id}\t{}\n", "x".repeat(60_000))).collect();
+        let sql = "LOAD DATA LOCAL INFILE 'x' INTO TABLE words";
+        begin(&mut client, sql, rows.as_bytes());
+        let told = end(&mut client);
+        assert!(told.contains("Records: 290  Deleted: 0  Skipped: 0  Warnings: 0"), "{told}");
+        client.conn.failed();
+        assert_eq!(client.show("SELECT COUNT(*), SUM(LENGTH(note)) FROM words"), "290|17400000");
+        let plan = client.show(&format!("EXPLAIN SHARDLOOM {sql}"));
+        assert!(plan.starts_with("load|the client's file is cut into lines"), "{plan}");
     }
 }
