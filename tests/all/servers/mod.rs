@@ -17,6 +17,7 @@ mod keys;
 mod load;
 mod lookup;
 mod merge;
+mod moved;
 mod proxy;
 mod random;
 mod score;
