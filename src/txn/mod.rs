@@ -787,3 +787,6 @@ impl Drop for Txn {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ pub(crate) fn leftovers(cluster: &Cluster) -> Vec<String> {
 
 /// Asks all servers until nothing is left.
 pub(crate) fn wait_until_clean(cluster: &Cluster) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(240);
     let mut left = leftovers(cluster);
     while !left.is_empty() {
         assert!(Instant::now() < deadline, "left on the servers: {left:#?}");

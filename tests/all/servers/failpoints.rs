@@ -63,7 +63,7 @@ enum Work {
 }
 
 /// Longer than anything takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// For [`Victim::Deadline`]; for the others, a transaction may last as long as it takes.
 const DEADLINE: Duration = Duration::from_secs(3);
 

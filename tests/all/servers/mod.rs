@@ -26,4 +26,5 @@ mod shop;
 mod taps;
 mod testbed;
 mod testbed_test;
+mod torture;
 mod wire;
