@@ -9,6 +9,7 @@ mod collations;
 mod deadlocks;
 mod define;
 mod demo;
+mod failover;
 mod failpoints;
 mod gather;
 mod hostile;
