@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::active::Active;
 use super::ledger::Ledger;
 use super::{Access, Mode, Start, Txn, Wanted, recovery};
 use crate::backend::cluster::{Group, Member, ReadPolicy};
@@ -87,7 +88,7 @@ impl Proxy {
             let writers: BTreeSet<usize> = order.iter().copied().filter(|group| Some(*group) != reader).collect();
             let tell = |told| drop(story.lock().unwrap().insert(number, (writers.clone(), told)));
             tell(Told::Refused);
-            let mut txn = Txn::default();
+            let mut txn = Txn::new(Arc::new(Active::new(number as u32, Arc::default())));
             txn.begin(Start::default());
             let mut well = true;
             for (group, pause) in order.iter().zip(pauses) {
