@@ -1,6 +1,6 @@
 # What one does with Shardloom from a checkout. Each target installs what it lacks (see scripts/).
 
-.PHONY: demo test score bench lint servers
+.PHONY: demo test score torture bench lint servers
 
 # Two groups with replicas, a sample shop, the proxy in the foreground. ARGS are those of `shardloom demo`.
 demo: servers
@@ -16,6 +16,11 @@ test: servers
 # layout, against one plain server. UPDATE=1 writes docs/score.md and the reasons of refusals anew.
 score: servers
 	SEEDS=$(or $(SEEDS),4) cargo test --locked --test all servers::score -- --nocapture
+
+# Transactions over three groups, through two proxies, while proxies and servers are killed, frozen and cut off at random:
+# DURATION seconds (an hour), the order of faults by SEED; prints what it survived.
+torture: servers
+	DURATION=$(or $(DURATION),3600) cargo test --locked --test all servers::torture -- --nocapture
 
 # Speed and memory beside HAProxy and a direct connection (bench/README.md). ARGS are those of bench/run: --quick.
 bench: servers

@@ -62,6 +62,9 @@ pub struct Server {
     /// How transactions over several groups name the group it belongs to, once that was asked for.
     pub group_identity: OnceLock<Identity>,
     connect_timeout: Duration,
+    /// Where connections go that are none: pipes inside the process.
+    #[cfg(test)]
+    pub pipes: OnceLock<tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream>>,
 }
 
 /// What a probe said of a server.
@@ -121,6 +124,8 @@ impl Server {
             down: AtomicBool::new(false),
             group_identity: OnceLock::new(),
             connect_timeout,
+            #[cfg(test)]
+            pipes: OnceLock::new(),
         }
     }
 
@@ -148,12 +153,11 @@ impl Server {
 
     async fn login(&self, class: Class) -> Result<(Link, ServerHello), ClientLoginError> {
         let address = &self.spec.address;
-        let (stream, host) = if address.starts_with('/') {
-            (Stream::unix(UnixStream::connect(address).await?), "localhost")
-        } else {
-            let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
-            (Stream::tcp(TcpStream::connect(address).await?)?, host.trim_matches(['[', ']']))
+        let host = match address.starts_with('/') {
+            true => "localhost",
+            false => address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']),
         };
+        let stream = self.stream().await?;
         let wish = LoginWish {
             capabilities: BACKEND_CAPABILITIES
                 .when(Capabilities::DEPRECATE_EOF, class.deprecate_eof)
@@ -163,6 +167,20 @@ impl Server {
             attributes: vec![("program_name".to_owned(), "shardloom".to_owned())],
         };
         client_login(stream, host, &self.spec.credentials, &self.spec.tls, &wish).await
+    }
+
+    async fn stream(&self) -> std::io::Result<Stream> {
+        #[cfg(test)]
+        if let Some(pipes) = self.pipes.get() {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            pipes.send(far).map_err(|_| std::io::ErrorKind::ConnectionRefused)?;
+            return Ok(Stream::memory(near));
+        }
+        let address = &self.spec.address;
+        match address.starts_with('/') {
+            true => Ok(Stream::unix(UnixStream::connect(address).await?)),
+            false => Stream::tcp(TcpStream::connect(address).await?),
+        }
     }
 
     /// Ends a connection of ours on a side connection, whatever it is running.

@@ -64,6 +64,21 @@ pub fn after_fence(fenced: Fenced) -> Option<Decision> {
     }
 }
 
+/// What a coordinator knows whose COMMIT on the commit point was not answered. `recorded`: the decision that is there now,
+/// if need be its own fence; `rolled_back`: behind that, it could roll a branch back that was prepared. `None`: the client
+/// is to be told that nobody knows.
+///
+/// A decision to abort alone proves nothing: others may have seen the decision to commit, finished the branches and
+/// forgotten it, before the fence was written. But they forget it only when all branches are committed, so one that can
+/// still be rolled back tells that it was never made.
+pub fn after_silence(recorded: Option<Decision>, rolled_back: bool) -> Option<Decision> {
+    match recorded {
+        Some(Decision::Commit) => Some(Decision::Commit),
+        Some(Decision::Abort) if rolled_back => Some(Decision::Abort),
+        Some(Decision::Abort) | None => None,
+    }
+}
+
 /// What can be seen of a branch of a transaction that was decided to be committed, but whose server does not know it
 /// (XAER_NOTA). To be read in this order: whoever clears up deletes the decision before the markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
 use crate::commit::id::{BranchId, GlobalId};
-use crate::commit::protocol::{Decision, decide};
+use crate::commit::protocol::{Decision, after_silence, decide};
 use crate::error::{Code, SqlError};
 use crate::rules::GroupId;
 use crate::txn::ledger::{Ledger, sql};
@@ -177,6 +177,11 @@ impl Member {
         }
     }
 
+    /// Behind a ROLLBACK of what was prepared: whether this branch, which wrote, was still there for it.
+    fn is_rolled_back(&self) -> bool {
+        self.branch.is_some() && self.wrote && self.error.is_none() && !self.lease.is_busy()
+    }
+
     /// Round 1: the branch with its marker, prepared; on the commit point the decision.
     fn prepare(&self, global: GlobalId, branches: &[BranchId]) -> Vec<String> {
         if let Some((_, branch)) = self.branch {
@@ -244,12 +249,17 @@ async fn together(members: &mut [Member], global: GlobalId, first: &First, ledge
     }
 
     round(&mut acting[..1], |_| vec!["COMMIT".to_owned()]).await;
-    let decision = match acting[0].told() {
+    let silence = acting[0].told();
+    let decision = match &silence {
         None => Some(Decision::Commit),
         Some(error) => {
             tracing::warn!(%global, %error, "the answer to COMMIT did not come");
             ledger.counts().unanswered.fetch_add(1, Ordering::Relaxed);
-            recovery::settle(&first.group, global, LOOK_FOR).await
+            let recorded = recovery::settle(&first.group, global, LOOK_FOR).await;
+            if recorded == Some(Decision::Abort) {
+                abort(members, ledger).await;
+            }
+            after_silence(recorded, members.iter().any(Member::is_rolled_back))
         }
     };
     match decision {
@@ -259,10 +269,8 @@ async fn together(members: &mut [Member], global: GlobalId, first: &First, ledge
             Ok(())
         }
         Some(Decision::Abort) => {
-            let error = acting[0].told();
-            abort(members, ledger).await;
             ledger.counts().aborted.fetch_add(1, Ordering::Relaxed);
-            Err(aborted(error, global))
+            Err(aborted(silence, global))
         }
         None => {
             // Whatever was decided, recovery will see to the branches.
@@ -271,8 +279,8 @@ async fn together(members: &mut [Member], global: GlobalId, first: &First, ledge
             Err(SqlError::new(
                 Code::CommitFailed,
                 format!(
-                    "The answer of {} to COMMIT did not come, and it cannot be asked now: transaction {global} is \
-                     committed on all groups or will be rolled back on all",
+                    "The answer of {} to COMMIT did not come, and what became of it cannot be told now: transaction \
+                     {global} is committed on all groups or will be rolled back on all",
                     first.group.name
                 ),
             ))

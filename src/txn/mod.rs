@@ -791,3 +791,6 @@ impl Drop for Txn {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::backend::cluster::Group;
 use crate::commit::id::{BranchId, GlobalId};
@@ -40,8 +42,8 @@ pub async fn watch(ledger: Arc<Ledger>, suspect: Duration, groups: impl Fn() -> 
     }
 }
 
-/// What became of a transaction whose COMMIT was not answered: asks its commit point, and if that knows nothing of it,
-/// sees to it that it never will. `None` if that cannot be found out within `limit`.
+/// The decision on a transaction whose COMMIT was not answered: asks its commit point, and if that knows nothing of it,
+/// writes there that it is aborted. `None` if that cannot be done within `limit`. What it means: `after_silence`.
 pub(super) async fn settle(group: &Group, global: GlobalId, limit: Duration) -> Option<Decision> {
     let ask = async {
         loop {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use shardloom::commit::protocol::{
-    Decision, Fate, Fenced, Step, Traces, after_fence, decide, fate, may_forget, may_unmark, resolve,
+    Decision, Fate, Fenced, Step, Traces, after_fence, after_silence, decide, fate, may_forget, may_unmark, resolve,
 };
 
 /// What of the design is in force.
@@ -23,12 +23,21 @@ struct Variant {
     wait_for_all: bool,
     /// What is acknowledged is on a replica.
     strict: bool,
+    /// A coordinator without an answer to COMMIT says that it was refused only if it could roll a branch back.
+    proof: bool,
     /// A prepared branch belongs to its connection until that ends (MariaDB).
     attached: bool,
 }
 
-const DESIGN: Variant =
-    Variant { fence: true, deadline: true, evidence: true, wait_for_all: true, strict: true, attached: false };
+const DESIGN: Variant = Variant {
+    fence: true,
+    deadline: true,
+    evidence: true,
+    wait_for_all: true,
+    strict: true,
+    proof: true,
+    attached: false,
+};
 
 /// A command of the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +92,8 @@ enum Coordinator {
     Open,
     First,
     Second,
+    /// COMMIT was not answered, and there is a decision to abort, or none was: it rolls back what it can.
+    Fenced,
     Over,
     Dead,
 }
@@ -223,8 +234,6 @@ impl Next<'_> {
     }
 
     fn coordinator(&mut self, s: State) {
-        let alive = |line: Line| !matches!(line, Line::Cut(_));
-        let send = |line: Line, command| if alive(line) { Line::Sent(command) } else { line };
         let is_over = |line: Line| matches!(line, Line::Answered { .. } | Line::Cut(_));
         let ok = |line: Line| line == Line::Answered { ok: true };
         match s.coordinator {
@@ -253,11 +262,43 @@ impl Next<'_> {
                 let told = Some(Decision::Commit);
                 self.step("round 3", State { lines, told, coordinator: Coordinator::Over, ..s });
             }
-            // The outcome is not known, and the client is told that: recoverers do the rest.
-            Coordinator::Second if matches!(s.line, Line::Cut(_)) => {
-                self.step("round 2 unknown", State { coordinator: Coordinator::Over, ..s });
+            Coordinator::Second if matches!(s.line, Line::Cut(_)) => self.asking(s),
+            Coordinator::Fenced => {
+                let told = after_silence(Some(Decision::Abort), !self.variant.proof);
+                self.step("can roll nothing back", State { told, coordinator: Coordinator::Over, ..s });
+                let told = after_silence(Some(Decision::Abort), true);
+                for i in 0..2 {
+                    let is_there = matches!(s.branches[i], Branch::Prepared { .. });
+                    if is_there && !matches!(s.lines[i], Line::Cut(_)) {
+                        let mut next = State { told, coordinator: Coordinator::Over, ..s };
+                        next.branches[i] = Branch::Gone;
+                        self.step("rolls a branch back", next);
+                    }
+                }
             }
             Coordinator::Second | Coordinator::Over | Coordinator::Dead => {}
+        }
+    }
+
+    /// COMMIT was not answered: it reads the decision, and writes one to abort if there is none. That it may find out
+    /// nothing, and say so, is as if it died.
+    fn asking(&mut self, s: State) {
+        let over = State { coordinator: Coordinator::Over, ..s };
+        match (s.row, s.local) {
+            (Some(Decision::Commit), _) => {
+                let lines = s.lines.map(|line| send(line, Command::Commit));
+                let told = after_silence(s.row, false);
+                self.step("reads its own decision", State { lines, told, ..over });
+            }
+            (Some(Decision::Abort), _) => {
+                self.step("reads another's decision", State { coordinator: Coordinator::Fenced, ..s });
+            }
+            // Its decision is locked still.
+            (None, Local::Recorded) => {}
+            (None, _) => {
+                let (row, row_safe) = (Some(Decision::Abort), self.variant.strict);
+                self.step("fences itself", State { row, row_safe, coordinator: Coordinator::Fenced, ..s });
+            }
         }
     }
 
@@ -474,6 +515,11 @@ impl Next<'_> {
     }
 }
 
+/// A command goes out, if there is a connection for it.
+fn send(line: Line, command: Command) -> Line {
+    if matches!(line, Line::Cut(_)) { line } else { Line::Sent(command) }
+}
+
 /// The connection goes; the server may still do what came by it.
 fn cut(line: Line) -> Line {
     match line {
@@ -570,6 +616,7 @@ fn each_condition_is_needed() {
         ("decisions are forgotten by age", Variant { evidence: false, ..DESIGN }),
         ("COMMIT does not wait for all branches", Variant { wait_for_all: false, ..DESIGN }),
         ("acknowledged and not replicated", Variant { strict: false, ..DESIGN }),
+        ("a decision to abort is taken for proof", Variant { proof: false, ..DESIGN }),
     ] {
         let found = search(variant);
         assert!(found.violation.is_some(), "{name}: nothing found in {} states", found.states);

@@ -35,7 +35,12 @@ pub(crate) fn bank(installation: &Installation) -> TestCluster {
 /// The same, with further options for the servers.
 pub(crate) fn bank_with(installation: &Installation, options: &[&str]) -> TestCluster {
     let options = options.iter().map(ToString::to_string).collect();
-    let cluster = TestCluster::start(installation, &Layout { options, ..Layout::new(3, 0) });
+    bank_on(installation, &Layout { options, ..Layout::new(3, 0) })
+}
+
+/// The same on any three groups.
+pub(crate) fn bank_on(installation: &Installation, layout: &Layout) -> TestCluster {
+    let cluster = TestCluster::start(installation, layout);
     for (g, group) in cluster.cluster.groups.iter().enumerate() {
         let accounts: Vec<String> = (0..4).map(|i| format!("({}, 0)", 3 * i + g)).collect();
         let ddl = format!(
@@ -79,7 +84,7 @@ pub(crate) fn leftovers(cluster: &Cluster) -> Vec<String> {
 
 /// Asks all servers until nothing is left.
 pub(crate) fn wait_until_clean(cluster: &Cluster) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(240);
     let mut left = leftovers(cluster);
     while !left.is_empty() {
         assert!(Instant::now() < deadline, "left on the servers: {left:#?}");
@@ -419,7 +424,7 @@ fn wait_for_metric(proxy: &TestProxy, line: &str) {
     }
 }
 
-fn metrics(proxy: &TestProxy) -> String {
+pub(crate) fn metrics(proxy: &TestProxy) -> String {
     let mut stream = TcpStream::connect(proxy.addresses.admin.unwrap()).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut page = String::new();

@@ -186,9 +186,9 @@ impl Client {
 
     pub(crate) fn query(&mut self, sql: &str) -> Result<Answer, BackendError> {
         self.runtime.block_on(async {
-            tokio::time::timeout(Duration::from_secs(60), self.conn.query(sql))
+            tokio::time::timeout(Duration::from_secs(180), self.conn.query(sql))
                 .await
-                .expect("no answer within a minute")
+                .expect("no answer within three minutes")
         })
     }
 

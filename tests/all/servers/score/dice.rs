@@ -1,32 +1,32 @@
 //! Choices that can be drawn from a seed, recorded, and played again with changes: that is how a case is shrunk.
 
 /// A source of choices. Alternatives are to be ordered from simple to complicated, as 0 is what shrinking leads to.
-pub(super) struct Dice {
+pub(crate) struct Dice {
     /// xorshift; 0 plays back only.
     state: u64,
     /// What was chosen so far, or is to be chosen.
-    pub(super) drawn: Vec<u32>,
+    pub(crate) drawn: Vec<u32>,
     at: usize,
 }
 
 impl Dice {
-    pub(super) fn seeded(seed: u64) -> Dice {
+    pub(crate) fn seeded(seed: u64) -> Dice {
         Dice { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, drawn: Vec::new(), at: 0 }
     }
 
     /// Plays choices again; 0 for all that come behind them.
-    pub(super) fn replay(drawn: Vec<u32>) -> Dice {
+    pub(crate) fn replay(drawn: Vec<u32>) -> Dice {
         Dice { state: 0, drawn, at: 0 }
     }
 
     /// Forgets what was drawn: another case begins.
-    pub(super) fn next_case(&mut self) {
+    pub(crate) fn next_case(&mut self) {
         self.drawn.clear();
         self.at = 0;
     }
 
     /// A number below `n`.
-    pub(super) fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         if self.at == self.drawn.len() && self.state != 0 {
             self.state ^= self.state << 13;
             self.state ^= self.state >> 7;
@@ -39,17 +39,17 @@ impl Dice {
     }
 
     /// True in so many cases of a hundred; false is the simple one.
-    pub(super) fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) >= 100 - percent
     }
 
-    pub(super) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }
 }
 
 /// Smaller choices that `still_fails` holds for: pieces left out, numbers made smaller. At most `trials` are tried.
-pub(super) fn shrink(drawn: Vec<u32>, trials: usize, mut still_fails: impl FnMut(&[u32]) -> bool) -> Vec<u32> {
+pub(crate) fn shrink(drawn: Vec<u32>, trials: usize, mut still_fails: impl FnMut(&[u32]) -> bool) -> Vec<u32> {
     let mut best = drawn;
     let mut left = trials;
     let mut attempt = |candidate: Vec<u32>, best: &mut Vec<u32>| {

@@ -6,7 +6,7 @@
 pub(super) mod client;
 mod corpus;
 mod data;
-mod dice;
+pub(crate) mod dice;
 mod layout;
 mod random;
 mod run;

@@ -1,0 +1,282 @@
+//! The servers and proxies of a campaign, and what happens to them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use shardloom::demo::cluster::{Cluster, Layout};
+use shardloom::demo::folder::TempFolder;
+use shardloom::demo::install::{Installation, account};
+use shardloom::wire::auth::hash_password;
+
+use crate::servers::atomic::leftovers;
+use crate::servers::proxy::{Client, PASSWORD, write_rules};
+use crate::servers::score::dice::Dice;
+use crate::servers::testbed::{TestCluster, folder};
+use crate::servers::torture::history::{BALANCE, Stored};
+use crate::servers::torture::work::{ACCOUNTS, LISTS, RULES, Shared, numbers, work};
+
+const CLIENTS: u64 = 6;
+/// From one fault to the next.
+const QUIET: (u64, u64) = (500, 3000);
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    ProxyKilled,
+    ProxyFrozen,
+    ServerKilled,
+    ServerFrozen,
+    ConnectionsCut,
+    ResolveByHand,
+}
+
+const FAULTS: [Fault; 6] = [
+    Fault::ProxyKilled,
+    Fault::ProxyFrozen,
+    Fault::ServerKilled,
+    Fault::ServerFrozen,
+    Fault::ConnectionsCut,
+    Fault::ResolveByHand,
+];
+
+/// Three groups with a replica each, and two proxies.
+pub(super) struct Campaign {
+    cluster: TestCluster,
+    proxies: Vec<Proxy>,
+    dice: Dice,
+    seed: u64,
+    survived: BTreeMap<Fault, usize>,
+}
+
+/// A proxy in a process of its own, which can be killed and frozen; its address stays.
+struct Proxy {
+    address: SocketAddr,
+    config: PathBuf,
+    /// A copy, as an hour's campaign outlives what is built meanwhile.
+    program: PathBuf,
+    process: Child,
+    _folder: TempFolder,
+}
+
+impl Campaign {
+    pub(super) fn start(installation: &Installation, seed: u64) -> Campaign {
+        let cluster = TestCluster::start(installation, &Layout::new(3, 1));
+        for (g, group) in (0..).zip(&cluster.cluster.groups) {
+            let rows = |count: u64, value: &str| -> String {
+                let own = (0..count).filter(|id| id % 3 == g).map(|id| format!("({id}, {value})"));
+                own.collect::<Vec<_>>().join(", ")
+            };
+            let (accounts, lists) = (rows(ACCOUNTS, &BALANCE.to_string()), rows(LISTS, "''"));
+            let ddl = format!(
+                "CREATE DATABASE bank; USE bank; CREATE TABLE acct_{g} (id INT PRIMARY KEY, v BIGINT NOT NULL); \
+                 CREATE TABLE list_{g} (id INT PRIMARY KEY, v MEDIUMTEXT NOT NULL); \
+                 CREATE TABLE note_{g} (id BIGINT PRIMARY KEY, n BIGINT NOT NULL); \
+                 INSERT INTO acct_{g} VALUES {accounts}; INSERT INTO list_{g} VALUES {lists};"
+            );
+            group.primary.sql(&ddl).unwrap();
+        }
+        let proxies = (0..2).map(|_| Proxy::start(&cluster.cluster)).collect();
+        Campaign { cluster, proxies, dice: Dice::seeded(seed), seed, survived: BTreeMap::new() }
+    }
+
+    /// Lets clients work and things happen for as long; then everything comes back, and must be right. What it survived.
+    pub(super) fn run(mut self, duration: Duration) -> String {
+        let shared = Shared::default();
+        let addresses = [self.proxies[0].address, self.proxies[1].address];
+        let end = Instant::now() + duration;
+        std::thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (shared, seed) = (&shared, self.seed * CLIENTS + client);
+                scope.spawn(move || work(shared, addresses, seed));
+            }
+            // A fault that fails (a server that does not start, say) must not leave the clients at work for ever.
+            let faults = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                while Instant::now() < end {
+                    let (least, more) = QUIET;
+                    std::thread::sleep(Duration::from_millis(least + self.dice.below(more as usize) as u64));
+                    let fault = FAULTS[self.dice.below(FAULTS.len())];
+                    self.let_happen(fault);
+                    self.dice.next_case();
+                    *self.survived.entry(fault).or_default() += 1;
+                }
+            }));
+            shared.end();
+            if let Err(panic) = faults {
+                std::panic::resume_unwind(panic);
+            }
+        });
+        let (took, left) = self.settle();
+        let stored = self.stored();
+        let history = shared.history.into_inner().unwrap();
+        let flavour = self.cluster.cluster.groups[0].primary.installation().flavour;
+        assert!(left.is_empty(), "{flavour}, SEED={}: left on the servers: {left:#?}", self.seed);
+        let verdict = match history.judge(&stored) {
+            Ok(verdict) => verdict,
+            Err(wrong) => panic!("{flavour}, SEED={}: {}", self.seed, wrong.join("\n")),
+        };
+        assert!(verdict.committed > 0, "{flavour}: nothing was committed");
+        let mut told = format!(
+            "{flavour}: survived {} s and {} faults; recovery was through {took:.1?} after the last\n",
+            duration.as_secs(),
+            self.survived.values().sum::<usize>()
+        );
+        for (fault, count) in &self.survived {
+            writeln!(told, "  {count:6} x {fault:?}").unwrap();
+        }
+        let (done, not) = verdict.unknown;
+        writeln!(told, "  {:6} transactions were acknowledged, and each is there", verdict.committed).unwrap();
+        writeln!(told, "  {:6} were refused, and none is there", verdict.refused).unwrap();
+        writeln!(told, "  {:6} lost their client: {done} are there on all groups, {not} on none", done + not).unwrap();
+        let reads = history.reads.len();
+        write!(told, "  {reads:6} reads of lists; {} without locks saw no snapshot", verdict.fractured).unwrap();
+        told
+    }
+
+    fn let_happen(&mut self, fault: Fault) {
+        let proxy = self.dice.below(self.proxies.len());
+        let group = self.dice.below(3);
+        let for_a_while = Duration::from_millis(self.dice.below(4000) as u64);
+        match fault {
+            Fault::ProxyKilled => {
+                self.proxies[proxy].kill();
+                std::thread::sleep(for_a_while);
+                self.proxies[proxy].restart();
+            }
+            Fault::ProxyFrozen => {
+                // At times for so long that the deadline of its transactions goes by.
+                let long = if self.dice.chance(20) { 4 } else { 1 };
+                self.proxies[proxy].signal(Signal::STOP);
+                std::thread::sleep(for_a_while * long);
+                self.proxies[proxy].signal(Signal::CONT);
+            }
+            Fault::ServerKilled => {
+                let server = &mut self.cluster.cluster.groups[group].primary;
+                server.kill();
+                std::thread::sleep(for_a_while / 2);
+                server.restart().unwrap();
+            }
+            Fault::ServerFrozen => {
+                let server = &self.cluster.cluster.groups[group].primary;
+                server.freeze();
+                std::thread::sleep(for_a_while);
+                server.thaw();
+            }
+            Fault::ConnectionsCut => {
+                let server = &self.cluster.cluster.groups[group].primary;
+                let own = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '";
+                let ids = server.sql(&format!("{own}{}'", account::USER)).unwrap();
+                // One that ended by itself meanwhile is an error; the next is not to be spared for it.
+                for id in ids.lines().filter(|_| self.dice.chance(50)) {
+                    server.sql(&format!("KILL {id}")).ok();
+                }
+            }
+            Fault::ResolveByHand => {
+                let rules = self.proxies[proxy].config.with_file_name("rules");
+                let mut resolve = Command::new(&self.proxies[proxy].program);
+                resolve.args(["txn", "resolve", "--rules"]).arg(rules);
+                // It says no while something is prepared still, which is as it should be.
+                resolve.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            }
+        }
+    }
+
+    /// Waits until recovery has nothing left to do: how long that took, and what is left after all.
+    fn settle(&mut self) -> (Duration, Vec<String>) {
+        let begun = Instant::now();
+        loop {
+            let left = leftovers(&self.cluster.cluster);
+            if left.is_empty() || begun.elapsed() > Duration::from_secs(240) {
+                return (begun.elapsed(), left);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn stored(&self) -> Stored {
+        let mut stored = Stored::default();
+        for (g, group) in (0..).zip(&self.cluster.cluster.groups) {
+            let mut server = Client::connect(&group.primary.addr(), account::USER, account::PASSWORD, "bank");
+            let mut rows = |sql: String| -> Vec<(u64, String)> {
+                let found = server.run(&sql);
+                let row = |row| (found.text(row, 0).unwrap().parse().unwrap(), found.text(row, 1).unwrap());
+                (0..found.rows.len()).map(row).collect()
+            };
+            let accounts = rows(format!("SELECT id, v FROM acct_{g}"));
+            stored.accounts.extend(accounts.into_iter().map(|(id, v)| (id, v.parse::<i64>().unwrap())));
+            let lists = rows(format!("SELECT id, v FROM list_{g} WHERE v <> ''"));
+            stored.lists.extend(lists.into_iter().map(|(id, v)| (id, numbers(&v))));
+            for (id, n) in rows(format!("SELECT id, n FROM note_{g}")) {
+                assert_eq!(id / 3, n.parse::<u64>().unwrap());
+                stored.notes.entry(id / 3).or_default().insert(g);
+            }
+        }
+        stored
+    }
+}
+
+impl Proxy {
+    fn start(cluster: &Cluster) -> Proxy {
+        let folder = folder();
+        let rules = folder.path().join("rules");
+        std::fs::create_dir(&rules).unwrap();
+        write_rules(&rules, cluster, RULES);
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (sha2, native) = hash_password(PASSWORD.as_bytes()).unwrap();
+        let text = format!(
+            "listen = ['{address}']\nrules = '{}'\n[timeouts]\nin_doubt = '2s'\ntransaction = '10s'\n[user.app]\n\
+             password = ['{sha2}', '{native}']\nschemas = ['bank']\n",
+            rules.display(),
+        );
+        let config = folder.path().join("shardloom.toml");
+        std::fs::write(&config, text).unwrap();
+        let program = folder.path().join("shardloom");
+        std::fs::copy(env!("CARGO_BIN_EXE_shardloom"), &program).unwrap();
+        let process = spawn(&program, &config);
+        let proxy = Proxy { address, config, program, process, _folder: folder };
+        proxy.wait();
+        proxy
+    }
+
+    fn wait(&self) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(self.address).is_err() {
+            let log = || std::fs::read_to_string(self.config.with_file_name("log")).unwrap();
+            assert!(Instant::now() < patience, "a proxy does not start: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn restart(&mut self) {
+        self.process = spawn(&self.program, &self.config);
+        self.wait();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn spawn(program: &Path, config: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(config.with_file_name("log")).unwrap();
+    let mut command = Command::new(program);
+    command.arg("serve").arg("--config").arg(config).stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
