@@ -34,6 +34,9 @@ pub(super) struct Case {
     pub(super) only: Option<Flavour>,
     /// `@plan`: flags and warnings follow the plan that the server chose that time, and are not compared.
     pub(super) follows_plan: bool,
+    /// `@history`: a user variable that is NULL has the type of what it was before on its connection, which is another
+    /// one of the pool each time; types are not compared.
+    pub(super) follows_history: bool,
 }
 
 /// What became of each case, by place and case.
@@ -111,7 +114,7 @@ impl Case {
             (_, true) => Some(Flavour::MariaDb),
             _ => None,
         };
-        Case { follows_plan: word("plan"), comment, sql, rows, only }
+        Case { follows_plan: word("plan"), follows_history: word("history"), comment, sql, rows, only }
     }
 }
 
