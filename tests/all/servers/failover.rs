@@ -90,6 +90,10 @@ fn a_promoted_replica_ends_what_the_primary_began() {
         let mut value = 1;
         // A branch between the decision and its own commit; one before it is prepared; the commit point behind COMMIT.
         for fault in [fault(1, "XA COMMIT", false), fault(2, "XA PREPARE", false), fault(0, "COMMIT", true)] {
+            // The proxy has to see who leads since the last one died.
+            let mut client = connect(&proxy, "atomic");
+            let all = "UPDATE acct SET v = v WHERE id IN (0, 1, 2)";
+            wait_until("all groups take writes", || client.show(all).starts_with("ok"));
             let told = add(&mut cluster, &taps, &proxy, fault);
             wait_until("everything is ended", || leftovers(&cluster.cluster).is_empty());
             let now = counters(&cluster);

@@ -438,6 +438,9 @@ fn end(client: &mut Client) -> String {
     })
 }
 
+/// `innodb_trx` shows what it has shown before to whom asks again within 0.1 seconds.
+const STALE: Duration = Duration::from_millis(250);
+
 /// Waits until no transaction is open on any server.
 fn calm(yard: &Yard) {
     let started = Instant::now();
@@ -449,7 +452,7 @@ fn calm(yard: &Yard) {
             return;
         }
         assert!(started.elapsed() < Duration::from_secs(60), "a transaction stays open");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(STALE);
     }
 }
 
@@ -494,7 +497,7 @@ fn who_leaves_in_the_middle_of_a_file_leaves_nothing_behind() {
         let started = Instant::now();
         while server.sql(open).unwrap().trim().lines().last().is_none_or(|id| id.parse::<u64>().is_err()) {
             assert!(started.elapsed() < Duration::from_secs(60), "nothing is loaded on g1");
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(STALE);
         }
         let id = server.sql(open).unwrap().trim().lines().last().unwrap().to_owned();
         server.sql(&format!("KILL {id}")).unwrap();
