@@ -217,6 +217,10 @@ impl Session {
 
     /// A server prepares the statement under the settings of now, so these must not read it otherwise.
     pub(super) fn reads_alike(&self, statement: &Statement) -> Result<(), SqlError> {
+        // As it is with nearly every execution; what the settings mean is not read anew for each.
+        if self.facts == statement.facts {
+            return Ok(());
+        }
         let now = self.facts_of_now();
         let text = now.charset == statement.facts.charset || statement.sql.is_ascii();
         let zero = SqlMode::NO_AUTO_VALUE_ON_ZERO;
