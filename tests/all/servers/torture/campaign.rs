@@ -18,7 +18,7 @@ use crate::servers::proxy::{Client, PASSWORD, write_rules};
 use crate::servers::score::dice::Dice;
 use crate::servers::testbed::{TestCluster, folder};
 use crate::servers::torture::history::{BALANCE, Stored};
-use crate::servers::torture::work::{ACCOUNTS, LISTS, RULES, Shared, numbers, work};
+use crate::servers::torture::work::{ACCOUNTS, LISTS, Shared, numbers, rules, work};
 
 const CLIENTS: u64 = 6;
 /// From one fault to the next.
@@ -222,15 +222,15 @@ impl Campaign {
 impl Proxy {
     fn start(cluster: &Cluster) -> Proxy {
         let folder = folder();
-        let rules = folder.path().join("rules");
-        std::fs::create_dir(&rules).unwrap();
-        write_rules(&rules, cluster, RULES);
+        let written = folder.path().join("rules");
+        std::fs::create_dir(&written).unwrap();
+        write_rules(&written, cluster, &rules());
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (sha2, native) = hash_password(PASSWORD.as_bytes()).unwrap();
         let text = format!(
             "listen = ['{address}']\nrules = '{}'\n[timeouts]\nin_doubt = '2s'\ntransaction = '10s'\n[user.app]\n\
              password = ['{sha2}', '{native}']\nschemas = ['bank']\n",
-            rules.display(),
+            written.display(),
         );
         let config = folder.path().join("shardloom.toml");
         std::fs::write(&config, text).unwrap();

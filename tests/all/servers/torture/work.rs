@@ -6,26 +6,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::servers::atomic::RULES;
 use crate::servers::proxy::{Client, PASSWORD};
 use crate::servers::score::dice::Dice;
 use crate::servers::torture::history::{Deed, History, Read, Told};
 
-/// Three groups; what lies where is decided by the id modulo 3.
-pub(super) const RULES: &str = r#"
-[schema.bank]
-home = "g0"
-
-[schema.bank.family.by_id]
-column = "id"
-method = { mod = 3 }
-groups = ["g0", "g1", "g2"]
-table  = "{table}_{shard}"
-
-[schema.bank.table]
-acct = { family = "by_id" }
-list = { family = "by_id" }
-note = { family = "by_id" }
-"#;
+/// The bank's rules, with lists and notes for its rates.
+pub(super) fn rules() -> String {
+    let tables = "list = { family = \"by_id\" }\nnote = { family = \"by_id\" }";
+    RULES.replace("rates = { broadcast = true }", tables)
+}
 
 pub(super) const ACCOUNTS: u64 = 30;
 /// Lists that are appended to at the same time.
