@@ -452,8 +452,12 @@ fn signal(process: u32, signal: Signal) {
     }
 }
 
-/// Below the range that the kernel gives to outgoing connections, so that a restart finds it free.
-fn free_port() -> Result<u16, ServerError> {
+/// A free port of 127.0.0.1, below the range that the kernel gives to outgoing connections, so that a restart finds it
+/// free.
+///
+/// # Errors
+/// None was found.
+pub fn free_port() -> Result<u16, ServerError> {
     let low = 15_000;
     let high = 32_000;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

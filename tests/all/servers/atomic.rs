@@ -9,7 +9,7 @@ use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy, write_rules};
-use crate::servers::testbed::{TestCluster, folder, installations};
+use crate::servers::testbed::{TestCluster, folder, installations, wait_until};
 
 /// Three groups; an account's group is its id modulo 3.
 pub(crate) const RULES: &str = r#"
@@ -417,11 +417,7 @@ fn what_is_left_is_shown_and_resolved() {
 }
 
 fn wait_for_metric(proxy: &TestProxy, line: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !metrics(proxy).lines().any(|told| told == line) {
-        assert!(Instant::now() < deadline, "never: {line}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until(line, || metrics(proxy).lines().any(|told| told == line));
 }
 
 pub(crate) fn metrics(proxy: &TestProxy) -> String {
@@ -543,11 +539,7 @@ fn a_transaction_keeps_the_rules_it_began_by() {
     let proxy = TestProxy::start(&cluster.cluster, RULES);
     let (mut c, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
     let first_group = |client: &mut Client, name: &str| {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !client.show("SHOW SHARDLOOM SERVERS").starts_with(name) {
-            assert!(Instant::now() < deadline, "the new rules are not in force");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_until("the new rules are in force", || client.show("SHOW SHARDLOOM SERVERS").starts_with(name));
     };
     c.run("BEGIN");
     assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
@@ -582,25 +574,14 @@ fn a_transaction_keeps_the_rules_it_began_by() {
     // A definition commits first, and goes by the rules of now.
     proxy.reload(&cluster.cluster, RULES);
     first_group(&mut other, "g0");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while three(&mut other) != "4 2 2" {
-        assert!(Instant::now() < deadline, "the rules are not back");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("the rules are back", || three(&mut other) == "4 2 2");
     c.run("BEGIN");
     assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
     proxy.reload(&cluster.cluster, &moved);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !three(&mut other).starts_with("error 1146") {
-        assert!(Instant::now() < deadline, "the rules are not in force");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("the rules are in force", || three(&mut other).starts_with("error 1146"));
     assert!(c.show("ALTER TABLE acct ADD w INT").starts_with("error"));
     proxy.reload(&cluster.cluster, RULES);
-    while three(&mut other) != "5 2 2" {
-        assert!(Instant::now() < deadline, "it was not committed");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("it is committed", || three(&mut other) == "5 2 2");
     wait_until_clean(&cluster.cluster);
 }
 

@@ -1,13 +1,13 @@
 //! Transactions that wait for each other on different groups: no server sees it, the proxy does.
 
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shardloom::demo::install::{Installation, account};
 
 use crate::servers::atomic::{RULES, bank_with, connect, wait_until_clean};
 use crate::servers::proxy::{Client, TestProxy};
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::testbed::{TestCluster, installations, wait_until};
 
 const DEADLOCK: &str = "error 1213: Deadlock found when trying to get lock; try restarting transaction";
 
@@ -86,11 +86,8 @@ fn a_chain_is_no_circle() {
             .map(|(n, client)| run(client, format!("UPDATE acct SET v = v + 1 WHERE id = {}", n + 1)));
         let waiting: Vec<_> = waiting.collect();
         let mut other = connect(&proxy, "atomic");
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while other.show("SHOW SHARDLOOM TRANSACTIONS").matches("|running|").count() < 2 {
-            assert!(Instant::now() < deadline, "they do not wait");
-            thread::sleep(Duration::from_millis(50));
-        }
+        let shown = "SHOW SHARDLOOM TRANSACTIONS";
+        wait_until("two wait", || other.show(shown).matches("|running|").count() == 2);
         thread::sleep(Duration::from_millis(1500));
         assert_eq!(third.show("COMMIT"), "ok 0");
         for thread in waiting.into_iter().rev() {
@@ -120,12 +117,8 @@ fn a_statement_of_its_own_is_run_again() {
             account::PASSWORD,
             "information_schema",
         );
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while server.show("SELECT COUNT(*) FROM INNODB_TRX WHERE trx_rows_modified > 0") == "0" {
-            assert!(Instant::now() < deadline, "it has not locked the first group");
-            // A server shows what it has shown before to whom asks again within 0.1 seconds.
-            thread::sleep(Duration::from_millis(250));
-        }
+        let writers = "SELECT COUNT(*) FROM INNODB_TRX WHERE trx_rows_modified > 0";
+        wait_until("it has locked the first group", || server.show(writers) != "0");
         assert_eq!(older.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1");
         assert_eq!(older.show("COMMIT"), "ok 0");
         let (mut other, told) = all.join().unwrap();

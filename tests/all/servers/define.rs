@@ -10,7 +10,7 @@ use shardloom::demo::install::account;
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
 use crate::servers::shop::RULES;
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::testbed::{PATIENCE, TestCluster, installations, wait_until};
 
 /// Each statement with what it must answer; `…` stands for any end.
 fn check(client: &mut Client, steps: &[(&str, &str)]) {
@@ -179,7 +179,7 @@ fn in_background(proxy: &TestProxy, sql: &'static str) -> JoinHandle<String> {
 
 /// Until SHOW SHARDLOOM DDL says that a place is in a state.
 fn until(client: &mut Client, place: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let shown = client.show("SHOW SHARDLOOM DDL");
         if shown.lines().any(|line| line.contains(place)) {
@@ -228,11 +228,7 @@ fn what_a_dead_server_and_a_dead_proxy_left_is_finished_by_another_proxy() {
         group.primary.restart().unwrap();
         until(&mut client, "|half done|g1/5|unknown|Lost connection to g1");
         // The proxy has to see that the server is back.
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while client.show("SELECT COUNT(*) FROM users") != "1" {
-            assert!(Instant::now() < deadline, "g1 does not come back");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        wait_until("g1 is back", || client.show("SELECT COUNT(*) FROM users") == "1");
         check(
             &mut client,
             &[

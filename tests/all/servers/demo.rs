@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use shardloom::demo::install::Installation;
 use shardloom::sql::Flavour;
 
-use super::testbed::{folder, installations};
+use super::testbed::{PATIENCE, folder, installations};
 
 /// A demo in the foreground of another process.
 struct Visit {
@@ -67,7 +67,7 @@ impl Visit {
 }
 
 fn gone(folder: &Path) -> bool {
-    let limit = Instant::now() + Duration::from_secs(10);
+    let limit = Instant::now() + PATIENCE;
     while folder.exists() && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -2,7 +2,7 @@
 //! acknowledged on the replica, all groups agree; without, the branch that is lost raises the alarm and is never called
 //! committed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shardloom::demo::cluster::{Group, Layout};
 use shardloom::demo::install::{Installation, account};
@@ -11,10 +11,7 @@ use shardloom::sql::Flavour;
 use crate::servers::atomic::{RULES, bank_on, connect, leftovers, metrics};
 use crate::servers::proxy::{Client, TestProxy};
 use crate::servers::taps::{Fault, Taps, Victim};
-use crate::servers::testbed::{TestCluster, installations};
-
-/// Longer than anything takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+use crate::servers::testbed::{PATIENCE, TestCluster, installations, wait_until};
 
 /// Three groups with a replica each, which has what the primary acknowledges.
 fn cluster(installation: &Installation) -> TestCluster {
@@ -71,14 +68,6 @@ fn counters(cluster: &TestCluster) -> Vec<String> {
     cluster.cluster.groups.iter().enumerate().map(read).collect()
 }
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 #[test]
 fn a_promoted_replica_ends_what_the_primary_began() {
     let fault = |group, at, after| Fault { group, at, after, victim: Victim::Server };
@@ -119,7 +108,7 @@ fn a_branch_that_a_failover_lost_raises_the_alarm() {
         let proxy = proxy(&taps, &cluster);
         assert_eq!(connect(&proxy, "atomic").show("UPDATE acct SET v = v + 1 WHERE id IN (0, 1, 2)"), "ok 3");
         wait_until("everything is ended", || leftovers(&cluster.cluster).is_empty());
-        cluster.cluster.groups[1].catch_up(Duration::from_secs(60)).unwrap();
+        cluster.cluster.groups[1].catch_up(PATIENCE).unwrap();
         let stop = if installation.flavour == Flavour::MySql { "STOP REPLICA" } else { "STOP SLAVE" };
         cluster.cluster.groups[1].replicas[0].sql(&format!("{stop} IO_THREAD")).unwrap();
 

@@ -12,7 +12,7 @@ use shardloom::wire::reply::ErrPacket;
 use shardloom::wire::response::{Event, Kind, Response};
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::testbed::{PATIENCE, TestCluster, installations, wait_until};
 
 const RULES: &str = r#"
 [schema.depot]
@@ -86,7 +86,7 @@ impl Depot {
         }
         for (ddl, group) in groups.iter().zip(&cluster.cluster.groups) {
             group.primary.sql(ddl).unwrap();
-            group.catch_up(Duration::from_secs(30)).unwrap();
+            group.catch_up(PATIENCE).unwrap();
         }
         reference.cluster.groups[0].primary.sql(&all).unwrap();
         Depot { cluster, reference }
@@ -317,11 +317,7 @@ fn assert_nothing_left(depot: &Depot, proxy: &TestProxy) {
         let mut client = Client::connect(&address, account::USER, account::PASSWORD, "depot");
         let count = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' AND \
                      INFO LIKE '%shardloom_gather%' AND ID <> CONNECTION_ID()";
-        let patient = std::time::Instant::now();
-        while client.show(count) != "0" {
-            assert!(patient.elapsed() < Duration::from_secs(20), "a statement still runs on {address}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_until("no statement runs", || client.show(count) == "0");
     }
     for _ in 0..8 {
         let missing = through(proxy).show("SELECT 1 FROM _shardloom_gather_0");
@@ -368,7 +364,7 @@ fn failures_leave_nothing_behind() {
         let killer = std::thread::spawn({
             let mut other = through(&proxy);
             move || {
-                std::thread::sleep(Duration::from_millis(500));
+                wait_until("it runs", || other.show("SHOW FULL PROCESSLIST").contains(HEAVY));
                 other.run(&format!("KILL QUERY {id}"));
             }
         });

@@ -2,7 +2,7 @@
 //! stores and says of the same file, and a load that fails, or is left by its client, leaves nothing behind.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shardloom::backend::conn::{Answer, BackendError};
 use shardloom::demo::cluster::Layout;
@@ -12,7 +12,7 @@ use shardloom::wire::command::com;
 use shardloom::wire::reply::LOCAL_INFILE;
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::testbed::{TestCluster, installations, wait_until};
 
 const RULES: &str = r#"
 [schema.yard]
@@ -438,22 +438,12 @@ fn end(client: &mut Client) -> String {
     })
 }
 
-/// `innodb_trx` shows what it has shown before to whom asks again within 0.1 seconds.
-const STALE: Duration = Duration::from_millis(250);
-
 /// Waits until no transaction is open on any server.
 fn calm(yard: &Yard) {
-    let started = Instant::now();
-    loop {
-        let open = yard.cluster.cluster.groups.iter().map(|group| {
-            group.primary.sql("SELECT COUNT(*) FROM information_schema.innodb_trx").unwrap().trim().to_owned()
-        });
-        if open.into_iter().all(|open| open.ends_with('0')) {
-            return;
-        }
-        assert!(started.elapsed() < Duration::from_secs(60), "a transaction stays open");
-        std::thread::sleep(STALE);
-    }
+    let open = "SELECT COUNT(*) FROM information_schema.innodb_trx";
+    wait_until("no transaction is open", || {
+        yard.cluster.cluster.groups.iter().all(|group| group.primary.sql(open).unwrap() == "0")
+    });
 }
 
 #[test]
@@ -494,12 +484,11 @@ fn who_leaves_in_the_middle_of_a_file_leaves_nothing_behind() {
         begin(&mut client, sql, file.as_bytes());
         let server = &yard.cluster.cluster.groups[1].primary;
         let open = "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx";
-        let started = Instant::now();
-        while server.sql(open).unwrap().trim().lines().last().is_none_or(|id| id.parse::<u64>().is_err()) {
-            assert!(started.elapsed() < Duration::from_secs(60), "nothing is loaded on g1");
-            std::thread::sleep(STALE);
-        }
-        let id = server.sql(open).unwrap().trim().lines().last().unwrap().to_owned();
+        let mut id = String::new();
+        wait_until("something is loaded on g1", || {
+            id = server.sql(open).unwrap().lines().last().unwrap_or_default().to_owned();
+            id.parse::<u64>().is_ok_and(|id| id > 0)
+        });
         server.sql(&format!("KILL {id}")).unwrap();
         client.conn.link.push(file.as_bytes());
         let told = end(&mut client);

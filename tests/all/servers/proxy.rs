@@ -23,7 +23,7 @@ use shardloom::wire::reply::{EOF, ERR};
 use shardloom::wire::tls::ClientTls;
 use tokio::sync::mpsc;
 
-use crate::servers::testbed::folder;
+use crate::servers::testbed::{PATIENCE, folder};
 
 /// The password of all users of a test proxy.
 pub(crate) const PASSWORD: &str = "secret";
@@ -92,7 +92,7 @@ impl TestProxy {
                 failed.send(Err(error.to_string())).ok();
             }
         });
-        let addresses = started.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
+        let addresses = started.recv_timeout(PATIENCE).unwrap().unwrap();
         TestProxy { addresses, signals, thread: Some(thread), rules: folder }
     }
 

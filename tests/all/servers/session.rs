@@ -10,7 +10,7 @@ use shardloom::demo::install::account;
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
 use crate::servers::score::client::{Argument, Client as Typed};
 use crate::servers::shop::{RULES, Shop};
-use crate::servers::testbed::installations;
+use crate::servers::testbed::{PATIENCE, installations, wait_until};
 
 /// Each statement with what it must answer, in one session.
 fn check(client: &mut Client, steps: &[(&str, &str)]) {
@@ -369,8 +369,8 @@ fn kill(proxy: &TestProxy) {
     assert!(answer == "1" || answer.starts_with("error 1317"), "{answer}");
     check(&mut victim, &[("SELECT 1", "1")]);
     check(&mut killer, &[(&format!("KILL {id}"), "ok 0")]);
-    std::thread::sleep(Duration::from_millis(100));
-    let gone = victim.show("SELECT 1");
+    // It may be in the middle of this statement when it hears.
+    let gone = (0..1000).map(|_| victim.show("SELECT 1")).find(|told| told != "1").expect("the connection is killed");
     assert!(gone.starts_with("lost") || gone.starts_with("error 1184"), "{gone}");
     let own = killer.show("KILL CONNECTION_ID()");
     assert!(own.starts_with("error 1317") || own.starts_with("error 1927"), "{own}");
@@ -379,7 +379,7 @@ fn kill(proxy: &TestProxy) {
 
 /// Waits until a connection is seen so: user, schema, command and statement.
 fn wait_for_process(client: &mut Client, id: u32, expected: &str) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let listed = client.run("SHOW FULL PROCESSLIST");
         let row = (0..listed.rows.len()).find(|row| listed.text(*row, 0) == Some(id.to_string())).unwrap();
@@ -432,8 +432,8 @@ fn one_clock(proxy: &TestProxy) {
 fn bad_clients_disturb_nobody() {
     for installation in installations().into_iter().take(1) {
         let shop = Shop::open(&installation);
-        let proxy = TestProxy::start_with(&shop.cluster.cluster, crate::servers::shop::RULES, |config| {
-            config.timeouts.handshake = Duration::from_millis(700);
+        let proxy = TestProxy::start_with(&shop.cluster.cluster, RULES, |config| {
+            config.timeouts.handshake = Duration::from_secs(3);
             config.limits.connections = 60;
         });
         let mut good = Client::of(&proxy);
@@ -452,7 +452,7 @@ fn garbage_before_login(proxy: &TestProxy) {
         [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xFF; 300], &[0, 0, 0, 1], &[1, 0, 0, 9, 0], b"\x05\x00\x00\x01abc"]
     {
         let mut socket = TcpStream::connect(proxy.address()).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut greeting = [0; 256];
         assert!(socket.read(&mut greeting).unwrap() > 0);
         socket.write_all(garbage).unwrap();
@@ -466,9 +466,8 @@ fn garbage_before_login(proxy: &TestProxy) {
 /// Connections that never speak are closed, and while they last they count.
 fn silence(proxy: &TestProxy) {
     let silent: Vec<TcpStream> = (0..80).filter_map(|_| TcpStream::connect(proxy.address()).ok()).collect();
-    std::thread::sleep(Duration::from_millis(1500));
     for mut socket in silent {
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut all = Vec::new();
         socket.read_to_end(&mut all).expect("closed by the proxy");
     }
@@ -503,24 +502,15 @@ fn wrong_password(proxy: &TestProxy) {
 
 /// No statement of the proxy's is still running, and no transaction of its is open.
 pub(crate) fn assert_servers_are_quiet(shop: &Shop) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let running = format!(
+        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{}' AND COMMAND NOT IN ('Sleep', \
+         'Binlog Dump', 'Binlog Dump GTID')",
+        account::USER
+    );
+    let open = "SELECT COUNT(*) FROM information_schema.INNODB_TRX";
     for group in &shop.cluster.cluster.groups {
-        loop {
-            let running = group
-                .primary
-                .sql(&format!(
-                    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{}' AND COMMAND NOT IN ('Sleep', \
-                     'Binlog Dump', 'Binlog Dump GTID')",
-                    account::USER
-                ))
-                .unwrap();
-            let open = group.primary.sql("SELECT COUNT(*) FROM information_schema.INNODB_TRX").unwrap();
-            if (running.trim(), open.trim()) == ("0", "0") {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{}: {running} running, {open} open", group.primary.name());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let none = |sql: &str| group.primary.sql(sql).unwrap() == "0";
+        wait_until("no statement runs, no transaction is open", || none(&running) && none(open));
     }
 }
 
@@ -529,7 +519,7 @@ pub(crate) fn assert_servers_are_quiet(shop: &Shop) {
 fn a_server_that_dies_fails_its_own_statements_only() {
     for installation in installations() {
         let mut shop = Shop::open(&installation);
-        let proxy = TestProxy::start_with(&shop.cluster.cluster, crate::servers::shop::RULES, |config| {
+        let proxy = TestProxy::start_with(&shop.cluster.cluster, RULES, |config| {
             config.timeouts.primary_wait = Duration::from_millis(500);
             config.timeouts.probe = Duration::from_millis(200);
         });
@@ -554,20 +544,9 @@ fn a_server_that_dies_fails_its_own_statements_only() {
         assert!(failed.starts_with("error 1184: The transaction was rolled back because"), "{failed}");
         check(&mut open, &[("ROLLBACK", "ok 0"), ("SELECT v FROM settings", "1")]);
         shop.cluster.cluster.groups[1].primary.restart().unwrap();
-        wait_for(&mut wide, "SELECT /*+ shardloom(primary) */ COUNT(*) FROM users", "20");
+        let count = "SELECT /*+ shardloom(primary) */ COUNT(*) FROM users";
+        wait_until("g1 is back", || wide.show(count) == "20");
         check(&mut wide, &[("SELECT COUNT(*) FROM audit_log", "0")]);
-    }
-}
-
-fn wait_for(client: &mut Client, sql: &str, expected: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let got = client.show(sql);
-        if got == expected {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{sql}: {got}");
-        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -582,14 +561,10 @@ fn rules_reload_all_or_nothing() {
     proxy.reload(&shop.cluster.cluster, "[schema.shop]\nhome = \"nowhere\"\n");
     std::thread::sleep(Duration::from_millis(500));
     check(&mut client, &[("SELECT name FROM users WHERE id = 1", "ann")]);
-    let single =
-        crate::servers::shop::RULES.replace("audit_log  = { group = \"g1\" }", "audit_log  = { group = \"g0\" }");
+    let single = RULES.replace("audit_log  = { group = \"g1\" }", "audit_log  = { group = \"g0\" }");
     proxy.reload(&shop.cluster.cluster, &single);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !client.show("EXPLAIN SHARDLOOM SELECT * FROM audit_log").contains("g0") {
-        assert!(Instant::now() < deadline, "the new rules are not in force");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let explain = "EXPLAIN SHARDLOOM SELECT * FROM audit_log";
+    wait_until("the new rules are in force", || client.show(explain).contains("g0"));
     check(&mut client, &[("SELECT name FROM users WHERE id = 1", "ann")]);
 }
 
@@ -598,15 +573,14 @@ fn rules_reload_all_or_nothing() {
 fn draining_lets_transactions_end() {
     let installation = installations().remove(0);
     let shop = Shop::open(&installation);
-    let proxy = shop.proxy();
+    let proxy = TestProxy::start_with(&shop.cluster.cluster, RULES, |config| config.timeouts.drain = PATIENCE);
     let mut idle = Client::of(&proxy);
     let mut busy = Client::of(&proxy);
     busy.run("BEGIN");
     busy.run("INSERT INTO settings VALUES ('drained', 'yes')");
     let address = proxy.address().to_string();
     proxy.stop();
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(Client::try_connect(&address, "app", PASSWORD, "shop").is_err(), "no new clients");
+    wait_until("there are no new clients", || Client::try_connect(&address, "app", PASSWORD, "shop").is_err());
     let told = idle.show("SELECT 1");
     assert!(told.starts_with("error 1053") || told.starts_with("lost"), "{told}");
     check(&mut busy, &[("COMMIT", "ok 0")]);

@@ -4,7 +4,7 @@ use shardloom::demo::cluster::Layout;
 use shardloom::demo::install::{Installation, account};
 
 use crate::servers::proxy::{Client, TestProxy};
-use crate::servers::testbed::TestCluster;
+use crate::servers::testbed::{PATIENCE, TestCluster};
 
 /// Rules of the shop: 8 shards over two groups.
 pub(crate) const RULES: &str = r#"
@@ -54,7 +54,7 @@ impl Shop {
                 _ => format!("CREATE TABLE audit_log {AUDIT_LOG};"),
             };
             group.primary.sql(&ddl).unwrap();
-            group.catch_up(std::time::Duration::from_secs(30)).unwrap();
+            group.catch_up(PATIENCE).unwrap();
         }
         reference.cluster.groups[0]
             .primary

@@ -8,9 +8,7 @@ use shardloom::demo::install::account;
 use shardloom::demo::server::{Server, Settings};
 use shardloom::sql::Flavour;
 
-use super::testbed::{TestCluster, folder, installations};
-
-const LIMIT: Duration = Duration::from_secs(30);
+use super::testbed::{PATIENCE, TestCluster, folder, installations};
 
 #[test]
 fn two_groups_replicate_apart() {
@@ -19,7 +17,7 @@ fn two_groups_replicate_apart() {
         let [g0, g1] = test.cluster.groups.as_slice() else { panic!("two groups") };
         g0.primary.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, name VARCHAR(20));").unwrap();
         g0.primary.sql("INSERT INTO shop.t VALUES (1, 'ä\tb'), (2, NULL)").unwrap();
-        g0.catch_up(LIMIT).unwrap();
+        g0.catch_up(PATIENCE).unwrap();
         assert_eq!(g0.replicas[0].sql("SELECT * FROM shop.t ORDER BY id").unwrap(), "1\tä\\tb\n2\tNULL");
         assert_eq!(g1.primary.sql("SHOW DATABASES LIKE 'sh%'").unwrap(), "");
         let refused = g0.replicas[0].sql("SET SESSION autocommit = 1; CREATE DATABASE other").map(|_| ());
@@ -49,7 +47,7 @@ fn a_killed_primary_keeps_what_it_committed() {
         assert_eq!(group.primary.port(), port);
         assert_eq!(group.primary.sql("SELECT id FROM d.t").unwrap(), "1");
         group.primary.sql("INSERT INTO d.t VALUES (2)").unwrap();
-        group.catch_up(LIMIT).unwrap(); // the replica finds its way back by itself
+        group.catch_up(PATIENCE).unwrap(); // the replica finds its way back by itself
         assert_eq!(group.replicas[0].sql("SELECT COUNT(*) FROM d.t").unwrap(), "2");
     }
 }
@@ -63,13 +61,13 @@ fn a_replica_takes_over() {
             .primary
             .sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY); INSERT INTO d.t VALUES (1)")
             .unwrap();
-        group.catch_up(LIMIT).unwrap();
+        group.catch_up(PATIENCE).unwrap();
         group.primary.kill();
         let [first, second] = group.replicas.as_slice() else { panic!("two replicas") };
         first.lead().unwrap();
         second.follow(first).unwrap();
         first.sql("INSERT INTO d.t VALUES (2)").unwrap();
-        second.catch_up(first, LIMIT).unwrap();
+        second.catch_up(first, PATIENCE).unwrap();
         assert_eq!(second.sql("SELECT COUNT(*) FROM d.t").unwrap(), "2");
     }
 }
@@ -81,7 +79,7 @@ fn a_cluster_goes_on_where_it_was_left() {
         let cluster = || Cluster::start(&installation, folder.path(), &Layout::new(1, 1)).unwrap();
         let mut first = cluster();
         first.groups[0].primary.sql("CREATE DATABASE d; CREATE TABLE d.t (id INT PRIMARY KEY)").unwrap();
-        first.groups[0].catch_up(LIMIT).unwrap();
+        first.groups[0].catch_up(PATIENCE).unwrap();
         first.groups[0].replicas[0].stop().unwrap();
         first.groups[0].primary.sql("INSERT INTO d.t VALUES (1)").unwrap();
         drop(first);

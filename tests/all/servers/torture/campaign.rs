@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::folder::TempFolder;
 use shardloom::demo::install::{Installation, account};
+use shardloom::demo::server::free_port;
 use shardloom::wire::auth::hash_password;
 
 use crate::servers::atomic::leftovers;
@@ -225,7 +226,7 @@ impl Proxy {
         let written = folder.path().join("rules");
         std::fs::create_dir(&written).unwrap();
         write_rules(&written, cluster, &rules());
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
         let (sha2, native) = hash_password(PASSWORD.as_bytes()).unwrap();
         let text = format!(
             "listen = ['{address}']\nrules = '{}'\n[timeouts]\nin_doubt = '2s'\ntransaction = '10s'\n[user.app]\n\
