@@ -1,17 +1,63 @@
 //! `shardloom check` as a DBA runs it: the binary, its exit status and its words.
 
-use std::path::Path;
 use std::process::Command;
 
 use shardloom::demo::cluster::Layout;
+use shardloom::demo::folder::TempFolder;
+use shardloom::demo::install::Installation;
+use shardloom::demo::server::Server;
 use shardloom::sql::Flavour;
 
 use crate::servers::proxy::write_rules;
 use crate::servers::shop::RULES;
 use crate::servers::testbed::{TestCluster, folder, installations};
 
-fn check(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_shardloom")).arg("check").args(arguments).output().unwrap();
+/// Two groups, and a folder with rules for them.
+struct Site {
+    cluster: TestCluster,
+    folder: TempFolder,
+}
+
+impl Site {
+    fn open(installation: &Installation, rules: &str) -> Site {
+        let cluster = TestCluster::start(installation, &Layout::new(2, 0));
+        let folder = folder();
+        write_rules(folder.path(), &cluster.cluster, rules);
+        Site { cluster, folder }
+    }
+
+    fn group(&self, number: usize) -> &Server {
+        &self.cluster.cluster.groups[number].primary
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Whether it finds no error, and what it says.
+    fn check(&self, options: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shardloom"));
+        said(command.arg("check").arg(self.folder.path()).args(options))
+    }
+
+    /// The same, where these tables are to be made.
+    fn check_and_create(&self, ddl: &str) -> (bool, String) {
+        let file = self.path("tables.sql");
+        std::fs::write(&file, ddl).unwrap();
+        self.check(&["--create", &file])
+    }
+
+    /// The place in the rules of the first line that begins so.
+    fn place(&self, start: &str) -> String {
+        let file = self.path("rules.toml");
+        let lines = std::fs::read_to_string(&file).unwrap();
+        let line = lines.lines().position(|line| line.starts_with(start)).unwrap() + 1;
+        format!("{file}:{line}:")
+    }
+}
+
+fn said(command: &mut Command) -> (bool, String) {
+    let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
 }
@@ -19,23 +65,17 @@ fn check(arguments: &[&str]) -> (bool, String) {
 #[test]
 fn missing_tables_are_told_made_and_compared() {
     for installation in installations() {
-        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
-        let rules = folder();
-        write_rules(rules.path(), &cluster.cluster, RULES);
-        let path = |name: &str| rules.path().join(name).display().to_string();
-        let folder = rules.path().display().to_string();
-
-        let (fine, text) = check(&[&folder, "--offline"]);
+        let site = Site::open(&installation, RULES);
+        let (fine, text) = site.check(&["--offline"]);
         assert!(fine && text.contains("rules: fine (2 groups, 4 tables)"), "{text}");
-        let (fine, text) = check(&[&folder]);
+        let (fine, text) = site.check(&[]);
         assert!(!fine && text.contains("shop.users, shard 0 (g0: shop.users_00): the table is missing"), "{text}");
 
         let ddl = "CREATE TABLE users (id BIGINT PRIMARY KEY, email VARCHAR(60) UNIQUE);
                    CREATE TABLE orders (id BIGINT, user_id BIGINT, PRIMARY KEY (id, user_id));
                    CREATE TABLE currencies (code CHAR(3) PRIMARY KEY);
                    CREATE TABLE audit_log (id INT PRIMARY KEY);";
-        std::fs::write(Path::new(&path("tables.sql")), ddl).unwrap();
-        let (fine, text) = check(&[&folder, "--create", &path("tables.sql")]);
+        let (fine, text) = site.check_and_create(ddl);
         assert!(fine, "{text}");
         assert!(text.contains("made g1: shop.users_07"), "{text}");
         assert!(text.contains(": shop.users: unique key (email) does not contain the sharding column"), "{text}");
@@ -47,24 +87,25 @@ fn missing_tables_are_told_made_and_compared() {
         assert!(!text.contains("may not see lock waits"), "{text}");
 
         // The test servers do not flush, for speed.
-        let flush = cluster.cluster.groups[0].primary.sql("SELECT @@innodb_flush_log_at_trx_commit").unwrap();
+        let flush = site.group(0).sql("SELECT @@innodb_flush_log_at_trx_commit").unwrap();
         let warned = text.contains("innodb_flush_log_at_trx_commit is not 1");
         assert_eq!(warned, flush.trim() != "1", "{flush} {text}");
-        for group in &cluster.cluster.groups {
-            group.primary.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2, GLOBAL sync_binlog = 1").unwrap();
+        for group in [0, 1] {
+            site.group(group).sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2, GLOBAL sync_binlog = 1").unwrap();
         }
-        let (fine, text) = check(&[&folder]);
+        let (fine, text) = site.check(&[]);
         assert!(fine && text.contains("innodb_flush_log_at_trx_commit is not 1"), "{text}");
         assert!(text.contains("transactions over several groups: atomic whatever process dies, but not if a machine"));
         assert!(!text.contains("sync_binlog") && !text.contains("local_infile"), "{text}");
-        cluster.cluster.groups[1].primary.sql("SET GLOBAL local_infile = 0").unwrap();
-        let (_, text) = check(&[&folder]);
+        site.group(1).sql("SET GLOBAL local_infile = 0").unwrap();
+        let (_, text) = site.check(&[]);
         assert_eq!(text.matches("local_infile is OFF").count(), 1, "{text}");
 
-        cluster.cluster.groups[1].primary.sql("ALTER TABLE shop.users_05 MODIFY email VARCHAR(80)").unwrap();
-        let (fine, text) = check(&[&folder]);
+        site.group(1).sql("ALTER TABLE shop.users_05 MODIFY email VARCHAR(80)").unwrap();
+        let (fine, text) = site.check(&[]);
         assert!(!fine && text.contains("shard 5 (g1: shop.users_05): differs from shard 0"), "{text}");
-        let (fine, text) = check(&[&path("nowhere")]);
+        let nowhere = site.path("nowhere");
+        let (fine, text) = said(Command::new(env!("CARGO_BIN_EXE_shardloom")).args(["check", &nowhere]));
         assert!(!fine && text.contains("cannot read"), "{text}");
     }
 }
@@ -86,17 +127,11 @@ small  = { family = "by_user", id = "snowflake" }
 bare   = { family = "by_user" }
 "#;
     for installation in installations() {
-        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
-        let rules = folder();
-        write_rules(rules.path(), &cluster.cluster, IDS);
-        let path = |name: &str| rules.path().join(name).display().to_string();
+        let site = Site::open(&installation, IDS);
         let ddl = "CREATE TABLE orders (id BIGINT AUTO_INCREMENT PRIMARY KEY, user_id INT, nr INT, UNIQUE (nr));
                    CREATE TABLE small (id INT AUTO_INCREMENT PRIMARY KEY, user_id INT);
                    CREATE TABLE bare (id INT AUTO_INCREMENT PRIMARY KEY, user_id INT);";
-        std::fs::write(path("tables.sql"), ddl).unwrap();
-        let (fine, text) = check(&[&rules.path().display().to_string(), "--create", &path("tables.sql")]);
-        let lines = std::fs::read_to_string(path("rules.toml")).unwrap();
-        let line = |start: &str| lines.lines().position(|line| line.starts_with(start)).unwrap() + 1;
+        let (fine, text) = site.check_and_create(ddl);
         assert!(!fine, "{text}");
         for (rule, told) in [
             ("orders", "warning: * shop.orders: unique key (id) does not contain the sharding column: the ids that"),
@@ -104,11 +139,11 @@ bare   = { family = "by_user" }
             ("small", "error: * shop.small: its column id is int, and snowflake ids need BIGINT"),
             ("bare", "warning: * shop.bare: no rule says who makes the ids of its AUTO_INCREMENT column id"),
         ] {
-            let told = told.replace('*', &format!("{}:{}:", path("rules.toml"), line(rule)));
+            let told = told.replace('*', &site.place(rule));
             assert!(text.contains(&told), "{told}\n{text}");
         }
         assert!(text.contains("made g1: _shardloom.segment"), "{text}");
-        cluster.cluster.groups[1].primary.sql("SELECT next_id FROM _shardloom.segment").unwrap();
+        site.group(1).sql("SELECT next_id FROM _shardloom.segment").unwrap();
     }
 }
 
@@ -136,29 +171,22 @@ users     = { family = "by_user", column = "id", unique = [{ columns = ["email"]
 emails    = { family = "by_value", column = "email" }
 "#;
     for installation in installations() {
-        let cluster = TestCluster::start(&installation, &Layout::new(2, 0));
-        let rules = folder();
-        write_rules(rules.path(), &cluster.cluster, LOOKUPS);
-        let path = |name: &str| rules.path().join(name).display().to_string();
+        let site = Site::open(&installation, LOOKUPS);
         let ddl =
             "CREATE TABLE orders (id BIGINT, user_id INT, shop INT UNSIGNED NOT NULL, nr VARCHAR(30) CHARACTER SET
                        latin1 COLLATE latin1_bin NOT NULL, PRIMARY KEY (id, user_id), UNIQUE (shop, nr));
                    CREATE TABLE users (id BIGINT PRIMARY KEY, email VARCHAR(60), UNIQUE (email));";
-        std::fs::write(path("tables.sql"), ddl).unwrap();
-        let folder = rules.path().display().to_string();
-        let (fine, text) = check(&[&folder, "--create", &path("tables.sql")]);
+        let (fine, text) = site.check_and_create(ddl);
         assert!(fine, "{text}");
         assert!(text.contains("made g0: shop.orders_nr_0") && text.contains("made g1: shop.emails_1"), "{text}");
         assert!(!text.contains("does not contain the sharding column"), "{text}");
         assert!(text.contains("shop.users: lookup emails is being filled"), "{text}");
-        let server = &cluster.cluster.groups[0].primary;
-        let shown = server.sql("SHOW CREATE TABLE shop.orders_nr_0").unwrap();
+        let shown = site.group(0).sql("SHOW CREATE TABLE shop.orders_nr_0").unwrap();
         for part in ["latin1_bin", "`user_id` int", "PRIMARY KEY (`shop`,`nr`)"] {
             assert!(shown.contains(part), "{part} {shown}");
         }
 
-        let lines = std::fs::read_to_string(path("rules.toml")).unwrap();
-        let line = lines.lines().position(|line| line.starts_with("orders ")).unwrap() + 1;
+        let place = site.place("orders ");
         for (change, told) in [
             (
                 "orders_nr# MODIFY nr VARCHAR(40) COLLATE latin1_bin NOT NULL",
@@ -190,10 +218,10 @@ emails    = { family = "by_value", column = "email" }
         ] {
             for (group, shard) in [(0, "_0"), (1, "_1")] {
                 let sql = format!("ALTER TABLE shop.{}", change.replace('#', shard));
-                cluster.cluster.groups[group].primary.sql(&sql).unwrap();
+                site.group(group).sql(&sql).unwrap();
             }
-            let (fine, text) = check(&[&folder]);
-            let told = format!("error: {}:{line}: shop.orders: {told}", path("rules.toml"));
+            let (fine, text) = site.check(&[]);
+            let told = format!("error: {place} shop.orders: {told}");
             assert!(!fine && text.contains(&told), "{told}\n{text}");
         }
     }
