@@ -147,8 +147,10 @@ fn tally(flavour: Flavour, corpora: &[Corpus], results: &[Results]) -> Table {
     for (corpus, results) in corpora.iter().zip(results) {
         for ((vendor, layout, _), verdicts) in results {
             if *vendor == flavour {
-                let cell = table.entry((corpus.name.clone(), *layout)).or_default();
-                verdicts.iter().flatten().for_each(|verdict| cell.add(verdict));
+                // No cell for a corpus that does not run in this layout.
+                for verdict in verdicts.iter().flatten() {
+                    table.entry((corpus.name.clone(), *layout)).or_default().add(verdict);
+                }
             }
         }
     }
