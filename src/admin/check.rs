@@ -11,11 +11,11 @@ use crate::backend::conn::Class;
 use crate::backend::schema::tables;
 use crate::diagnostic;
 use crate::error::SqlError;
-use crate::plan::define::not_unique;
+use crate::plan::define::{misplaces, not_unique};
 use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdRule;
 use crate::rules::lookup::LookupState;
-use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, ShardedTable};
+use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, Schema, ShardedTable};
 
 /// What a check found, in the order of the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
                 found.fine += 1;
                 match &first {
                     None => {
-                        keys(&mut found, schema.name.as_str(), name, placement, schema.id(name), info);
+                        keys(&mut found, schema, name, placement, info);
                         ids(&mut found, schema.name.as_str(), name, placement, schema.id(name), info);
                         first = Some((place.what, info.clone()));
                     }
@@ -120,7 +120,7 @@ async fn files(found: &mut Findings, group: &Group) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn places(rules: &RuleSet, schema: &crate::rules::Schema, name: &str, placement: Placement<'_>) -> Vec<Place> {
+fn places(rules: &RuleSet, schema: &Schema, name: &str, placement: Placement<'_>) -> Vec<Place> {
     let unsplit = |group: GroupId, what: String| Place {
         group,
         name: PhysicalName::new(schema.physical(group).to_owned(), name.to_owned()),
@@ -146,16 +146,10 @@ fn places(rules: &RuleSet, schema: &crate::rules::Schema, name: &str, placement:
     }
 }
 
-/// The sharding column must be there, of a type that routes, and in every unique key.
-fn keys(
-    found: &mut Findings,
-    schema: &str,
-    name: &str,
-    placement: Placement<'_>,
-    id: Option<&IdRule>,
-    info: &TableInfo,
-) {
+/// The sharding column must be there, of a type that routes, and in every unique key, and change with statements only.
+fn keys(found: &mut Findings, rule: &Schema, name: &str, placement: Placement<'_>, info: &TableInfo) {
     let Placement::Sharded(table) = placement else { return };
+    let (schema, id) = (&rule.name, rule.id(name));
     let finding = |text: String| Finding { rule: Some(table.place.clone()), text };
     for column in &table.columns {
         match info.column(column) {
@@ -168,6 +162,15 @@ fn keys(
                     found.errors.push(finding(text));
                 }
             }
+        }
+    }
+    for key in &info.foreign_keys {
+        let is_parent = |(_, other): (&str, Placement<'_>)| match other {
+            Placement::Sharded(other) => other.family == table.family && other.physical(0).table == key.parent,
+            Placement::Broadcast | Placement::Single(_) => false,
+        };
+        if let Some(why) = misplaces(table, key, rule.tables().any(is_parent)) {
+            found.errors.push(finding(format!("{schema}.{name}: {why}")));
         }
     }
     let made = id.and_then(|id| id.column(info).ok()).map(|(column, _)| column);

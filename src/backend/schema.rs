@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crate::backend::cluster::Group;
 use crate::backend::conn::{Answer, BackendError, Class, Conn, ServerInfo};
 use crate::error::SqlError;
-use crate::rules::catalog::{Catalog, ColumnInfo, ColumnType, TableInfo};
+use crate::rules::catalog::{Catalog, ColumnInfo, ColumnType, ForeignKey, TableInfo};
 use crate::rules::{GroupId, Placement, RuleSet};
+use crate::sql::define::Action;
 
 /// What a fresh session on a server is like.
 #[derive(Clone, Debug, Default)]
@@ -139,6 +140,7 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
              WHERE TABLE_SCHEMA = {schema} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
         ))
         .await?;
+    let foreign_keys = foreign_keys(conn, &schema).await?;
     let mut found: BTreeMap<String, TableInfo> = BTreeMap::new();
     for row in 0..kinds.rows.len() {
         let (Some(name), Some(kind)) = (kinds.text(row, 0), kinds.text(row, 1)) else { continue };
@@ -168,7 +170,51 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
             (_, false) => table.other_keys.entry(index).or_default().push(column),
         }
     }
+    for (table, key) in foreign_keys {
+        if let Some(table) = found.get_mut(&table) {
+            table.foreign_keys.push(key);
+        }
+    }
     Ok(found.into_iter().map(|(name, info)| (name, Arc::new(info))).collect())
+}
+
+/// The foreign keys of a schema, a quoted name, that do more than refuse, each with its table.
+async fn foreign_keys(conn: &mut Conn, schema: &str) -> Result<Vec<(String, ForeignKey)>, BackendError> {
+    let rules = conn
+        .query(&format!(
+            "SELECT CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_NAME, DELETE_RULE, UPDATE_RULE \
+             FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {schema} \
+             AND NOT (DELETE_RULE IN ('RESTRICT', 'NO ACTION') AND UPDATE_RULE IN ('RESTRICT', 'NO ACTION')) \
+             ORDER BY TABLE_NAME, CONSTRAINT_NAME"
+        ))
+        .await?;
+    if rules.rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = conn
+        .query(&format!(
+            "SELECT CONSTRAINT_NAME, TABLE_NAME, COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE \
+             WHERE CONSTRAINT_SCHEMA = {schema} AND REFERENCED_TABLE_NAME IS NOT NULL \
+             ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION"
+        ))
+        .await?;
+    let action = |rule: Option<String>| match rule.as_deref() {
+        Some("CASCADE") => Action::Cascade,
+        Some("SET NULL" | "SET DEFAULT") => Action::SetNull,
+        _ => Action::Restrict,
+    };
+    let found = (0..rules.rows.len()).filter_map(|row| {
+        let (name, table) = (rules.text(row, 0), rules.text(row, 1));
+        let of = |row: &usize| columns.text(*row, 0) == name && columns.text(*row, 1) == table;
+        let key = ForeignKey {
+            columns: (0..columns.rows.len()).filter(of).filter_map(|row| columns.text(row, 2)).collect(),
+            parent: rules.text(row, 2)?,
+            on_delete: action(rules.text(row, 3)),
+            on_update: action(rules.text(row, 4)),
+        };
+        Some((table?, key))
+    });
+    Ok(found.collect())
 }
 
 /// The columns of a temporary table, which only SHOW knows, as `schema`.`table`; none if there is no such table.
@@ -204,6 +250,7 @@ fn described(extra: &str) -> ColumnInfo {
         auto_increment: extra.contains("AUTO_INCREMENT"),
         // DEFAULT_GENERATED only says that the default is an expression.
         generated: extra.contains("VIRTUAL") || extra.contains("STORED") || extra.contains("PERSISTENT"),
+        touched: extra.contains("ON UPDATE"),
         invisible: extra.contains("INVISIBLE"),
     }
 }

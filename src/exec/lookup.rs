@@ -180,6 +180,7 @@ mod tests {
             default: None,
             auto_increment: false,
             generated: false,
+            touched: false,
             invisible: false,
         }
     }

@@ -4,11 +4,12 @@
 use crate::error::{Code, SqlError};
 use crate::plan::text::{put_name, quote};
 use crate::plan::{Place, Session, Table, Target};
-use crate::rules::catalog::{Catalog, TableInfo};
+use crate::rules::catalog::{Catalog, ForeignKey, TableInfo};
+use crate::rules::lookup::{Lookup, LookupState};
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, Schema, ShardedTable};
 use crate::sql::Flavour;
 use crate::sql::ast::{Ident, ObjectName, Span};
-use crate::sql::define::{Constraint, Definition, Part, Reference, define};
+use crate::sql::define::{Action, Constraint, Definition, Part, Reference, define};
 use crate::sql::head::Ddl;
 use crate::value::KeyKind;
 
@@ -89,7 +90,7 @@ impl<'a> World<'a> {
         }
         let parts = self.parts(&names, verb)?;
         names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found, &names))?;
-        names.subjects().try_for_each(|subject| self.emptied(subject, verb))?;
+        self.with_lookups(&names, verb)?;
         let steps = parts.iter().flat_map(|part| self.steps(&names, &found, part)).collect();
         self.constraint_names(&names, &found)?;
         let warnings =
@@ -152,14 +153,50 @@ impl<'a> World<'a> {
         SqlError::refuse_at(why, self.sql, at as usize)
     }
 
-    /// That a table and its lookups keep the same rows.
-    fn emptied(self, subject: &Named<'_>, verb: Ddl) -> Result<(), SqlError> {
-        let Placement::Sharded(table) = subject.placement else { return Ok(()) };
-        if verb != Ddl::TruncateTable || (table.lookups.is_empty() && table.owner.is_none()) {
-            return Ok(());
+    /// That a table and its lookups keep the same rows: they go together, and nobody takes the place of either.
+    fn with_lookups(self, names: &Names<'a>, verb: Ddl) -> Result<(), SqlError> {
+        let renamed = names.all.iter().any(|named| named.part == Part::NewName);
+        for named in names.all.iter().filter(|named| matches!(named.part, Part::Subject | Part::NewName)) {
+            let Placement::Sharded(table) = named.placement else { continue };
+            if table.lookups.is_empty() && table.owner.is_none() {
+                continue;
+            }
+            let refuse = |why: &str| Err(self.refuse(why, named.written.span.start));
+            match verb {
+                Ddl::TruncateTable => {
+                    return refuse(
+                        "TRUNCATE of a table with a lookup, or of a lookup, would empty one of them: DELETE empties both;",
+                    );
+                }
+                Ddl::DropTable => {
+                    if let Some(stays) = self.bereaved(names, table) {
+                        return refuse(&format!(
+                            "a table and its lookups go together, and {stays} would stay: name it in the same DROP;"
+                        ));
+                    }
+                }
+                _ if renamed => {
+                    return refuse("a table with a lookup, or a lookup, keeps its name, and gets no other's rows;");
+                }
+                _ => {}
+            }
         }
-        let why = "TRUNCATE of a table with a lookup, or of a lookup, would empty one of them: DELETE empties both;";
-        Err(self.refuse(why, subject.written.span.start))
+        Ok(())
+    }
+
+    /// The table that would be left without its lookup, or the other way round, where a statement drops one of them. A
+    /// lookup that is still being filled may be made anew.
+    fn bereaved(self, names: &Names<'a>, dropped: &'a ShardedTable) -> Option<&'a str> {
+        let stays = |table: &str| {
+            let named = names.subjects().any(|named| named.logical.eq_ignore_ascii_case(table));
+            !named && self.catalog.table(&names.schema.name, table).is_some()
+        };
+        let is_filled =
+            |lookup: &Lookup| lookup.table.eq_ignore_ascii_case(&dropped.name) && lookup.state == LookupState::Reading;
+        let owner = dropped.owner.as_deref().and_then(|owner| names.schema.sharded(owner));
+        let owner = owner.filter(|owner| owner.lookups.iter().any(is_filled)).map(|owner| owner.name.as_str());
+        let lookups = dropped.lookups.iter().map(|lookup| lookup.table.as_str());
+        owner.into_iter().chain(lookups).find(|table| stays(table))
     }
 
     fn names(self, found: &Definition) -> Result<Names<'a>, SqlError> {
@@ -343,15 +380,26 @@ impl<'a> World<'a> {
         found.references.iter().try_for_each(|reference| self.reference(table, reference))
     }
 
-    /// A foreign key to a sharded table refers to rows of the same shard, or one server could not see them.
+    /// A foreign key to a sharded table refers to rows of the same shard, or one server could not see them; and no
+    /// server changes rows by it that belong elsewhere afterwards, or that have a row in a lookup.
     fn reference(self, child: &ShardedTable, reference: &Reference) -> Result<(), SqlError> {
         let schema = reference.parent.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
         let parent = schema.and_then(|schema| self.rules.schema(schema));
         let parent = match parent.map(|schema| schema.table(&reference.parent.name.name)) {
-            Some(Placement::Sharded(parent)) if parent.family == child.family => parent,
+            Some(Placement::Sharded(parent)) if parent.family == child.family => Some(parent),
             // Whether it lies beside is asked elsewhere.
-            _ => return Ok(()),
+            _ => None,
         };
+        let key = ForeignKey {
+            columns: reference.columns.iter().map(|column| column.name.clone()).collect(),
+            parent: reference.parent.name.name.clone(),
+            on_delete: reference.on_delete,
+            on_update: reference.on_update,
+        };
+        if let Some(why) = misplaces(child, &key, parent.is_some()).or_else(|| unseen(child, &key)) {
+            return Err(self.refuse(&format!("{why}:"), reference.parent.span.start));
+        }
+        let Some(parent) = parent else { return Ok(()) };
         let pairs = || reference.columns.iter().zip(&reference.parent_columns);
         let same_shard = !child.columns.is_empty()
             && child.columns.iter().zip(&parent.columns).all(|(ours, theirs)| {
@@ -523,6 +571,26 @@ fn warnings(
     let copied = like.into_iter().flat_map(TableInfo::unique).map(<[String]>::to_vec);
     warnings.extend(written.chain(copied).filter_map(|key| not_unique(table, &key)));
     warnings
+}
+
+/// The sentence about a foreign key by which servers would leave rows of a sharded table where they do not belong any
+/// more; none if there is no such. `beside`: the parent is of the same family, so that both keys stay the same.
+pub fn misplaces(table: &ShardedTable, key: &ForeignKey, beside: bool) -> Option<String> {
+    let follows = beside && key.on_update == Action::Cascade && key.on_delete != Action::SetNull;
+    let clause = key.changes(&table.columns).filter(|_| !follows)?;
+    Some(format!("{clause} of a foreign key of {} would leave rows on a shard that is not theirs", table.name))
+}
+
+/// The sentence about a foreign key by which servers would change rows of a table, or of its lookup, alone; none if
+/// there is no such.
+fn unseen(table: &ShardedTable, key: &ForeignKey) -> Option<String> {
+    let looked_up = table.lookups.iter().find_map(|lookup| key.unseen(&lookup.columns_with(table)));
+    let (clause, what) = match (looked_up, &table.owner) {
+        (Some(clause), _) => (clause, "which has a lookup"),
+        (None, Some(_)) => (key.unseen(&key.columns)?, "which is a lookup"),
+        (None, None) => return None,
+    };
+    Some(format!("{clause} of a foreign key of {}, {what}, would change rows of one of both only", table.name))
 }
 
 /// The sentence about a unique key of a sharded table that shards cannot keep unique together; none if they can.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::sql::define::Action;
 use crate::value::KeyKind;
 use crate::value::collation::{Collation, Rule};
 
@@ -28,8 +29,23 @@ pub struct TableInfo {
     pub other_keys: BTreeMap<String, Vec<String>>,
     /// The names of the unique keys (`PRIMARY` too) over the beginnings of columns, or over expressions.
     pub partial_keys: BTreeSet<String>,
+    /// Those of its foreign keys that do more than refuse.
+    pub foreign_keys: Vec<ForeignKey>,
     /// It is a view.
     pub view: bool,
+}
+
+/// A foreign key, as far as a server changes rows by it that no statement names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The columns that refer.
+    pub columns: Vec<String>,
+    /// The table that they refer to, by the name that the server knows.
+    pub parent: String,
+    /// What becomes of rows whose parent goes.
+    pub on_delete: Action,
+    /// What becomes of rows whose parent gets another key.
+    pub on_update: Action,
 }
 
 /// A column.
@@ -49,6 +65,8 @@ pub struct ColumnInfo {
     pub auto_increment: bool,
     /// It is computed from others.
     pub generated: bool,
+    /// ON UPDATE CURRENT_TIMESTAMP: it changes with any other column.
+    pub touched: bool,
     /// `SELECT *` leaves it out.
     pub invisible: bool,
 }
@@ -247,6 +265,28 @@ fn key_differences(
     );
 }
 
+impl ForeignKey {
+    /// The clause by which rows go, or get other values for these columns, unseen by whoever reads statements.
+    pub fn unseen(&self, columns: &[String]) -> Option<&'static str> {
+        match self.on_delete {
+            Action::Cascade => Some("ON DELETE CASCADE"),
+            _ => self.changes(columns),
+        }
+    }
+
+    /// The clause by which rows that stay get other values for these columns.
+    pub fn changes(&self, columns: &[String]) -> Option<&'static str> {
+        let concerned = self.columns.iter().any(|name| columns.iter().any(|column| same_name(name, column)));
+        match (self.on_delete, self.on_update) {
+            _ if !concerned => None,
+            (Action::SetNull, _) => Some("ON DELETE SET NULL"),
+            (_, Action::SetNull) => Some("ON UPDATE SET NULL"),
+            (_, Action::Cascade) => Some("ON UPDATE CASCADE"),
+            (_, Action::Restrict) => None,
+        }
+    }
+}
+
 impl ColumnInfo {
     /// Whether it has this name.
     pub fn is_named(&self, name: &str) -> bool {
@@ -313,6 +353,9 @@ impl ColumnInfo {
         };
         if self.generated {
             return Err("is generated: an INSERT does not say its value".to_owned());
+        }
+        if self.touched {
+            return Err("has ON UPDATE CURRENT_TIMESTAMP: an UPDATE of other columns changes it, too".to_owned());
         }
         match &self.ty {
             ColumnType::Int { bits, unsigned, .. } => Ok(KeyKind::Int { unsigned: *unsigned, bits: *bits }),
@@ -497,6 +540,7 @@ mod tests {
             default: None,
             auto_increment: false,
             generated: false,
+            touched: false,
             invisible: false,
         }
     }
@@ -532,6 +576,14 @@ mod tests {
             assert_eq!(ColumnType::parse(expected), ColumnType::parse(text));
         }
         assert_eq!(ColumnType::parse("enum('a','it''s')"), ColumnType::Enum(vec!["a".into(), "it's".into()]));
+    }
+
+    #[test]
+    fn what_changes_by_itself_is_no_key() {
+        let mut updated = column("updated", "datetime");
+        assert!(updated.key_kind().is_ok());
+        updated.touched = true;
+        assert!(updated.key_kind().is_err_and(|why| why.contains("ON UPDATE CURRENT_TIMESTAMP")));
     }
 
     #[test]

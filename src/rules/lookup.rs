@@ -82,6 +82,10 @@ impl Lookup {
         if let Some(other) = lookup.unique().find(|key| !self.is_within(key)) {
             return Err(format!("lookup {} has another unique key, ({})", self.table, other.join(", ")));
         }
+        let own = info.foreign_keys.iter().find_map(|key| key.unseen(&columns));
+        if let Some(clause) = own.or_else(|| lookup.foreign_keys.iter().find_map(|key| key.unseen(&key.columns))) {
+            return Err(format!("{clause} of a foreign key changes rows of it, or of lookup {}, alone", self.table));
+        }
         Ok(Fit { key: key.to_owned(), columns })
     }
 

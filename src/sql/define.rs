@@ -77,6 +77,22 @@ pub struct Reference {
     pub parent: ObjectName,
     /// Its columns; empty if not written.
     pub parent_columns: Vec<Ident>,
+    /// ON DELETE.
+    pub on_delete: Action,
+    /// ON UPDATE.
+    pub on_update: Action,
+}
+
+/// What a foreign key does to the rows that refer to one which goes, or gets another key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing, as it keeps that from happening: RESTRICT, NO ACTION, or where nothing is written.
+    #[default]
+    Restrict,
+    /// They go, or get the other key, too.
+    Cascade,
+    /// They refer to none. SET DEFAULT, which InnoDB does not take, counts as the same.
+    SetNull,
 }
 
 /// Clauses of ALTER TABLE that are options of a table or of how it is altered, by their first words.
@@ -359,8 +375,29 @@ impl Reader<'_> {
     fn reference(&mut self, columns: Vec<Ident>) -> Option<()> {
         let parent = self.mention(Part::Parent)?;
         let parent_columns = if self.cursor.is_punct(Punct::LParen) { self.key_columns()? } else { Vec::new() };
-        self.found.references.push(Reference { columns, parent, parent_columns });
+        if self.cursor.eat(&["MATCH"]) {
+            self.cursor.eat_any(&["FULL", "PARTIAL", "SIMPLE"]);
+        }
+        let (mut on_delete, mut on_update) = Default::default();
+        while self.cursor.are_words(&["ON", "DELETE"]) || self.cursor.are_words(&["ON", "UPDATE"]) {
+            let deletes = self.cursor.is_word_at(1, "DELETE");
+            self.cursor.at += 2;
+            *if deletes { &mut on_delete } else { &mut on_update } = self.action();
+        }
+        self.found.references.push(Reference { columns, parent, parent_columns, on_delete, on_update });
         Some(())
+    }
+
+    /// Behind ON DELETE or ON UPDATE.
+    fn action(&mut self) -> Action {
+        if self.cursor.eat(&["CASCADE"]) {
+            Action::Cascade
+        } else if self.cursor.eat(&["SET", "NULL"]) || self.cursor.eat(&["SET", "DEFAULT"]) {
+            Action::SetNull
+        } else {
+            let _ = self.cursor.eat(&["RESTRICT"]) || self.cursor.eat(&["NO", "ACTION"]);
+            Action::Restrict
+        }
     }
 
     /// `name type attributes`, up to the comma.

@@ -12,7 +12,8 @@ use shardloom::plan::bind::bind;
 use shardloom::plan::print::{Line, explain, explain_refusal};
 use shardloom::plan::{Session, build};
 use shardloom::rules::RuleSet;
-use shardloom::rules::catalog::{Catalog, ColumnInfo, ColumnType, TableInfo};
+use shardloom::rules::catalog::{Catalog, ColumnInfo, ColumnType, ForeignKey, TableInfo};
+use shardloom::sql::define::Action;
 use shardloom::sql::head::head;
 use shardloom::sql::literal::decode;
 use shardloom::sql::scan::{Scan, scan};
@@ -103,6 +104,12 @@ fn catalog(text: &str) -> Catalog {
         let names = || line.split_once(first).unwrap().1.split(',').map(|name| name.trim().to_string()).collect();
         match first {
             "primary" => table.primary_key = names(),
+            "deleted" => table.foreign_keys.push(ForeignKey {
+                columns: names(),
+                parent: "parents".to_string(),
+                on_delete: Action::Cascade,
+                on_update: Action::Restrict,
+            }),
             "unique" => drop(table.unique_keys.insert(format!("u{}", table.unique_keys.len()), names())),
             _ => table.columns.push(column(first, words.collect())),
         }
@@ -116,7 +123,7 @@ fn catalog(text: &str) -> Catalog {
 
 fn column(name: &str, words: Vec<&str>) -> ColumnInfo {
     let has = |word: &str| words.contains(&word);
-    let known = ["null", "auto_increment", "generated", "invisible"];
+    let known = ["null", "auto_increment", "generated", "touched", "invisible"];
     let unsigned = if has("unsigned") { " unsigned" } else { "" };
     let collation = words[1..].iter().find(|word| !known.contains(word) && **word != "unsigned");
     ColumnInfo {
@@ -127,6 +134,7 @@ fn column(name: &str, words: Vec<&str>) -> ColumnInfo {
         default: None,
         auto_increment: has("auto_increment"),
         generated: has("generated"),
+        touched: has("touched"),
         invisible: has("invisible"),
     }
 }

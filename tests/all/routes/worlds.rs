@@ -378,6 +378,7 @@ fn column(name: &str, ty: &str) -> ColumnInfo {
         default: None,
         auto_increment: false,
         generated: false,
+        touched: false,
         invisible: false,
     }
 }

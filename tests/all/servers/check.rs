@@ -187,7 +187,21 @@ emails    = { family = "by_value", column = "email" }
         }
 
         let place = site.place("orders ");
+        for group in [0, 1] {
+            for parent in ["kinds (id INT UNSIGNED PRIMARY KEY)", "people (id INT PRIMARY KEY)"] {
+                site.group(group).sql(&format!("CREATE TABLE shop.{parent}")).unwrap();
+            }
+        }
         for (change, told) in [
+            (
+                "orders# ADD CONSTRAINT kind FOREIGN KEY (shop) REFERENCES kinds (id) ON UPDATE CASCADE",
+                "ON UPDATE CASCADE of a foreign key changes rows of it, or of lookup orders_nr, alone",
+            ),
+            (
+                "orders# DROP FOREIGN KEY kind, ADD CONSTRAINT user FOREIGN KEY (user_id) REFERENCES people (id) ON UPDATE
+                 CASCADE",
+                "ON UPDATE CASCADE of a foreign key of orders would leave rows on a shard that is not theirs",
+            ),
             (
                 "orders_nr# MODIFY nr VARCHAR(40) COLLATE latin1_bin NOT NULL",
                 "in lookup orders_nr column `nr` is varchar(40)",

@@ -414,6 +414,7 @@ fn column(ty: &str, collation: &str) -> ColumnInfo {
         default: None,
         auto_increment: false,
         generated: false,
+        touched: false,
         invisible: false,
     }
 }
