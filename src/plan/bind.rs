@@ -22,12 +22,26 @@ use crate::sql::SqlMode;
 use crate::sql::scan::Scan;
 use crate::value::{Canon, CanonRange, Datum, Key, KeyKind, canonical, canonical_range, stored};
 
-/// Binds a plan to the statement at hand, which must have the key and pinned literals that the plan was made for, and
-/// to the parameters of EXECUTE.
+/// A plan, and the statement at hand that it is bound to, which must have the key and pinned literals that the plan was
+/// made for.
+#[derive(Clone, Copy)]
+pub struct Binding<'a> {
+    planned: &'a Planned,
+    rules: &'a RuleSet,
+    sql: &'a [u8],
+    scan: &'a Scan,
+    args: &'a [Datum<'a>],
+    ids: Ids<'a>,
+    /// The shard that a lookup has told.
+    only: Option<u32>,
+    /// It is the proxy's own.
+    own: bool,
+}
+
+/// Binds a client's statement to its values.
 ///
 /// # Errors
-/// The plan's own refusal; 1235 for values that cannot be placed, or need more targets than the plan can merge; 1210
-/// for missing parameters.
+/// As [`Binding::bind`].
 pub fn bind<'a>(
     planned: &'a Planned,
     rules: &'a RuleSet,
@@ -35,160 +49,123 @@ pub fn bind<'a>(
     scan: &'a Scan,
     args: &'a [Datum<'a>],
 ) -> Result<Bound<'a>, SqlError> {
-    bind_with(planned, rules, sql, scan, args, Ids::None)
+    Binding::new(planned, rules, sql, scan, args).bind()
 }
 
-/// The same with the ids that were made for its rows.
-///
-/// # Errors
-/// As [`bind`].
-pub fn bind_with<'a>(
-    planned: &'a Planned,
-    rules: &'a RuleSet,
-    sql: &'a [u8],
-    scan: &'a Scan,
-    args: &'a [Datum<'a>],
-    ids: Ids<'a>,
-) -> Result<Bound<'a>, SqlError> {
-    planned.check_lookups(rules)?;
-    bind_own(planned, rules, sql, scan, args, ids)
-}
-
-/// The same for a statement whose rows are on this shard, as a lookup has told.
-///
-/// # Errors
-/// As [`bind`].
-pub fn bind_to<'a>(
-    planned: &'a Planned,
-    rules: &'a RuleSet,
-    sql: &'a [u8],
-    scan: &'a Scan,
-    args: &'a [Datum<'a>],
-    shard: u32,
-) -> Result<Bound<'a>, SqlError> {
-    planned.check_lookups(rules)?;
-    bind_within(planned, rules, sql, scan, args, Ids::None, Some(shard))
-}
-
-/// The same for a statement of the proxy's own, which may write to lookups.
-///
-/// # Errors
-/// As [`bind`].
-pub fn bind_own<'a>(
-    planned: &'a Planned,
-    rules: &'a RuleSet,
-    sql: &'a [u8],
-    scan: &'a Scan,
-    args: &'a [Datum<'a>],
-    ids: Ids<'a>,
-) -> Result<Bound<'a>, SqlError> {
-    bind_within(planned, rules, sql, scan, args, ids, None)
-}
-
-fn bind_within<'a>(
-    planned: &'a Planned,
-    rules: &'a RuleSet,
-    sql: &'a [u8],
-    scan: &'a Scan,
-    args: &'a [Datum<'a>],
-    ids: Ids<'a>,
-    only: Option<u32>,
-) -> Result<Bound<'a>, SqlError> {
-    debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
-    let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
-    let mut bound = Bound {
-        route: Route::Any,
-        answer: Answer::Relay,
-        window: None,
-        gathered: None,
-        moved: None,
-        rows: Vec::new(),
-        relations: Vec::new(),
-        stage: Stage::Whole,
-        planned,
-        rules,
-        sql,
-        scan,
-        args,
-        ids,
-    };
-    match &planned.plan {
-        Plan::Relay { group: None, .. } => {}
-        Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
-        Plan::Everywhere { numbered, .. } => {
-            values.check_numbered(numbered)?;
-            bound.route = everywhere(rules);
-            bound.answer = Answer::Same;
-        }
-        Plan::Sharded(sharded) => {
-            let Sharded { routing, many, moves, .. } = &**sharded;
-            Placing { routing, many, moves: moves.as_ref(), values, rules, only }.place(&mut bound)?;
-        }
-        Plan::Gather(gather) => Gathering { gather, planned, values, rules }.gather(&mut bound)?,
-        Plan::Describe { family, .. } => {
-            bound.route = Route::One(target(found(rules, *family)?, 0));
-            bound.answer = Answer::Describe;
-        }
-        Plan::Catalogue(catalogue) => {
-            bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
-            bound.answer = Answer::Catalogue(catalogue);
-        }
-        Plan::Define(define) => define_everywhere(define, &mut bound),
-        Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
-        Plan::Load(load) => load_everywhere(load, rules, &mut bound)?,
-        Plan::Refuse(refusal) => return Err(refusal.clone()),
+impl<'a> Binding<'a> {
+    /// A client's statement with the parameters of EXECUTE.
+    pub fn new(
+        planned: &'a Planned,
+        rules: &'a RuleSet,
+        sql: &'a [u8],
+        scan: &'a Scan,
+        args: &'a [Datum<'a>],
+    ) -> Binding<'a> {
+        Binding { planned, rules, sql, scan, args, ids: Ids::None, only: None, own: false }
     }
-    Ok(bound)
-}
 
-/// Binds a plan to any one target that knows the statement's columns, whatever its values are: for COM_STMT_PREPARE.
-///
-/// # Errors
-/// The plan's own refusal.
-pub fn sample<'a>(
-    planned: &'a Planned,
-    rules: &'a RuleSet,
-    sql: &'a [u8],
-    scan: &'a Scan,
-) -> Result<Bound<'a>, SqlError> {
-    let (rows, relations, args) = (Vec::new(), Vec::new(), &[] as &[Datum<'_>]);
-    let ids = Ids::None;
-    let values = Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() };
-    let (answer, window) = (Answer::Relay, None);
-    let mut bound = Bound {
-        route: Route::Any,
-        answer,
-        window,
-        gathered: None,
-        moved: None,
-        rows,
-        relations,
-        stage: Stage::Whole,
-        planned,
-        rules,
-        sql,
-        scan,
-        args,
-        ids,
-    };
-    match &planned.plan {
-        Plan::Relay { group: None, .. } => {}
-        Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
-        Plan::Everywhere { .. } => bound.route = Route::One(Target { group: GroupId(0), shard: None }),
-        Plan::Sharded(sharded) => {
-            let family = family(rules, &sharded.routing)?;
-            let shards = 0..family.shards;
-            let fits = |shard: &u32| sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
-            let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits));
-            match (&sharded.many, shard) {
-                (_, Some(shard)) => bound.route = Route::One(target(family, shard)),
-                // No server has all tables of the statement, whatever its values are.
-                (Many::Gather(gather), None) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
-                (Many::Refuse(refusal), None) => return Err(refusal.clone()),
-                (_, None) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
+    /// With the ids that were made for its rows.
+    pub fn with(self, ids: Ids<'a>) -> Binding<'a> {
+        Binding { ids, ..self }
+    }
+
+    /// As one whose rows are on this shard, as a lookup has told.
+    pub fn on(self, shard: u32) -> Binding<'a> {
+        Binding { only: Some(shard), ..self }
+    }
+
+    /// As a statement of the proxy's own, which may write to lookups.
+    pub fn own(self) -> Binding<'a> {
+        Binding { own: true, ..self }
+    }
+
+    /// Finds the targets for the values.
+    ///
+    /// # Errors
+    /// The plan's own refusal; 1235 for values that cannot be placed, or need more targets than the plan can merge;
+    /// 1210 for missing parameters.
+    pub fn bind(self) -> Result<Bound<'a>, SqlError> {
+        let Binding { planned, rules, only, .. } = self;
+        if !self.own {
+            planned.check_lookups(rules)?;
+        }
+        let (values, mut bound) = (self.values(), self.unbound());
+        match &planned.plan {
+            Plan::Everywhere { numbered, .. } => {
+                values.check_numbered(numbered)?;
+                bound.route = everywhere(rules);
+                bound.answer = Answer::Same;
             }
+            Plan::Sharded(sharded) => {
+                let Sharded { routing, many, moves, .. } = &**sharded;
+                Placing { routing, many, moves: moves.as_ref(), values, rules, only }.place(&mut bound)?;
+            }
+            Plan::Gather(gather) => Gathering { gather, planned, values, rules }.gather(&mut bound)?,
+            plan => fixed(plan, rules, &mut bound)?,
         }
-        Plan::Gather(gather) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
+        Ok(bound)
+    }
+
+    /// Any one target that knows the statement's columns, whatever its values are: for COM_STMT_PREPARE.
+    ///
+    /// # Errors
+    /// The plan's own refusal.
+    pub fn sample(self) -> Result<Bound<'a>, SqlError> {
+        let Binding { planned, rules, .. } = self;
+        let (values, mut bound) = (self.values(), self.unbound());
+        match &planned.plan {
+            Plan::Everywhere { .. } => bound.route = Route::One(Target { group: GroupId(0), shard: None }),
+            Plan::Sharded(sharded) => {
+                let family = family(rules, &sharded.routing)?;
+                let shards = 0..family.shards;
+                let fits = |shard: &u32| sharded.routing.group.is_none_or(|group| family.home(*shard) == group);
+                let shard = sharded.routing.shard.or_else(|| shards.clone().find(fits));
+                match (&sharded.many, shard) {
+                    (_, Some(shard)) => bound.route = Route::One(target(family, shard)),
+                    // No server has all tables of the statement, whatever its values are.
+                    (Many::Gather(gather), None) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
+                    (Many::Refuse(refusal), None) => return Err(refusal.clone()),
+                    (_, None) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
+                }
+            }
+            Plan::Gather(gather) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
+            plan => fixed(plan, rules, &mut bound)?,
+        }
+        Ok(bound)
+    }
+
+    fn values(&self) -> Values<'a> {
+        let Binding { planned, sql, scan, args, ids, .. } = *self;
+        Values { sql, scan, args, facts: planned.facts, ids, numbering: planned.numbering.as_deref() }
+    }
+
+    fn unbound(&self) -> Bound<'a> {
+        let Binding { planned, rules, sql, scan, args, ids, .. } = *self;
+        debug_assert_eq!(planned.rules_version, rules.version, "a plan is bound by the rules it was made for");
+        Bound {
+            route: Route::Any,
+            answer: Answer::Relay,
+            window: None,
+            gathered: None,
+            moved: None,
+            rows: Vec::new(),
+            relations: Vec::new(),
+            stage: Stage::Whole,
+            planned,
+            rules,
+            sql,
+            scan,
+            args,
+            ids,
+        }
+    }
+}
+
+/// Binds a plan that no value concerns.
+fn fixed<'a>(plan: &'a Plan, rules: &RuleSet, bound: &mut Bound<'a>) -> Result<(), SqlError> {
+    match plan {
+        Plan::Relay { group: None, .. } => {}
+        Plan::Relay { group: Some(group), .. } => bound.route = Route::One(Target { group: *group, shard: None }),
         Plan::Describe { family, .. } => {
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
@@ -197,12 +174,15 @@ pub fn sample<'a>(
             bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
             bound.answer = Answer::Catalogue(catalogue);
         }
-        Plan::Define(define) => define_everywhere(define, &mut bound),
+        Plan::Define(define) => define_everywhere(define, bound),
         Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
-        Plan::Load(load) => load_everywhere(load, rules, &mut bound)?,
+        Plan::Load(load) => load_everywhere(load, rules, bound)?,
         Plan::Refuse(refusal) => return Err(refusal.clone()),
+        Plan::Everywhere { .. } | Plan::Sharded(_) | Plan::Gather(_) => {
+            return Err(SqlError::new(Code::Unknown, "a plan whose values say where it goes"));
+        }
     }
-    Ok(bound)
+    Ok(())
 }
 
 /// A definition goes wherever it has a step.

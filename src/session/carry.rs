@@ -11,7 +11,7 @@ use crate::exec::carry::{Into, Reading, Rows, kept, rows};
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
 use crate::exec::write::Share;
-use crate::plan::bind::{bind, bind_with};
+use crate::plan::bind::{Binding, bind};
 use crate::plan::carry::Carry;
 use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Plan, Planned, Route, Target};
@@ -232,7 +232,7 @@ impl Session {
             None => Vec::new(),
         };
         let ids = if made.is_empty() { Ids::None } else { Ids::Written(&made) };
-        let bound = bind_with(&planned, &of.topology.rules, text, &found, &[], ids)?;
+        let bound = Binding::new(&planned, &of.topology.rules, text, &found, &[]).with(ids).bind()?;
         if let Some(upkeep) = &planned.upkeep {
             let (topology, planned, bound, scan) = (of.topology, &planned, &bound, &found);
             let (ask, selected) = (Ask::Query, Some(of.carry));

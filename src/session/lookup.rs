@@ -14,9 +14,8 @@ use crate::exec::lookup::{
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::write::{Share, answered};
-use crate::plan::bind::bind_own;
+use crate::plan::bind::Binding;
 use crate::plan::carry::Carry;
-use crate::plan::numbering::Ids;
 use crate::plan::upkeep::{Change, Given, Kept, Reach, Upkeep, Value};
 use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
 use crate::rules::GroupId;
@@ -278,7 +277,7 @@ impl Session {
     ) -> Result<(), Stop> {
         let reading = self.reading();
         let (found, planned) = self.own_text(of.topology, text)?;
-        let mut bound = bind_own(&planned, &of.topology.rules, text, &found, &[], Ids::None)?;
+        let mut bound = Binding::new(&planned, &of.topology.rules, text, &found, &[]).own().bind()?;
         bound.answer = Answer::Relay;
         for target in targets.unwrap_or_else(|| self.targets(of.topology, &bound)) {
             let mut sql = Vec::new();
@@ -326,7 +325,7 @@ impl Session {
     /// Writes to a lookup; what the session remembers is of the client's statement alone.
     async fn write_lookup(&mut self, of: &Keeping<'_>, kept: &Kept, text: &[u8]) -> Result<(), Stop> {
         let (found, planned) = self.own_text(of.topology, text)?;
-        let bound = bind_own(&planned, &of.topology.rules, text, &found, &[], Ids::None)?;
+        let bound = Binding::new(&planned, &of.topology.rules, text, &found, &[]).own().bind()?;
         let targets = self.targets(of.topology, &bound);
         let answer = if let Answer::Relay = bound.answer { Answer::Sum } else { bound.answer };
         let (rows, id, known) = (self.row_count, self.last_insert_id, std::mem::take(&mut self.diagnostics));

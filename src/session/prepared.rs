@@ -13,7 +13,7 @@ use crate::exec::interrupt::Stop;
 use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
 use crate::exec::spool::Spooled;
-use crate::plan::bind::sample;
+use crate::plan::bind::Binding;
 use crate::plan::gather::Gather;
 use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
 use crate::rules::GroupId;
@@ -152,7 +152,7 @@ impl Session {
         sql: &[u8],
         scan: &Scan,
     ) -> Result<bool, Stop> {
-        let bound = sample(planned, &topology.rules, sql, scan)?;
+        let bound = Binding::new(planned, &topology.rules, sql, scan, &[]).sample()?;
         if let Answer::Gather(gather) = bound.answer {
             return self.describe_gather(id, topology, planned, &bound, gather).await;
         }

@@ -17,7 +17,7 @@ use crate::exec::relay::{Style, relay};
 use crate::exec::scatter::{self, Scatter};
 use crate::exec::write::{self, Share};
 use crate::metrics::Kind;
-use crate::plan::bind::{bind_to, bind_with};
+use crate::plan::bind::Binding;
 use crate::plan::cache::PlanKey;
 use crate::plan::carry::Carry;
 use crate::plan::gather::{Extent, Gather};
@@ -264,13 +264,14 @@ impl Session {
             matches!(bound.route, Route::One(_) | Route::Any)
                 && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_) | Answer::Move(_))
         };
-        let mut bound = bind_with(planned, &topology.rules, sql, scan, args, ids);
+        let binding = Binding::new(planned, &topology.rules, sql, scan, args);
+        let mut bound = binding.with(ids).bind();
         if let Some(seek) = &planned.seek
             && !bound.as_ref().is_ok_and(is_of_one)
         {
             let seeking = Seeking { sql, scan, topology, planned, seek, args };
             if let Some(shard) = Box::pin(self.sought(&seeking)).await? {
-                bound = bind_to(planned, &topology.rules, sql, scan, args, shard).or(bound);
+                bound = binding.on(shard).bind().or(bound);
             }
         }
         let bound = bound?;

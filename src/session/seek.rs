@@ -8,8 +8,7 @@ use crate::exec::interrupt::Stop;
 use crate::exec::lookup::{Row, cell, literal, put_columns, put_rows};
 use crate::exec::names::Naming;
 use crate::exec::write::answered;
-use crate::plan::bind::bind_own;
-use crate::plan::numbering::Ids;
+use crate::plan::bind::Binding;
 use crate::plan::seek::{Locks, Seek};
 use crate::plan::{Planned, Route, Target};
 use crate::session::Session;
@@ -98,7 +97,9 @@ impl Session {
         hint: bool,
     ) -> Result<Option<(Target, Told)>, Stop> {
         let Ok((found, planned)) = self.own_text(of.topology, text) else { return Ok(None) };
-        let Ok(bound) = bind_own(&planned, &of.topology.rules, text, &found, &[], Ids::None) else { return Ok(None) };
+        let Ok(bound) = Binding::new(&planned, &of.topology.rules, text, &found, &[]).own().bind() else {
+            return Ok(None);
+        };
         let Route::One(target) = bound.route else { return Ok(None) };
         let mut sql = Vec::new();
         bound.render(target, &mut sql);
