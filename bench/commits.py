@@ -11,28 +11,17 @@ from client import COM_QUERY, Client
 
 ROWS = 1000
 RULES = """
-[defaults]
-user = "{user}"
-password = ""
-tls = "disabled"
-
-[group.g0]
-primary = "127.0.0.1:{g0}"
-
-[group.g1]
-primary = "127.0.0.1:{g1}"
-
 [schema.bank]
 home = "g0"
 
 [schema.bank.family.by_id]
 column = "id"
-method = {{ mod = 2 }}
+method = { mod = 2 }
 groups = ["g0", "g1"]
-table  = "{{table}}_{{shard}}"
+table  = "{table}_{shard}"
 
 [schema.bank.table]
-acct = {{ family = "by_id" }}
+acct = { family = "by_id" }
 """
 
 

@@ -181,7 +181,7 @@ mysql_users = ( {{ username="{USER}", password="", default_hostgroup=0 }} )
     return Process("proxysql", ["proxysql", "-f", "--initial", "-c", str(file)], folder, port)
 
 
-RULES = """
+GROUPS = """
 [defaults]
 user = "{user}"
 password = ""
@@ -192,7 +192,9 @@ primary = "127.0.0.1:{g0}"
 
 [group.g1]
 primary = "127.0.0.1:{g1}"
+"""
 
+RULES = """
 [schema.sbtest]
 home = "g0"
 
@@ -201,14 +203,14 @@ home = "g0"
 
 [schema.sharded.family.by_id]
 column = "id"
-method = {{ hash = 8 }}
+method = { hash = 8 }
 groups = ["g0", "g1"]
-table  = "{{table}}_{{shard:02}}"
+table  = "{table}_{shard:02}"
 
 [schema.sharded.table]
-sbtest1 = {{ family = "by_id" }}
-big     = {{ family = "by_id" }}
-trades  = {{ family = "by_id", column = "broker" }}
+sbtest1 = { family = "by_id" }
+big     = { family = "by_id" }
+trades  = { family = "by_id", column = "broker" }
 """
 
 
@@ -216,7 +218,8 @@ def shardloom(binary, folder, servers, name="shardloom", wrap=lambda program: pr
     """Both schemas of the measurement: `sbtest` lives whole on g0, `sharded` in 8 shards on g0 and g1. Or other rules."""
     port, home = free_port(), Path(folder) / f"{name}.d"
     (home / "rules").mkdir(parents=True)
-    (home / "rules" / "bench.toml").write_text(rules.format(user=USER, g0=servers[0].port, g1=servers[1].port))
+    groups = GROUPS.format(user=USER, g0=servers[0].port, g1=servers[1].port)
+    (home / "rules" / "bench.toml").write_text(groups + rules)
     # A transaction of sysbench touches ids of both groups.
     (home / "shardloom.toml").write_text(f"""
 listen = ["127.0.0.1:{port}"]

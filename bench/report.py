@@ -171,7 +171,7 @@ def targets(results):
         limit = 5.0 if statement.startswith("join") else 1.0 if statement.startswith("aggregate") else None
         if limit and {"direct", "shardloom, sharded"} <= measured.keys():
             found = ratio(median(measured["shardloom, sharded"], "seconds"), median(measured["direct"], "seconds"))
-            rows.append([f"time of a {statement}", f"<= {limit:.0f} x one server", show(found, ".2f"),
+            rows.append([f"time: {statement}", f"<= {limit:.0f} x one server", show(found, ".2f"),
                          verdict(found, lambda figure, limit=limit: figure <= limit)])
     for (what, who), number in results.memories.items():
         limit = 20 if what.startswith("idle") else 64 if what.startswith("peak") else None

@@ -18,7 +18,7 @@ const STOREYS: &[&[&str]] = &[
     &["txn", "ids"],
     &["exec"],
     &["session"],
-    &["admin", "migrate"],
+    &["admin"],
     &["server"],
     &["demo"],
     &["cli", "main", "lib"],
