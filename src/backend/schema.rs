@@ -161,7 +161,7 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
         // A key over an expression has no column: it can serve nothing that planning asks.
         let column = keys.text(row, 3).unwrap_or_default();
         let Some(table) = found.get_mut(&table) else { continue };
-        if non_unique == "0" && (column.is_empty() || keys.text(row, 4).is_some()) {
+        if column.is_empty() || keys.text(row, 4).is_some() {
             table.partial_keys.insert(index.clone());
         }
         match (index.as_str(), non_unique == "0") {

@@ -5,6 +5,7 @@ use crate::error::SqlError;
 use crate::plan::Bound;
 use crate::plan::Target;
 use crate::plan::render::Name;
+use crate::rules::constraint;
 use crate::wire::column::{ColumnDef, Origin};
 
 /// The client's names for what one target answers.
@@ -67,6 +68,12 @@ impl<'a> Naming<'a> {
 
 /// A server's message with the client's names.
 pub fn logical<'a>(message: &str, names: impl Iterator<Item = Name<'a>>) -> String {
+    let names: Vec<Name<'a>> = names.collect();
+    tables(&constraints(message, &names), names.into_iter())
+}
+
+/// A server's message with the client's names of tables; those of constraints stay.
+pub fn tables<'a>(message: &str, names: impl Iterator<Item = Name<'a>>) -> String {
     let mut message = message.to_owned();
     for name in names {
         if name.physical != name.table {
@@ -86,6 +93,45 @@ pub fn logical<'a>(message: &str, names: impl Iterator<Item = Name<'a>>) -> Stri
 
 /// Part of the messages that tell of a table which the statement does not name (1451, 1452).
 const FOREIGN_KEY: &str = "foreign key constraint fails";
+
+/// The words of servers behind which the name of a constraint stands in quotes, in lower case.
+const BEFORE_CONSTRAINT: [&str; 4] = ["constraint ", "constraint name ", "foreign key ", "check "];
+
+/// The client's names of the constraints in a message: those of tables among `names`.
+fn constraints(message: &str, names: &[Name<'_>]) -> String {
+    // Behind it 1062 quotes a value of the client's.
+    if message.starts_with("Duplicate entry ") {
+        return message.to_owned();
+    }
+    let mut out = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find(['`', '\'']) {
+        let (before, quoted) = rest.split_at(at);
+        let (quote, inside) = quoted.split_at(1);
+        out.push_str(before);
+        out.push_str(quote);
+        rest = inside;
+        // The apostrophe of `Can't` is none.
+        let opens = !before.chars().next_back().is_some_and(is_word);
+        let Some(length) = inside.find(quote).filter(|_| opens) else { continue };
+        let name = &inside[..length];
+        let front = before.to_ascii_lowercase();
+        out.push_str(&match BEFORE_CONSTRAINT.iter().any(|word| front.ends_with(word)) {
+            true => constraint(name, names),
+            false => name.to_owned(),
+        });
+        out.push_str(quote);
+        rest = &inside[length + 1..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The client's name of a constraint of one of these tables.
+pub fn constraint(name: &str, names: &[Name<'_>]) -> String {
+    let told = names.iter().map(|table| constraint::logical(name, table.physical, table.table));
+    told.into_iter().find(|told| told != name).unwrap_or_else(|| name.to_owned())
+}
 
 /// What servers add to a table's name for its constraints.
 const CONSTRAINTS: [&str; 2] = ["_ibfk_", "_chk_"];
@@ -139,6 +185,24 @@ mod tests {
                 "a foreign key constraint fails (`shop`.`orders`, CONSTRAINT `orders_ibfk_1` FOREIGN KEY",
             ),
             ("Check constraint 'orders_03_chk_2' is violated.", "Check constraint 'orders_chk_2' is violated."),
+            ("Check constraint 'positive_03' is violated.", "Check constraint 'positive' is violated."),
+            (
+                "CONSTRAINT `positive_03` failed for `shop_1`.`orders_03`",
+                "CONSTRAINT `positive` failed for `shop`.`orders`",
+            ),
+            (
+                "(`shop_1`.`orders_03`, CONSTRAINT `owner_03` FOREIGN KEY (`u_03`) REFERENCES `users` (`id`))",
+                "(`shop`.`orders`, CONSTRAINT `owner` FOREIGN KEY (`u_03`) REFERENCES `users` (`id`))",
+            ),
+            ("Duplicate foreign key constraint name 'owner_03'", "Duplicate foreign key constraint name 'owner'"),
+            (
+                "Can't DROP FOREIGN KEY `owner_03`; check that it exists",
+                "Can't DROP FOREIGN KEY `owner`; check that it exists",
+            ),
+            (
+                "Duplicate entry 'check 'a_03'' for key 'orders_03.k'",
+                "Duplicate entry 'check 'a_03'' for key 'orders.k'",
+            ),
             ("Unknown column 'orders_033.a' in 'field list'", "Unknown column 'orders_033.a' in 'field list'"),
             ("Unknown column 'a' in 'field list'", "Unknown column 'a' in 'field list'"),
         ] {

@@ -5,11 +5,12 @@ use crate::error::{Code, SqlError};
 use crate::plan::text::{put_name, quote};
 use crate::plan::{Place, Session, Table, Target};
 use crate::rules::catalog::{Catalog, ForeignKey, TableInfo};
+use crate::rules::constraint;
 use crate::rules::lookup::{Lookup, LookupState};
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, Schema, ShardedTable};
 use crate::sql::Flavour;
 use crate::sql::ast::{Ident, ObjectName, Span};
-use crate::sql::define::{Action, Constraint, Definition, Part, Reference, define};
+use crate::sql::define::{Action, Constraint, Definition, NewKey, Part, Reference, define};
 use crate::sql::head::Ddl;
 use crate::value::KeyKind;
 
@@ -91,8 +92,8 @@ impl<'a> World<'a> {
         let parts = self.parts(&names, verb)?;
         names.subjects().try_for_each(|subject| self.key_columns(subject, verb, &found, &names))?;
         self.with_lookups(&names, verb)?;
+        self.constraints(&names, &found)?;
         let steps = parts.iter().flat_map(|part| self.steps(&names, &found, part)).collect();
-        self.constraint_names(&names, &found)?;
         let warnings =
             names.subjects().flat_map(|subject| warnings(names.schema, subject, verb, &found, names.like())).collect();
         let mut tables: Vec<Box<str>> = names.subjects().map(|named| named.logical.as_str().into()).collect();
@@ -247,7 +248,9 @@ impl<'a> World<'a> {
         }
         let first = parts.first().map(|part| part[0].place());
         for named in names.all.iter().filter(|named| named.part != Part::Subject) {
+            let alike = names.subjects().all(|subject| self.marked_alike(names.schema, subject, named));
             let beside = match (first, named.place(), named.part) {
+                _ if matches!(named.part, Part::NewName | Part::Like) && !alike => false,
                 (Some(first), place, _) if first == place => {
                     named.part != Part::NewName || names.subjects().all(|subject| subject.keys() == named.keys())
                 }
@@ -270,6 +273,18 @@ impl<'a> World<'a> {
         };
         parts.sort_by_key(|part| rank(part[0].place()));
         Ok(parts)
+    }
+
+    /// Whether the constraints of one table are told by the same names as those of another: it gets those of the other.
+    fn marked_alike(self, schema: &Schema, one: &Named<'_>, other: &Named<'_>) -> bool {
+        let mark =
+            |named: &Named<'_>, target: Target| constraint::mark(&named.physical(schema, target).table, &named.logical);
+        match (one.placement, other.placement) {
+            (Placement::Sharded(_), Placement::Sharded(_)) => {
+                one.targets(self.rules).into_iter().all(|target| mark(one, target) == mark(other, target))
+            }
+            _ => true,
+        }
     }
 
     /// The statements of the subjects of one part.
@@ -302,13 +317,20 @@ impl<'a> World<'a> {
             edits.push((named.written.span, name));
         }
         if let Some(subject) = names.subjects().next() {
-            let physical = subject.physical(names.schema, target).table;
+            let shard = subject.physical(names.schema, target);
             for (name, kind) in &found.constraints {
-                if let (Constraint::Known, Some(rest)) = (kind, generated(&name.name, &subject.logical)) {
-                    let mut physical_name = Vec::new();
-                    quote(format!("{physical}{rest}").as_bytes(), &mut physical_name);
-                    edits.push((name.span, physical_name));
+                // That there is such a name was asked for all places.
+                if let (true, Ok(named)) =
+                    (self.is_marked(subject, name, *kind), constraint::physical(&name.name, &shard, &subject.logical))
+                    && named != name.name
+                {
+                    let mut quoted = Vec::new();
+                    quote(named.as_bytes(), &mut quoted);
+                    edits.push((name.span, quoted));
                 }
+            }
+            if constraint::mark(&shard.table, &subject.logical).is_some() {
+                edits.extend(self.keys_beside(subject, found));
             }
         }
         edits.sort_by_key(|(span, _)| *span);
@@ -320,6 +342,29 @@ impl<'a> World<'a> {
         }
         out.extend_from_slice(&self.sql[copied..]);
         out
+    }
+
+    /// A server gives the key that it makes for a foreign key the name of that, which is another one at every shard:
+    /// the same key under the client's name, in front of each foreign key for which it would make one.
+    fn keys_beside(self, subject: &Named<'_>, found: &Definition) -> Vec<(Span, Vec<u8>)> {
+        let made = made_keys(subject.info, found);
+        let beside = |(number, reference): (usize, &Reference)| {
+            let (name, start) = (reference.name.as_ref()?, reference.start?);
+            if !made.contains(&number) {
+                return None;
+            }
+            let mut key = b"KEY ".to_vec();
+            quote(name.name.as_bytes(), &mut key);
+            let mut before: &[u8] = b" (";
+            for column in &reference.columns {
+                key.extend_from_slice(before);
+                quote(column.name.as_bytes(), &mut key);
+                before = b", ";
+            }
+            key.extend_from_slice(if reference.added { b"), ADD " } else { b"), " });
+            Some((Span { start, end: start }, key))
+        };
+        found.references.iter().enumerate().filter_map(beside).collect()
     }
 
     /// The client's DROP with those of its tables only that lie in one part.
@@ -380,6 +425,46 @@ impl<'a> World<'a> {
         found.references.iter().try_for_each(|reference| self.reference(table, reference))
     }
 
+    /// That the constraints of a sharded table have names at every place which are told as the client's.
+    fn constraints(self, names: &Names<'a>, found: &Definition) -> Result<(), SqlError> {
+        let Some(subject) = names.subjects().next() else { return Ok(()) };
+        let shards = || subject.targets(self.rules).into_iter().map(|target| subject.physical(names.schema, target));
+        for (name, kind) in &found.constraints {
+            if !self.is_marked(subject, name, *kind) {
+                continue;
+            }
+            for shard in shards() {
+                if let Err(why) = constraint::physical(&name.name, &shard, &subject.logical) {
+                    let why = format!("the name of a constraint is unique in a schema, and {why}:");
+                    return Err(self.refuse(&why, name.span.start));
+                }
+                let beside =
+                    |reference: &&Reference| reference.start.is_none() && reference.name.as_ref() == Some(name);
+                if found.references.iter().any(|reference| beside(&reference))
+                    && constraint::mark(&shard.table, &subject.logical).is_some()
+                {
+                    let why = "a foreign key with a name beside its column: write CONSTRAINT ... FOREIGN KEY:";
+                    return Err(self.refuse(why, name.span.start));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the name of a constraint differs from shard to shard: not that of a unique key, nor the one that MariaDB
+    /// gives to a check without a name, which is known in its table only.
+    fn is_marked(self, subject: &Named<'_>, name: &Ident, kind: Constraint) -> bool {
+        let is_key = || {
+            let keys = subject.info.into_iter().flat_map(|info| info.unique_keys.keys());
+            keys.map(String::as_str).chain(["PRIMARY"]).any(|key| key.eq_ignore_ascii_case(&name.name))
+        };
+        let number = name.name.strip_prefix("CONSTRAINT_").filter(|_| self.session.facts.flavour == Flavour::MariaDb);
+        let is_numbered = number.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        matches!(subject.placement, Placement::Sharded(_))
+            && !(kind == Constraint::Any && is_key())
+            && !(kind != Constraint::ForeignKey && is_numbered)
+    }
+
     /// A foreign key to a sharded table refers to rows of the same shard, or one server could not see them; and no
     /// server changes rows by it that belong elsewhere afterwards, or that have a row in a lookup.
     fn reference(self, child: &ShardedTable, reference: &Reference) -> Result<(), SqlError> {
@@ -415,37 +500,6 @@ impl<'a> World<'a> {
             keys(parent)
         );
         Err(self.refuse(&why, reference.parent.span.start))
-    }
-
-    /// Foreign keys (in MySQL checks, too) have names that are unique in their schema: two shards in one schema cannot
-    /// both have the one that the client gives.
-    fn constraint_names(self, names: &Names<'a>, found: &Definition) -> Result<(), SqlError> {
-        let Some(subject) = names.subjects().next() else { return Ok(()) };
-        let mut places: Vec<(GroupId, String)> = subject
-            .targets(self.rules)
-            .iter()
-            .map(|at| (at.group, subject.physical(names.schema, *at).schema))
-            .collect();
-        let all = places.len();
-        places.sort();
-        places.dedup();
-        if places.len() == all {
-            return Ok(());
-        }
-        let unique = |kind: Constraint| match kind {
-            Constraint::ForeignKey => true,
-            Constraint::Check => self.session.facts.flavour == Flavour::MySql,
-            Constraint::Known => false,
-        };
-        match found.constraints.iter().find(|(_, kind)| unique(*kind)) {
-            Some((name, _)) => {
-                let why = "the name of a constraint is unique in a schema, and several shards lie in one: leave the name \
-                           out, and each gets one of its own, or give each shard a `database` of its own in the \
-                           family's rule:";
-                Err(self.refuse(why, name.span.start))
-            }
-            None => Ok(()),
-        }
     }
 }
 
@@ -542,10 +596,36 @@ impl Named<'_> {
     }
 }
 
-/// `_ibfk_1` of `orders_ibfk_1`, the name that a server gives to a constraint of `orders` that has none.
-fn generated<'n>(name: &'n str, table: &str) -> Option<&'n str> {
-    let (start, rest) = name.split_at_checked(table.len())?;
-    (start.eq_ignore_ascii_case(table) && (rest.starts_with("_ibfk_") || rest.starts_with("_chk_"))).then_some(rest)
+/// The foreign keys, by their places, for which a server makes a key: those that no other key serves. Of keys of its own
+/// it leaves out what another one begins with.
+/// <https://dev.mysql.com/doc/refman/9.7/en/create-table-foreign-keys.html>
+fn made_keys(info: Option<&TableInfo>, found: &Definition) -> Vec<usize> {
+    let is_there = |key: &str| !found.dropped.iter().any(|dropped| dropped.eq_ignore_ascii_case(key));
+    let there = |with: &[Ident]| {
+        let Some(info) = info else { return false };
+        let primary = ("PRIMARY", &info.primary_key);
+        let others = info.unique_keys.iter().chain(&info.other_keys).map(|(name, columns)| (name.as_str(), columns));
+        let whole = |name: &str| is_there(name) && !info.partial_keys.contains(name);
+        others.chain([primary]).any(|(name, columns)| whole(name) && begins(columns, String::as_str, with))
+    };
+    let made = |(at, key): (usize, &NewKey)| {
+        let serves = |(place, other): (usize, &NewKey)| {
+            let preferred = match other.serves {
+                None => true,
+                // Of two that are the same the later one stays.
+                Some(_) => (other.columns.len(), place) > (key.columns.len(), at),
+            };
+            preferred && begins(&other.columns, |column| &column.name, &key.columns)
+        };
+        let served = there(&key.columns) || found.keys.iter().enumerate().any(serves);
+        key.serves.filter(|_| !served)
+    };
+    found.keys.iter().enumerate().filter_map(made).collect()
+}
+
+/// Whether a key with these columns begins with others.
+fn begins<C>(columns: &[C], name: impl Fn(&C) -> &str, with: &[Ident]) -> bool {
+    columns.len() >= with.len() && columns.iter().zip(with).all(|(a, b)| name(a).eq_ignore_ascii_case(&b.name))
 }
 
 /// What a DBA should know of a sharded table that is defined so.

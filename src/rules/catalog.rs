@@ -27,7 +27,7 @@ pub struct TableInfo {
     pub unique_keys: BTreeMap<String, Vec<String>>,
     /// The columns of every other key, by its name.
     pub other_keys: BTreeMap<String, Vec<String>>,
-    /// The names of the unique keys (`PRIMARY` too) over the beginnings of columns, or over expressions.
+    /// The names of the keys (`PRIMARY` too) over the beginnings of columns, or over expressions.
     pub partial_keys: BTreeSet<String>,
     /// Those of its foreign keys that do more than refuse.
     pub foreign_keys: Vec<ForeignKey>,
@@ -226,7 +226,7 @@ impl TableInfo {
         }
         key_differences("unique key", &self.unique_keys, &other.unique_keys, &mut found);
         for name in self.partial_keys.symmetric_difference(&other.partial_keys) {
-            found.push(format!("unique key `{name}` is over other parts of its columns"));
+            found.push(format!("key `{name}` is over other parts of its columns"));
         }
         key_differences("key", &self.other_keys, &other.other_keys, &mut found);
         found

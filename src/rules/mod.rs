@@ -2,6 +2,7 @@
 //! Checked whole when read, immutable after. It knows no SQL, no connection and no file.
 
 pub mod catalog;
+pub mod constraint;
 pub mod id;
 pub mod lookup;
 pub mod method;

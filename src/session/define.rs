@@ -7,7 +7,7 @@ use crate::error::SqlError;
 use crate::exec::define::record::{Job, State, Step};
 use crate::exec::define::{self, Defined, Dropping, Ground, Wish};
 use crate::exec::interrupt::Stop;
-use crate::exec::names::logical;
+use crate::exec::names::tables;
 use crate::plan::define::Define;
 use crate::plan::render::Name;
 use crate::rules::{GroupId, PhysicalName, Placement};
@@ -220,5 +220,5 @@ fn of_foreign_key(error: SqlError, topology: &Topology, schema: &str) -> SqlErro
             table: &table.name,
         })
     });
-    SqlError { message: logical(&error.message, names), ..error }
+    SqlError { message: tables(&error.message, names), ..error }
 }

@@ -21,6 +21,10 @@ pub struct Definition {
     pub columns: Vec<NewColumn>,
     /// Keys that hold their columns unique.
     pub unique: Vec<Vec<Ident>>,
+    /// Keys of any kind, in the order of the text; in the place of a foreign key the one that the server makes for it.
+    pub keys: Vec<NewKey>,
+    /// Keys that are dropped, the primary one as `PRIMARY`.
+    pub dropped: Vec<String>,
     /// Foreign keys.
     pub references: Vec<Reference>,
     /// The names that foreign keys and checks are given, and those by which they are dropped or changed.
@@ -57,15 +61,24 @@ pub struct NewColumn {
     pub auto_increment: bool,
 }
 
+/// A key that is defined.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewKey {
+    /// The columns that it has whole, up to the first of which it has a part, or that is an expression.
+    pub columns: Vec<Ident>,
+    /// The foreign key that it is made for, by its place among them.
+    pub serves: Option<usize>,
+}
+
 /// What the name of a constraint stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constraint {
-    /// A new foreign key.
+    /// A foreign key.
     ForeignKey,
-    /// A new check.
+    /// A check.
     Check,
-    /// One that is there.
-    Known,
+    /// Either, or a unique key: DROP CONSTRAINT does not say.
+    Any,
 }
 
 /// A foreign key.
@@ -81,6 +94,12 @@ pub struct Reference {
     pub on_delete: Action,
     /// ON UPDATE.
     pub on_update: Action,
+    /// The name of its constraint, if it is given one.
+    pub name: Option<Ident>,
+    /// Where it begins; none beside a column.
+    pub start: Option<u32>,
+    /// It stands behind ADD.
+    pub added: bool,
 }
 
 /// What a foreign key does to the rows that refer to one which goes, or gets another key.
@@ -300,15 +319,16 @@ impl Reader<'_> {
 
     /// A column, key or constraint of CREATE TABLE, or behind ADD.
     fn element(&mut self) -> Option<()> {
-        if !self.key_or_constraint()? {
+        if !self.key_or_constraint(false)? {
             self.column()?;
         }
         Some(())
     }
 
-    /// A key or a constraint, if one comes next.
-    fn key_or_constraint(&mut self) -> Option<bool> {
+    /// A key or a constraint, if one comes next; `added` if it stands behind an ADD of its own.
+    fn key_or_constraint(&mut self, added: bool) -> Option<bool> {
         let mut name = None;
+        let start = self.cursor.start() as u32;
         let constraint = self.cursor.eat(&["CONSTRAINT"]);
         if constraint && !self.cursor.is_any(&["PRIMARY", "UNIQUE", "FOREIGN", "CHECK"]) {
             self.guarded();
@@ -319,19 +339,22 @@ impl Reader<'_> {
             self.cursor.eat_any(&["KEY", "INDEX"]);
             self.guarded();
             self.up_to_columns();
-            let columns = self.key_columns()?;
+            let columns = self.key()?;
             self.found.unique.push(columns);
         } else if self.cursor.eat(&["FOREIGN", "KEY"]) {
-            self.found.constraints.extend(name.map(|name| (name, Constraint::ForeignKey)));
+            self.found.constraints.extend(name.iter().map(|name| (name.clone(), Constraint::ForeignKey)));
             self.guarded();
             self.up_to_columns();
-            let columns = self.key_columns()?;
+            let columns = self.key_columns()?.0;
             self.cursor.eat(&["REFERENCES"]).then_some(())?;
-            self.reference(columns)?;
+            self.reference(columns, name, Some(start), added)?;
         } else if self.cursor.is_word("CHECK") {
             self.found.constraints.extend(name.map(|name| (name, Constraint::Check)));
-        } else if !constraint && self.cursor.is_any(&["KEY", "INDEX", "FULLTEXT", "SPATIAL"]) {
-            // A key that is not unique: nothing to know of it.
+        } else if !constraint && self.cursor.eat_any(&["KEY", "INDEX"]) {
+            self.up_to_columns();
+            self.key()?;
+        } else if !constraint && self.cursor.is_any(&["FULLTEXT", "SPATIAL"]) {
+            // It serves no foreign key: nothing to know of it.
         } else if self.cursor.is_word("VECTOR")
             && (self.cursor.is_word_at(1, "KEY") || self.cursor.is_word_at(1, "INDEX"))
         {
@@ -353,28 +376,40 @@ impl Reader<'_> {
         }
     }
 
-    /// `(a, b(10), (expression), c DESC)`: the names; an expression is left out.
-    fn key_columns(&mut self) -> Option<Vec<Ident>> {
+    /// The columns of a key.
+    fn key(&mut self) -> Option<Vec<Ident>> {
+        let (columns, whole) = self.key_columns()?;
+        self.found.keys.push(NewKey { columns: columns[..whole].to_vec(), serves: None });
+        Some(columns)
+    }
+
+    /// `(a, b(10), (expression), c DESC)`: the names; an expression is left out. And how many stand at the beginning
+    /// before the first that is an expression, or of which there is a part only.
+    fn key_columns(&mut self) -> Option<(Vec<Ident>, usize)> {
         self.cursor.eat_punct(Punct::LParen).then_some(())?;
-        let mut columns = Vec::new();
+        let (mut columns, mut whole, mut all) = (Vec::new(), 0, true);
         loop {
             let start = self.cursor.at;
             if self.cursor.is_name_at(0) {
                 columns.push(self.cursor.name()?);
+                all &= !self.cursor.is_punct(Punct::LParen);
+            } else {
+                all = false;
             }
+            whole += usize::from(all);
             self.skip_element(start);
             if !self.cursor.eat_punct(Punct::Comma) {
                 break;
             }
         }
         self.cursor.eat_punct(Punct::RParen).then_some(())?;
-        Some(columns)
+        Some((columns, whole))
     }
 
     /// Behind REFERENCES.
-    fn reference(&mut self, columns: Vec<Ident>) -> Option<()> {
+    fn reference(&mut self, columns: Vec<Ident>, name: Option<Ident>, start: Option<u32>, added: bool) -> Option<()> {
         let parent = self.mention(Part::Parent)?;
-        let parent_columns = if self.cursor.is_punct(Punct::LParen) { self.key_columns()? } else { Vec::new() };
+        let parent_columns = if self.cursor.is_punct(Punct::LParen) { self.key_columns()?.0 } else { Vec::new() };
         if self.cursor.eat(&["MATCH"]) {
             self.cursor.eat_any(&["FULL", "PARTIAL", "SIMPLE"]);
         }
@@ -384,7 +419,9 @@ impl Reader<'_> {
             self.cursor.at += 2;
             *if deletes { &mut on_delete } else { &mut on_update } = self.action();
         }
-        self.found.references.push(Reference { columns, parent, parent_columns, on_delete, on_update });
+        self.found.keys.push(NewKey { columns: columns.clone(), serves: Some(self.found.references.len()) });
+        let reference = Reference { columns, parent, parent_columns, on_delete, on_update, name, start, added };
+        self.found.references.push(reference);
         Some(())
     }
 
@@ -405,23 +442,28 @@ impl Reader<'_> {
         let name = self.cursor.name()?;
         let serial = self.cursor.is_word("SERIAL");
         if serial {
-            self.found.unique.push(vec![name.clone()]);
+            self.unique_column(&name);
         }
+        let mut constraint = None;
         let mut auto_increment = serial;
         while !self.cursor.at_end() && !self.cursor.is_punct(Punct::Comma) && !self.cursor.is_punct(Punct::RParen) {
             if self.cursor.eat(&["AUTO_INCREMENT"]) {
                 auto_increment = true;
             } else if self.cursor.eat(&["REFERENCES"]) {
-                self.reference(vec![name.clone()])?;
+                self.reference(vec![name.clone()], constraint.take(), None, false)?;
             } else if self.cursor.eat(&["CONSTRAINT"]) {
                 if self.cursor.is_name_at(0) {
                     let name = self.cursor.name()?;
-                    let kind = if self.cursor.is_word("CHECK") { Constraint::Check } else { Constraint::ForeignKey };
-                    self.found.constraints.push((name, kind));
+                    if self.cursor.is_word("CHECK") {
+                        self.found.constraints.push((name, Constraint::Check));
+                    } else {
+                        self.found.constraints.push((name.clone(), Constraint::ForeignKey));
+                        constraint = Some(name);
+                    }
                 }
             } else if self.cursor.eat(&["PRIMARY"]) || self.cursor.eat(&["UNIQUE"]) || self.cursor.is_word("KEY") {
                 self.cursor.eat(&["KEY"]);
-                self.found.unique.push(vec![name.clone()]);
+                self.unique_column(&name);
             } else if self.cursor.is_any(&["NEXTVAL", "LASTVAL"]) || self.cursor.are_words(&["NEXT", "VALUE", "FOR"]) {
                 self.unread("a default from a sequence, which one server has:");
                 self.cursor.at += 1;
@@ -431,6 +473,12 @@ impl Reader<'_> {
         }
         self.found.columns.push(NewColumn { name, auto_increment });
         Some(())
+    }
+
+    /// A column that is a unique key by itself.
+    fn unique_column(&mut self, name: &Ident) {
+        self.found.unique.push(vec![name.clone()]);
+        self.found.keys.push(NewKey { columns: vec![name.clone()], serves: None });
     }
 
     /// CREATE or DROP INDEX, from the index's name on.
@@ -444,7 +492,7 @@ impl Reader<'_> {
         self.mention(Part::Subject)?;
         if creates {
             self.patience();
-            let columns = self.key_columns()?;
+            let columns = self.key_columns()?.0;
             if unique {
                 self.found.unique.push(columns);
             }
@@ -506,9 +554,10 @@ impl Reader<'_> {
             if self.cursor.eat_any(&["INDEX", "KEY"]) {
                 return Some(());
             }
-            if self.cursor.eat_any(&["CHECK", "CONSTRAINT"]) {
+            let check = self.cursor.eat(&["CHECK"]);
+            if check || self.cursor.eat(&["CONSTRAINT"]) {
                 let name = self.cursor.name()?;
-                self.found.constraints.push((name, Constraint::Known));
+                self.found.constraints.push((name, if check { Constraint::Check } else { Constraint::Any }));
                 return Some(());
             }
             self.cursor.eat(&["COLUMN"]);
@@ -549,7 +598,7 @@ impl Reader<'_> {
             self.unread("this change of a table is not passed on where it is sharded or has copies:");
             return Some(());
         }
-        if self.key_or_constraint()? {
+        if self.key_or_constraint(true)? {
             return Some(());
         }
         self.cursor.eat(&["COLUMN"]);
@@ -569,13 +618,26 @@ impl Reader<'_> {
     }
 
     fn drop(&mut self) -> Option<()> {
-        if self.cursor.eat(&["PRIMARY", "KEY"]) || self.cursor.eat_any(&["INDEX", "KEY"]) {
+        if self.cursor.eat(&["PRIMARY", "KEY"]) {
+            self.found.dropped.push("PRIMARY".to_owned());
             return Some(());
         }
-        if self.cursor.eat(&["FOREIGN", "KEY"]) || self.cursor.eat_any(&["CHECK", "CONSTRAINT"]) {
+        if self.cursor.eat_any(&["INDEX", "KEY"]) {
             self.guarded();
             let name = self.cursor.name()?;
-            self.found.constraints.push((name, Constraint::Known));
+            self.found.dropped.push(name.name);
+            return Some(());
+        }
+        let kind = match () {
+            () if self.cursor.eat(&["FOREIGN", "KEY"]) => Some(Constraint::ForeignKey),
+            () if self.cursor.eat(&["CHECK"]) => Some(Constraint::Check),
+            () if self.cursor.eat(&["CONSTRAINT"]) => Some(Constraint::Any),
+            () => None,
+        };
+        if let Some(kind) = kind {
+            self.guarded();
+            let name = self.cursor.name()?;
+            self.found.constraints.push((name, kind));
             return Some(());
         }
         if self.cursor.is_any(&["PARTITION", "SYSTEM"])

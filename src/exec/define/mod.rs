@@ -25,7 +25,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::define::record::{Job, State, Step};
 use crate::exec::define::trace::{ABSENT, trace};
 use crate::exec::interrupt::{Patience, Stop};
-use crate::exec::names::logical;
+use crate::exec::names::{constraint, logical};
 use crate::plan::render::Name;
 use crate::rules::PhysicalName;
 use crate::wire::command::com;
@@ -201,6 +201,19 @@ impl Job {
 }
 
 impl Step {
+    /// A message of its server with the client's names.
+    fn told(&self, message: &str, job: &Job) -> String {
+        // 1091 does not say what the name stands for: if the client did not write it, it is that of a constraint.
+        let dropped = message.strip_prefix("Can't DROP '").and_then(|rest| rest.split_once('\''));
+        if let Some((name, rest)) = dropped
+            && !String::from_utf8_lossy(&job.statement).contains(name)
+        {
+            let names: Vec<Name<'_>> = self.names(&job.schema).collect();
+            return format!("Can't DROP '{}'{rest}", constraint(name, &names));
+        }
+        logical(message, self.names(&job.schema))
+    }
+
     /// The client's names for the physical ones of its place.
     fn names<'s>(&'s self, schema: &'s str) -> impl Iterator<Item = Name<'s>> {
         self.tables.iter().map(move |(name, table)| Name {
@@ -460,7 +473,7 @@ impl<'a> Work<'a> {
         let told = |error: BackendError, patience: &Patience<'_>| match error {
             BackendError::Server(error) => {
                 let error = patience.explain(error);
-                Stop::Error(SqlError { message: logical(&error.message, step.names(&job.schema)), ..error })
+                Stop::Error(SqlError { message: step.told(&error.message, job), ..error })
             }
             error => Stop::Lost(error.to_client(&server.name)),
         };
@@ -474,7 +487,7 @@ impl<'a> Work<'a> {
                 warnings.push((
                     asked.text(row, 0).unwrap_or_default(),
                     asked.text(row, 1).and_then(|code| code.parse().ok()).unwrap_or(0),
-                    logical(&message, step.names(&job.schema)),
+                    step.told(&message, job),
                 ));
             }
         }

@@ -41,7 +41,7 @@ pub enum Told {
     Table(&'static str, &'static str),
     /// A table in the schema of the row's owner.
     Beside(&'static str),
-    /// A constraint: servers begin the names that they make up with the table's.
+    /// A foreign key or check; a key among them has the same name everywhere.
     Constraint(&'static str),
     /// SQL, with names in backquotes.
     Sql(&'static str),
@@ -155,7 +155,7 @@ static RELATIONS: &[Relation] = &[
     plain(
         "TABLE_CONSTRAINTS_EXTENSIONS",
         Owner::Table("r.CONSTRAINT_SCHEMA", "r.TABLE_NAME"),
-        &[Told::Table("CONSTRAINT_SCHEMA", "TABLE_NAME"), Told::Constraint("CONSTRAINT_NAME")],
+        &[Told::Table("CONSTRAINT_SCHEMA", "TABLE_NAME")],
     ),
     plain(
         "REFERENTIAL_CONSTRAINTS",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::plan::catalogue::inventory::{Inventory, Owned};
 use crate::plan::catalogue::relation::{Fold, Owner, Relation, Told};
-use crate::rules::GroupId;
+use crate::rules::{GroupId, constraint};
 
 /// A row: cells as the text protocol has them, in UTF-8.
 pub type Row = Vec<Option<Vec<u8>>>;
@@ -89,6 +89,9 @@ impl<'a> Names<'_, 'a> {
                     }
                 }
                 Told::Constraint(constraint) => {
+                    if self.is_key(row) {
+                        continue;
+                    }
                     let Some(Some(name)) = self.cell(&mut told, constraint) else { continue };
                     if let (Some(logical), Some(physical)) = (owned.table, text(row.get(1))) {
                         *name = constraint_name(name, physical, logical);
@@ -135,6 +138,17 @@ impl<'a> Names<'_, 'a> {
         }
     }
 
+    /// Whether the constraint of a row is a key, whose name is the same at every shard.
+    fn is_key(&self, row: &Row) -> bool {
+        let cell = |name: &str| {
+            let at = self.columns.iter().position(|column| column.eq_ignore_ascii_case(name))?;
+            row.get(at)
+        };
+        let refers = cell("REFERENCED_TABLE_NAME").is_none_or(Option::is_some);
+        let kind = cell("CONSTRAINT_TYPE").and_then(|kind| text(Some(kind)));
+        !refers || kind.is_some_and(|kind| !matches!(kind, "FOREIGN KEY" | "CHECK"))
+    }
+
     fn cell<'t>(&self, told: &'t mut Row, name: &str) -> Option<&'t mut Option<Vec<u8>>> {
         let at = self.columns[2..].iter().position(|column| column.eq_ignore_ascii_case(name))?;
         told.get_mut(at)
@@ -158,6 +172,7 @@ impl<'a> Names<'_, 'a> {
             }
             lines.push(line);
         }
+        sort_foreign_keys(&mut lines);
         lines.join("\n").into_bytes()
     }
 
@@ -195,13 +210,32 @@ impl<'a> Names<'_, 'a> {
     }
 }
 
-/// A constraint's name: servers call those without a name of their own `table_ibfk_1`, `table_chk_1`.
-pub(super) fn constraint_name(name: &[u8], physical: &str, logical: &str) -> Vec<u8> {
-    match name.strip_prefix(physical.as_bytes()) {
-        Some(rest) if [&b"_ibfk_"[..], b"_chk_"].iter().any(|middle| rest.starts_with(middle)) => {
-            [logical.as_bytes(), rest].concat()
+/// The name of a foreign key or check, as `rules/constraint.rs` has it.
+fn constraint_name(name: &[u8], physical: &str, logical: &str) -> Vec<u8> {
+    match std::str::from_utf8(name) {
+        Ok(name) => constraint::logical(name, physical, logical).into_bytes(),
+        Err(_) => name.to_vec(),
+    }
+}
+
+/// Servers tell foreign keys by their names, whose order at a shard is another one: `f1_00`, `f_00`.
+fn sort_foreign_keys(lines: &mut [String]) {
+    let is_one = |line: &String| line.starts_with("  CONSTRAINT ") && line.contains(" FOREIGN KEY (");
+    let Some(first) = lines.iter().position(is_one) else { return };
+    let count = lines[first..].iter().take_while(|line| is_one(line)).count();
+    let last_has_comma = lines[first + count - 1].ends_with(',');
+    let found = &mut lines[first..first + count];
+    // Without the quote behind it, which would have a place in the order.
+    let name = |line: &String| {
+        let before = line.split(" FOREIGN KEY (").next().unwrap_or_default();
+        before["  CONSTRAINT ".len()..].trim_matches(['`', '"']).to_lowercase()
+    };
+    found.sort_by_cached_key(name);
+    for (at, line) in found.iter_mut().enumerate() {
+        line.truncate(line.trim_end_matches(',').len());
+        if at + 1 < count || last_has_comma {
+            line.push(',');
         }
-        _ => name.to_vec(),
     }
 }
 
@@ -380,6 +414,47 @@ mod tests {
             ]],
         );
         assert_eq!(found, ["shop|orders_ibfk_1|shop|orders|users", "shop|orders_0_ibfk_9|shop|settings|currencies"]);
+    }
+
+    #[test]
+    fn constraints_with_names_are_told_by_the_clients() {
+        let found = told(
+            relation("TABLE_CONSTRAINTS"),
+            "s|t|CONSTRAINT_SCHEMA|CONSTRAINT_NAME|TABLE_SCHEMA|TABLE_NAME|CONSTRAINT_TYPE",
+            &[&[
+                "shop_g0|orders_0|shop_g0|owner_0|shop_g0|orders_0|FOREIGN KEY",
+                "shop_g0|orders_0|shop_g0|positive_0|shop_g0|orders_0|CHECK",
+                "shop_g0|orders_0|shop_g0|by_0|shop_g0|orders_0|UNIQUE",
+                "shop_g0|settings|shop_g0|owner_0|shop_g0|settings|FOREIGN KEY",
+            ]],
+        );
+        let expected = [
+            "shop|owner|shop|orders|FOREIGN KEY",
+            "shop|positive|shop|orders|CHECK",
+            "shop|by_0|shop|orders|UNIQUE",
+            "shop|owner_0|shop|settings|FOREIGN KEY",
+        ];
+        assert_eq!(found, expected);
+        let found = told(
+            relation("KEY_COLUMN_USAGE"),
+            "s|t|CONSTRAINT_NAME|TABLE_NAME|REFERENCED_TABLE_NAME",
+            &[&["shop_g0|orders_0|a_0|orders_0|users_0", "shop_g0|orders_0|a_0|orders_0|NULL"]],
+        );
+        assert_eq!(found, ["a|orders|users", "a_0|orders|NULL"]);
+    }
+
+    #[test]
+    fn foreign_keys_are_told_in_the_order_of_their_names() {
+        let create = "CREATE TABLE `orders_0` (\n  CONSTRAINT `f1_0` FOREIGN KEY (`b`) REFERENCES `users_0` (`id`),\n  \
+                      CONSTRAINT `f_0` FOREIGN KEY (`a`) REFERENCES `users_0` (`id`)\n)";
+        let found = told(
+            ListKind::CreateTable.relation(),
+            "s|t|Table|Create Table",
+            &[&[&format!("shop_g0|orders_0|orders_0|{create}")]],
+        );
+        let expected = "orders|CREATE TABLE `orders` (\n  CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `users` (`id`),\n  \
+                        CONSTRAINT `f1` FOREIGN KEY (`b`) REFERENCES `users` (`id`)\n)";
+        assert_eq!(found, [expected]);
     }
 
     #[test]
