@@ -193,9 +193,15 @@ impl Session {
         self.keeps_types(statement, &args)?;
         let variables: Vec<String> = variables.iter().map(|name| quoted_variable(name)).collect();
         let before = self.as_prepared(statement);
-        let topology = self.topology();
-        let outcome = match self.understand(&statement.sql, &statement.scan, &topology) {
-            Err(error) => Err(error.into()),
+        let mut topology = self.topology();
+        let mut understood = self.understand(&statement.sql, &statement.scan, &topology).map_err(Stop::Error);
+        if let Ok(Understood::Plan(planned)) = &understood
+            && self.is_behind(planned, &topology)
+        {
+            understood = self.understand_behind(&statement.sql, &statement.scan, &mut topology).await;
+        }
+        let outcome = match understood {
+            Err(stop) => Err(stop),
             Ok(Understood::Plan(planned)) => {
                 let using = Using { variables, reading: self.reading() };
                 let (text, scan, ask) = (&statement.sql, &statement.scan, Ask::Named(&using));

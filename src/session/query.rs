@@ -96,26 +96,16 @@ impl Session {
         self.seat.entry.kill.begin_statement();
         self.failed = false;
         let mut topology = self.topology();
-        let mut understood = self.understand(sql, scan, &topology);
-        if matches!(&understood, Ok(Understood::Plan(planned)) if planned.effects.implicit_commit)
-            && !Arc::ptr_eq(&topology.rules, &self.proxy.topology.load().rules)
+        let mut understood = self.understand(sql, scan, &topology).map_err(Stop::Error);
+        if let Ok(Understood::Plan(planned)) = &understood
+            && self.is_behind(planned, &topology)
         {
-            // It comes behind the transaction, and is no part of what goes by the rules of then.
-            understood = match Box::pin(self.end_transaction(true)).await {
-                Ok(()) => {
-                    topology = self.topology();
-                    self.understand(sql, scan, &topology)
-                }
-                Err(stop) => return self.finish(Err(stop)),
-            };
+            understood = Box::pin(self.understand_behind(sql, scan, &mut topology)).await;
         }
         let (kind, outcome) = match understood {
-            Err(error) => (Kind::Refused, Err(Stop::Error(error))),
+            Err(stop) => (Kind::Refused, Err(stop)),
             Ok(Understood::Plan(planned)) => {
-                let outcome = match self.is_next(&planned) {
-                    false => self.run(sql, scan, &topology, &planned, ask, args, add).await,
-                    true => Box::pin(self.run_next(sql, scan, &topology, &planned, ask, args, add)).await,
-                };
+                let outcome = self.run(sql, scan, &topology, &planned, ask, args, add).await;
                 (kind_of(&planned), outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
@@ -182,6 +172,23 @@ impl Session {
         Ok(Understood::Plan(planned))
     }
 
+    /// Whether a statement that commits comes behind a transaction which goes by older rules: it has no part in that.
+    pub(super) fn is_behind(&self, planned: &Planned, topology: &Topology) -> bool {
+        planned.effects.implicit_commit && !Arc::ptr_eq(&topology.rules, &self.proxy.topology.load().rules)
+    }
+
+    /// Commits, and plans the statement by the rules of now.
+    pub(super) async fn understand_behind(
+        &mut self,
+        sql: &[u8],
+        scan: &Scan,
+        topology: &mut Arc<Topology>,
+    ) -> Result<Understood, Stop> {
+        self.end_transaction(true).await?;
+        *topology = self.topology();
+        Ok(self.understand(sql, scan, topology)?)
+    }
+
     /// Whether a statement opens the transaction that SET TRANSACTION spoke of: one that touches a table does.
     fn is_next(&self, planned: &Planned) -> bool {
         self.next.is_some() && *self.txn.state() == State::Auto && !planned.tables.is_empty()
@@ -221,7 +228,7 @@ impl Session {
         outcome
     }
 
-    /// Runs a planned statement.
+    /// Runs a planned statement of the client's.
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     pub(super) async fn run(
         &mut self,
@@ -233,6 +240,9 @@ impl Session {
         args: &[Datum<'_>],
         add: Status,
     ) -> Result<(), Stop> {
+        if self.is_next(planned) {
+            return Box::pin(self.run_next(sql, scan, topology, planned, ask, args, add)).await;
+        }
         self.txn.check()?;
         self.may_touch(planned)?;
         self.may_ask_for_file(planned)?;

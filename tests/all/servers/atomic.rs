@@ -629,9 +629,9 @@ fn set_transaction_is_about_the_next_one() {
         other.run("BEGIN");
         assert_eq!(other.show("UPDATE acct SET v = 77 WHERE id IN (0, 1, 2)"), "ok 3");
         let dirty = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
-        for (read, without, with) in
-            [("SELECT v FROM acct WHERE id = 0", "0", "77"), ("SELECT SUM(v) FROM acct", "0", "231")]
-        {
+        let (one, all) = ("SELECT v FROM acct WHERE id = 0", "SELECT SUM(v) FROM acct");
+        c.run(&format!("PREPARE one FROM '{one}'"));
+        for (read, without, with) in [(one, "0", "77"), (all, "0", "231"), ("EXECUTE one", "0", "77")] {
             c.run(dirty);
             assert_eq!((c.show(read).as_str(), c.show(read).as_str()), (with, without), "{read}");
             c.run("SET autocommit = 0");
