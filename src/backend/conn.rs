@@ -323,6 +323,17 @@ impl Conn {
         self.read_answer().await
     }
 
+    /// Runs a statement behind another one's answer: whether that left the transaction in doubt is as it was.
+    ///
+    /// # Errors
+    /// As [`Conn::query`].
+    pub async fn query_aside(&mut self, sql: &str) -> Result<Answer, BackendError> {
+        let doubtful = self.doubtful;
+        let answer = self.query(sql).await;
+        self.doubtful |= doubtful;
+        answer
+    }
+
     /// Runs LOAD DATA LOCAL INFILE with `data` as the file. Gives the name of the file that was asked for, too.
     ///
     /// # Errors

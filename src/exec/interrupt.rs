@@ -32,6 +32,16 @@ pub enum Stop {
     Killed,
 }
 
+impl Stop {
+    /// Why a transaction whose connections were in the middle of the statement is lost.
+    pub fn why(&self) -> String {
+        match self {
+            Stop::Error(error) | Stop::Lost(error) => error.message.clone(),
+            Stop::Client(_) | Stop::Killed => "the client left".to_owned(),
+        }
+    }
+}
+
 impl From<SqlError> for Stop {
     fn from(error: SqlError) -> Stop {
         Stop::Error(error)

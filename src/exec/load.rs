@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::backend::conn::BackendError;
 use crate::error::{Code, SqlError};
+use crate::exec::Place;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::load::conditions::{Condition, Conditions, Numbers};
 use crate::exec::load::file::{File, Mark, Next};
@@ -28,13 +29,12 @@ use crate::exec::load::lane::{Asked, Asking, Done, Lane, LaneState, Part, load_p
 use crate::exec::load::lines::{Pending, ROW};
 use crate::exec::load::tally::Tally;
 use crate::exec::names::Naming;
-use crate::exec::scatter::{CLOCK_RUNS, Place};
 use crate::exec::variables::UserVariable;
-use crate::exec::write::may_span;
+use crate::exec::whole::{self, Whole, may_span};
 use crate::plan::load::{Destination, Encoding, Load};
 use crate::plan::{Bound, Target};
 use crate::rules::{Family, GroupId};
-use crate::txn::{Access, Start, State, Txn};
+use crate::txn::{Access, Txn};
 use crate::value::delimited::Field;
 use crate::wire::link::Link;
 use crate::wire::reply::LOCAL_INFILE;
@@ -168,33 +168,22 @@ impl<'a> Run<'a> {
         place: Place<'_, '_>,
         patience: &mut Patience<'_>,
     ) -> Result<(), Stop> {
-        let closed = *txn.state() == State::Auto;
-        let own = closed && self.loading.autocommit;
-        if closed {
-            txn.begin(Start::default());
-        }
-        let mut outcome = self.lease(txn, place, own).await;
+        let whole = Whole::begin(txn, self.loading.autocommit);
+        let mut outcome = self.lease(txn, place, whole).await;
         if outcome.is_ok() {
             outcome = self.load(client, place, patience).await;
         }
         let reached: Vec<GroupId> = self.lanes.iter().map(|lane| lane.group).collect();
         self.give_back(txn, &outcome).await;
-        if !own && matches!(outcome, Err(Stop::Error(_))) {
-            txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
-        }
-        if own {
-            let ended = txn.end(outcome.is_ok(), place(self.loading.targets[0].group).1.ledger).await;
-            if outcome.is_ok() {
-                ended?;
-                self.committed = self.file.cut;
-            }
-        }
-        outcome
+        let ledger = place(self.loading.targets[0].group).1.ledger;
+        whole.end(txn, &reached, outcome, ledger, patience).await?;
+        self.committed = self.file.cut;
+        Ok(())
     }
 
     /// Takes a connection of each group, in the order of the groups, so that loads cannot wait for each other in a
     /// circle.
-    async fn lease(&mut self, txn: &mut Txn, place: Place<'_, '_>, own: bool) -> Result<(), Stop> {
+    async fn lease(&mut self, txn: &mut Txn, place: Place<'_, '_>, whole: Whole) -> Result<(), Stop> {
         for (number, target) in self.loading.targets.iter().enumerate() {
             if let Some(lane) = self.lanes.last_mut().filter(|lane| lane.group == target.group) {
                 lane.targets.push_back(number);
@@ -203,9 +192,7 @@ impl<'a> Run<'a> {
             let (group, wanted) = place(target.group);
             let mut lease = txn.lease(target.group, group, Access::Write, &wanted).await?;
             txn.wrote(target.group);
-            if !own {
-                lease.send_prelude(b"SAVEPOINT shardloom_statement");
-            }
+            whole.mark(&mut lease);
             if let Some(clock) = &self.loading.clock {
                 lease.send_prelude(clock.as_bytes());
             }
@@ -481,15 +468,8 @@ impl<'a> Run<'a> {
         let gone = matches!(outcome, Err(Stop::Client(_) | Stop::Killed));
         for lane in std::mem::take(&mut self.lanes) {
             match lane.state {
-                LaneState::Idle(mut lease) if !gone => {
-                    if !txn.begin_unasked(lane.group, &mut lease).await {
-                        continue;
-                    }
-                    let clock = self.loading.clock.is_some() && !lease.is_busy();
-                    if clock && lease.query(CLOCK_RUNS).await.is_err() {
-                        lease.taint();
-                    }
-                    txn.settle(lane.group, lease);
+                LaneState::Idle(lease) if !gone => {
+                    whole::give_back(txn, lane.group, lease, self.loading.clock.is_some()).await;
                 }
                 LaneState::Lost(why) => txn.lost(lane.group, why),
                 LaneState::Idle(_) | LaneState::Running { .. } => txn.lost(lane.group, "the client left".to_owned()),

@@ -7,6 +7,7 @@
 //! carry     the rows of a SELECT as the VALUES of an INSERT
 //! lookup    the statements that keep a lookup beside a write
 //! write     many targets do their part; one OK tells the sum
+//! whole     the transaction, or the savepoint, around the parts of a statement
 //! load      a client's file cut into lines, of which each target loads its own
 //! define    a data definition at every place of its tables, under a record
 //! ```
@@ -29,4 +30,14 @@ pub mod relay;
 pub mod scatter;
 pub mod spool;
 pub mod variables;
+pub mod whole;
 pub mod write;
+
+use std::sync::Arc;
+
+use crate::backend::cluster::Group;
+use crate::rules::GroupId;
+use crate::txn::Wanted;
+
+/// Where a statement's targets are: the servers of a group, and what a connection there must be like.
+pub type Place<'p, 't> = &'p (dyn Fn(GroupId) -> (&'t Arc<Group>, Wanted<'t>) + Sync);

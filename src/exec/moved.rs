@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use crate::backend::conn::{Answer, BackendError};
+use crate::backend::conn::Answer;
 use crate::backend::lease::Lease;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
+use crate::exec::Place;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::relay::lost;
-use crate::exec::scatter::Place;
+use crate::exec::whole::{Whole, take_back};
+use crate::exec::write::answered;
 use crate::plan::moved::{Move, Moved};
 use crate::plan::render::Name;
 use crate::plan::{Bound, Target};
@@ -73,11 +75,7 @@ pub async fn run(
     mut reached: Vec<GroupId>,
 ) -> Result<(), Stop> {
     let outcome = carry(client, txn, of, place, patience, own, &mut reached).await;
-    // Of a victim of a deadlock all is rolled back anyway.
-    if !own && !patience.is_victim() && matches!(outcome, Err(Stop::Error(_))) {
-        txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
-    }
-    outcome
+    if own { outcome } else { take_back(txn, &reached, outcome, patience).await }
 }
 
 async fn carry(
@@ -103,7 +101,7 @@ async fn carry(
     let mut lease = lease(txn, to.group, place).await?;
     txn.wrote(to.group);
     if !own && !reached.contains(&to.group) {
-        lease.send_prelude(b"SAVEPOINT shardloom_statement");
+        Whole::Part.mark(&mut lease);
         reached.push(to.group);
     }
     let mut stored = Ok(());
@@ -253,17 +251,7 @@ async fn ask(
     patience: &mut Patience<'_>,
 ) -> Result<Answer, Stop> {
     lease.send(com::QUERY, text);
-    lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
-    lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
-    let (conn, server) = lease.split();
-    let thread_id = conn.thread_id;
-    match patience.watch(client, server, thread_id, conn.read_answer()).await? {
-        Ok(answer) => Ok(answer),
-        Err(BackendError::Server(error)) => {
-            Err(Stop::Error(Naming::Of(of.bound, target).error(patience.explain(error))))
-        }
-        Err(error) => Err(lost(lease, patience, error)),
-    }
+    answered(client, lease, patience, Naming::Of(of.bound, target)).await
 }
 
 /// Gives a connection back to the transaction, or tells it that the connection is lost.
@@ -271,12 +259,8 @@ fn settle<T>(txn: &mut Txn, id: GroupId, lease: Lease, outcome: Result<T, Stop>)
     match &outcome {
         Ok(_) | Err(Stop::Error(_)) => txn.settle(id, lease),
         Err(stop) => {
-            let why = match stop {
-                Stop::Lost(error) => error.message.clone(),
-                _ => "the client left".to_owned(),
-            };
             drop(lease);
-            txn.lost(id, why);
+            txn.lost(id, stop.why());
         }
     }
     outcome

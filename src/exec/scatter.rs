@@ -5,11 +5,10 @@
 //! has one connection, on which its targets run one after the other.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use crate::backend::cluster::Group;
 use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
+use crate::exec::Place;
 use crate::exec::ask::{self, Ask};
 use crate::exec::drain::drain;
 use crate::exec::interrupt::{Patience, Stop};
@@ -18,11 +17,12 @@ use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
 use crate::exec::spool::Spool;
+use crate::exec::whole;
 use crate::plan::Bound;
 use crate::plan::merge::Merge;
 use crate::plan::{Params, Target};
 use crate::rules::GroupId;
-use crate::txn::{Access, Txn, Wanted};
+use crate::txn::{Access, Txn};
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::ColumnDef;
 use crate::wire::cursor::put_lenenc;
@@ -62,12 +62,6 @@ pub struct Scatter<'a> {
     /// The session's LAST_INSERT_ID(), if this one reads it: a pooled connection has another's.
     pub last_insert_id: Option<u64>,
 }
-
-/// The clock of a connection runs again.
-pub const CLOCK_RUNS: &str = "SET timestamp=DEFAULT";
-
-/// Where a statement's targets are: the servers of a group, and what a connection there must be like.
-pub type Place<'p, 't> = &'p (dyn Fn(GroupId) -> (&'t Arc<Group>, Wanted<'t>) + Sync);
 
 /// Runs the statement and queues its answer.
 pub async fn run(
@@ -121,14 +115,10 @@ async fn end<T>(
         Err(_) => Ok(()),
     };
     for mut lane in lanes {
-        if shared && !txn.begin_unasked(lane.group, &mut lane.lease).await {
-            continue;
-        }
-        if scatter.clock.is_some() && !lane.lease.is_busy() && lane.lease.query(CLOCK_RUNS).await.is_err() {
-            lane.lease.taint();
-        }
         if shared {
-            txn.settle(lane.group, lane.lease);
+            whole::give_back(txn, lane.group, lane.lease, scatter.clock.is_some()).await;
+        } else if scatter.clock.is_some() {
+            whole::run_clock(&mut lane.lease).await;
         }
     }
     kept?;

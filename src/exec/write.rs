@@ -1,26 +1,26 @@
 //! A write that several targets do their part of: one transaction per group, one OK that tells the sum.
 //! Several groups are committed as the user's transaction mode says.
 
+mod total;
+
 use crate::backend::conn::{Answer as Told, BackendError};
 use crate::backend::lease::Lease;
-use crate::error::{Code, SqlError};
+use crate::error::SqlError;
+use crate::exec::Place;
 use crate::exec::ask::{self, Ask};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::exec::relay::lost;
-use crate::exec::scatter::{CLOCK_RUNS, Place};
+use crate::exec::whole::{self, Whole, may_span};
+use crate::exec::write::total::Total;
 use crate::plan::Bound;
 use crate::plan::carry::Carry;
 use crate::plan::limited::Stage;
 use crate::plan::{Answer, Target};
 use crate::rules::GroupId;
-use crate::txn::{Access, Mode, Start, State, Txn};
+use crate::txn::{Access, Txn};
 use crate::wire::link::Link;
-
-/// The errors with which a server may roll back a whole transaction: lock wait timeout (if so configured), too many locks,
-/// deadlock, and the last two of XA.
-const ROLLS_BACK: [u16; 5] = [1205, 1206, 1213, 1613, 1614];
 
 /// A statement that writes to several targets.
 pub struct Write<'a> {
@@ -62,9 +62,6 @@ impl Write<'_> {
     }
 }
 
-/// Errors of names and numbers of columns, which a server finds before it touches a table.
-const UNBEGUN: &[u16] = &[1046, 1049, 1051, 1052, 1054, 1064, 1109, 1110, 1136, 1146, 1305];
-
 /// Runs the statement; what it did is for the caller to tell the client.
 ///
 /// Outside of a transaction it has one of its own. Inside, a savepoint makes the statement atomic.
@@ -76,27 +73,15 @@ pub async fn run(
     patience: &mut Patience<'_>,
 ) -> Result<Outcome, Stop> {
     may_span(txn, write.targets, place)?;
-    let closed = *txn.state() == State::Auto;
-    let own = closed && write.autocommit;
-    if closed {
-        txn.begin(Start::default());
-    }
-    let first = attempt(client, txn, write, place, patience, own, Order::AtOnce).await;
-    if closed
-        && !own
-        && let Err(Stop::Error(error)) = &first
-        && UNBEGUN.contains(&error.errno)
-    {
-        // With autocommit off a server begins a transaction with the first table that it locks.
-        txn.end(false, place(write.targets[0].group).1.ledger).await?;
-    }
-    if !(own && patience.is_victim() && matches!(first, Err(Stop::Error(_)))) {
+    let whole = Whole::begin(txn, write.autocommit);
+    let first = attempt(client, txn, write, place, patience, whole, Order::AtOnce).await;
+    if !(whole.is_own() && patience.is_victim() && matches!(first, Err(Stop::Error(_)))) {
         return first;
     }
     // Only together with what others do can the groups' order have been wrong, and nobody has seen anything of it yet.
-    txn.begin(Start::default());
+    let again = Whole::begin(txn, write.autocommit);
     patience.renew();
-    attempt(client, txn, write, place, patience, own, Order::InTurn).await
+    attempt(client, txn, write, place, patience, again, Order::InTurn).await
 }
 
 /// In which order the groups do their parts.
@@ -114,46 +99,14 @@ async fn attempt(
     write: &Write<'_>,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
-    own: bool,
+    whole: Whole,
     order: Order,
 ) -> Result<Outcome, Stop> {
     let mut reached = Vec::new();
-    let total = parts(client, txn, write, place, patience, (own, order), &mut reached).await;
-    let mut outcome = total.and_then(|total| Ok(total.outcome()?));
-    if !own
-        && !patience.is_victim()
-        && let Err(Stop::Error(error)) = &mut outcome
-    {
-        txn.rollback_statement(&reached, b"ROLLBACK TO SAVEPOINT shardloom_statement").await;
-        // Behind the group whose error is told, one has rolled back all of the transaction.
-        if reached.len() > 1 && !txn.is_open() && !ROLLS_BACK.contains(&error.errno) {
-            *error = SqlError::deadlock();
-        }
-    }
-    if own {
-        let ledger = place(write.targets[0].group).1.ledger;
-        let ended = txn.end(outcome.is_ok(), ledger).await;
-        if outcome.is_ok() {
-            ended?;
-        }
-    }
-    outcome
-}
-
-/// That a statement may write to these targets, which are sorted: to those of one group, or of several where that is
-/// allowed.
-pub(super) fn may_span(txn: &Txn, targets: &[Target], place: Place<'_, '_>) -> Result<(), SqlError> {
-    let (first, last) = (targets[0].group, targets[targets.len() - 1].group);
-    let (group, wanted) = place(first);
-    if first == last || txn.mode(wanted.mode) != Mode::Single {
-        return Ok(());
-    }
-    Err(SqlError::refuse(format!(
-        "The statement writes to several groups ({}, {} ...), which transaction_mode = \"single\" refuses: narrow it by \
-         the sharding key, or allow \"atomic\" for the user",
-        group.name,
-        place(last).0.name
-    )))
+    let total = parts(client, txn, write, place, patience, (whole, order), &mut reached).await;
+    let outcome = total.and_then(|total| Ok(total.outcome()?));
+    let ledger = place(write.targets[0].group).1.ledger;
+    whole.end(txn, &reached, outcome, ledger, patience).await
 }
 
 /// What all groups did; `reached` are those on which the statement's savepoint stands.
@@ -163,7 +116,7 @@ async fn parts<'w>(
     write: &'w Write<'w>,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
-    (own, order): (bool, Order),
+    (whole, order): (Whole, Order),
     reached: &mut Vec<GroupId>,
 ) -> Result<Total<'w>, Stop> {
     let (mut total, mut lanes) = (Total::new(write), Vec::new());
@@ -173,7 +126,7 @@ async fn parts<'w>(
     let mut outcome = Ok(());
     for some in groups.chunks(if in_turn { 1 } else { groups.len() }) {
         let from = lanes.len();
-        outcome = match lease(txn, write, some, own, place, &mut lanes, reached).await {
+        outcome = match lease(txn, write, some, whole, place, &mut lanes, reached).await {
             Ok(()) => at_once(client, &mut lanes[from..], &mut total, patience).await,
             Err(error) => Err(error.into()),
         };
@@ -191,12 +144,8 @@ async fn parts<'w>(
             Err(Stop::Error(error))
         }
         Err(stop) => {
-            let why = match &stop {
-                Stop::Lost(error) => error.message.clone(),
-                _ => "the client left".to_owned(),
-            };
             drop(lanes);
-            txn.lost(write.targets[0].group, why);
+            txn.lost(write.targets[0].group, stop.why());
             Err(stop)
         }
     }
@@ -219,7 +168,7 @@ async fn lease<'w>(
     txn: &mut Txn,
     write: &'w Write<'w>,
     groups: &[&'w [Target]],
-    own: bool,
+    whole: Whole,
     place: Place<'_, '_>,
     lanes: &mut Vec<Lane<'w>>,
     reached: &mut Vec<GroupId>,
@@ -235,9 +184,7 @@ async fn lease<'w>(
     }
     for Lane { group, lease, .. } in &mut lanes[from..] {
         reached.push(*group);
-        if !own {
-            lease.send_prelude(b"SAVEPOINT shardloom_statement");
-        }
+        whole.mark(lease);
         if let Some(clock) = &write.clock {
             lease.send_prelude(clock.as_bytes());
         }
@@ -376,14 +323,8 @@ async fn read(
 
 /// Gives the connections back, with their own clocks.
 async fn give_back(txn: &mut Txn, lanes: Vec<Lane<'_>>, write: &Write<'_>) {
-    for Lane { group, mut lease, .. } in lanes {
-        if !txn.begin_unasked(group, &mut lease).await {
-            continue;
-        }
-        if write.clock.is_some() && !lease.is_busy() && lease.query(CLOCK_RUNS).await.is_err() {
-            lease.taint();
-        }
-        txn.settle(group, lease);
+    for Lane { group, lease, .. } in lanes {
+        whole::give_back(txn, group, lease, write.clock.is_some()).await;
     }
 }
 
@@ -425,171 +366,4 @@ async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, t
 
 fn gone(lease: &Lease, error: &BackendError) -> Stop {
     Stop::Lost(error.to_client(&lease.server().name))
-}
-
-/// What all parts did together.
-struct Total<'a> {
-    write: &'a Write<'a>,
-    outcome: Outcome,
-    matched: u64,
-    changed: u64,
-    records: u64,
-    duplicates: u64,
-    /// Parts answered without a sentence: INSERTs of one row.
-    alone: u64,
-    /// Those of them whose row was there already.
-    lone_duplicates: u64,
-    info: Info,
-    same: Option<(u64, bool)>,
-    /// The ids of a broadcast table's rows were looked for on one group.
-    looked: bool,
-    parts: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Info {
-    None,
-    Matched,
-    Records,
-}
-
-impl<'a> Total<'a> {
-    fn new(write: &'a Write<'a>) -> Total<'a> {
-        Total {
-            write,
-            outcome: Outcome::default(),
-            matched: 0,
-            changed: 0,
-            records: 0,
-            duplicates: 0,
-            alone: 0,
-            lone_duplicates: 0,
-            info: Info::None,
-            same: None,
-            looked: false,
-            parts: 0,
-        }
-    }
-
-    /// What a target, by its number, is told of LIMIT.
-    fn stage(&self, number: usize) -> Stage {
-        match self.write.share {
-            Share::Whole => Stage::Whole,
-            // Where nothing was found, a server says so in its own words: LIMIT 0 is another matter to MariaDB.
-            Share::Each(shares) => match shares.get(number) {
-                None | Some(0) => Stage::Whole,
-                Some(share) => Stage::Share(*share),
-            },
-            Share::Left(all) => Stage::Share(all.saturating_sub(self.written())),
-        }
-    }
-
-    /// How many rows count for LIMIT: an UPDATE's are those that it found, changed or not.
-    fn written(&self) -> u64 {
-        if self.info == Info::Matched { self.matched } else { self.outcome.affected_rows }
-    }
-
-    /// Whether no target need be asked any more.
-    fn is_enough(&self) -> bool {
-        self.parts > 0 && self.stage(self.parts) == Stage::Share(0)
-    }
-
-    fn add(&mut self, target: Target, told: &Told) {
-        self.parts += 1;
-        if matches!(self.write.answer, Answer::Same) {
-            match &mut self.same {
-                None => {
-                    self.same = Some((told.affected_rows, true));
-                    self.outcome.affected_rows = told.affected_rows;
-                    self.outcome.last_insert_id = told.last_insert_id;
-                    self.outcome.warnings = told.warnings;
-                    self.outcome.info = told.info.clone();
-                    if told.info.is_empty() {
-                        self.alone = 1;
-                        self.lone_duplicates = self.lone_duplicate(told);
-                    }
-                }
-                Some((rows, agree)) => *agree &= *rows == told.affected_rows,
-            }
-            return;
-        }
-        self.outcome.warnings = self.outcome.warnings.saturating_add(told.warnings);
-        self.outcome.affected_rows += told.affected_rows;
-        if self.write.bound.last() == Some(target) || self.outcome.last_insert_id == 0 {
-            self.outcome.last_insert_id = told.last_insert_id;
-        }
-        let number = |label: &str| -> Option<u64> {
-            let rest = told.info.split(label).nth(1)?;
-            rest.trim_start().split(' ').next()?.parse().ok()
-        };
-        if let (Some(matched), Some(changed)) = (number("Rows matched:"), number("Changed:")) {
-            self.info = Info::Matched;
-            self.outcome.matched.push(matched);
-            self.matched += matched;
-            self.changed += changed;
-        } else if let (Some(records), Some(duplicates)) = (number("Records:"), number("Duplicates:")) {
-            self.info = Info::Records;
-            self.records += records;
-            self.duplicates += duplicates;
-        } else {
-            // An INSERT of one row alone is answered without the sentence that several rows get.
-            self.alone += 1;
-            self.lone_duplicates += self.lone_duplicate(told);
-        }
-    }
-
-    /// Whether the row of an INSERT of one row was there already.
-    fn lone_duplicate(&self, told: &Told) -> u64 {
-        match told.affected_rows {
-            // A row that ON DUPLICATE KEY UPDATE left as it was is none that MySQL counts.
-            0 => u64::from(!self.write.updates()),
-            1 => 0,
-            _ => 1,
-        }
-    }
-
-    fn outcome(mut self) -> Result<Outcome, SqlError> {
-        // One part alone tells what there is to tell.
-        let rows_split =
-            self.parts > 1 && matches!(self.write.answer, Answer::Sum) && self.write.bound.last().is_some();
-        if (rows_split || self.write.selected.is_some()) && self.alone > 0 {
-            self.info = Info::Records;
-            self.records += self.alone;
-            // What MySQL counts as a duplicate of one row shows only in its rows: 2 for a row that was
-            // there (REPLACE, ON DUPLICATE KEY UPDATE), 0 for one that was ignored.
-            self.duplicates += self.lone_duplicates;
-        }
-        if let Some((_, false)) = self.same {
-            return Err(SqlError::new(
-                Code::Unknown,
-                "The copies of a broadcast table differ: the groups did not change the same number of rows",
-            ));
-        }
-        if let Share::Each(shares) = self.write.share
-            && shares.iter().sum::<u64>() != self.written()
-        {
-            let why = "The rows that were found for a write with LIMIT are not those that were written";
-            return Err(SqlError::new(Code::Unknown, why));
-        }
-        let bound = self.write.bound;
-        if let (Some(first), false) = (bound.made_id(), bound.is_unsure()) {
-            // Of one row alone the servers tell whether it came to be.
-            let came = bound.is_certain() || self.outcome.last_insert_id == first;
-            self.outcome.made_id = came.then_some(first);
-        }
-        self.outcome.last_insert_id = self.outcome.made_id.unwrap_or(self.outcome.last_insert_id);
-        let warnings = self.outcome.warnings;
-        match self.info {
-            Info::None => {}
-            Info::Matched => {
-                self.outcome.info =
-                    format!("Rows matched: {}  Changed: {}  Warnings: {warnings}", self.matched, self.changed);
-            }
-            Info::Records => {
-                self.outcome.info =
-                    format!("Records: {}  Duplicates: {}  Warnings: {warnings}", self.records, self.duplicates);
-            }
-        }
-        Ok(self.outcome)
-    }
 }

@@ -18,7 +18,6 @@ use crate::plan::bind::Binding;
 use crate::plan::carry::Carry;
 use crate::plan::upkeep::{Change, Given, Kept, Reach, Upkeep, Value};
 use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
-use crate::rules::GroupId;
 use crate::rules::catalog::ColumnInfo;
 use crate::session::Session;
 use crate::session::query::Understood;
@@ -68,13 +67,15 @@ impl Session {
         let parts = self.begin_parts(of.planned);
         let own = parts.own;
         let outcome = match self.mark(own).await {
-            Ok(()) => Box::pin(self.write_parts(of)).await,
+            Ok(()) => match Box::pin(self.write_parts(of)).await {
+                Err(Stop::Error(error)) if !own => {
+                    let touched = self.txn.touched();
+                    Err(Stop::Error(self.txn.take_back(&touched, SAVEPOINT, error).await))
+                }
+                outcome => outcome,
+            },
             Err(error) => Err(error.into()),
         };
-        if !own && matches!(outcome, Err(Stop::Error(_))) {
-            let groups: Vec<GroupId> = self.txn.groups().collect();
-            self.txn.rollback_statement(&groups, format!("ROLLBACK TO SAVEPOINT {SAVEPOINT}").as_bytes()).await;
-        }
         self.end_parts(parts, outcome).await
     }
 

@@ -286,7 +286,7 @@ impl Session {
         }
         let bound = bound?;
         let of_one = is_of_one(&bound);
-        if !of_one && self.txn.is_doubtful() {
+        if (!of_one || planned.upkeep.is_some()) && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
         if let Some(upkeep) = &planned.upkeep {

@@ -27,6 +27,13 @@ use crate::txn::active::Active;
 use crate::txn::ledger::{Ledger, sql};
 use crate::wire::command::com;
 
+/// The savepoint in front of a statement that has parts on several targets.
+pub const STATEMENT: &str = "shardloom_statement";
+
+/// The errors with which a server may roll back a whole transaction: lock wait timeout (if so configured), too many locks,
+/// deadlock, and the last two of XA.
+const ROLLS_BACK: [u16; 5] = [1205, 1206, 1213, 1613, 1614];
+
 /// What a session's transaction is, and the connections it holds for it.
 pub struct Txn {
     state: State,
@@ -425,7 +432,11 @@ impl Txn {
                 self.active.join(lease.server(), lease.thread_id, None);
                 self.held.insert(group, lease);
             }
-            // The server ended the transaction by itself: an implicit commit, or a deadlock's rollback.
+            // A deadlock's rollback, perhaps: that is looked at behind the statement.
+            State::Open(_) if lease.is_doubtful() && self.reach.parts.len() > 1 => {
+                self.held.insert(group, lease);
+            }
+            // The server ended the transaction by itself, by an implicit commit.
             State::Open(_) if !open && self.reach.parts.len() > 1 && self.reach.parts.contains_key(&group) => {
                 let why = format!("{} ended its part of it by itself", lease.server().name);
                 drop(lease);
@@ -484,7 +495,7 @@ impl Txn {
         // Remembered in any case, for servers that join later.
         let remembered = self.pending.apply(sql, name, sets);
         // Connections that are held for something else know nothing of the transaction.
-        let members: Vec<_> = self.reach.parts.keys().filter_map(|group| self.held.remove_entry(group)).collect();
+        let members: Vec<_> = self.touched().iter().filter_map(|group| self.held.remove_entry(group)).collect();
         if members.is_empty() {
             return remembered;
         }
@@ -498,23 +509,44 @@ impl Txn {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Takes a statement back to its savepoint, on the groups that it reached. Where that is refused, the server has
-    /// rolled back all of the transaction (a deadlock), and the others follow; else nothing of it may go on.
-    pub async fn rollback_statement(&mut self, groups: &[GroupId], sql: &[u8]) {
+    /// The groups that the open transaction has touched.
+    pub fn touched(&self) -> Vec<GroupId> {
+        self.reach.parts.keys().copied().collect()
+    }
+
+    /// Takes a statement that failed back to its savepoint, on the groups where that stands. Where that is refused, the
+    /// server has rolled back all of the transaction (a deadlock), and the others follow; else nothing of it may go on.
+    ///
+    /// Gives the error that the client is to be told: it must hear that its transaction is gone.
+    #[must_use = "the client's transaction may be gone, which only this error tells"]
+    pub async fn take_back(&mut self, groups: &[GroupId], savepoint: &str, error: SqlError) -> SqlError {
         let reached: Vec<_> = groups.iter().filter_map(|group| self.held.remove_entry(group)).collect();
-        let mut refused = None;
-        for (group, lease, outcome) in everywhere(reached, sql).await {
-            if let Err(error) = outcome {
-                refused = Some((group, error.to_client(&lease.server().name)));
+        let (mut gone, mut refused) = (false, None);
+        let sql = format!("ROLLBACK TO SAVEPOINT {savepoint}");
+        for (group, lease, outcome) in everywhere(reached, sql.as_bytes()).await {
+            match outcome {
+                // Some still know the savepoint of a transaction that they have rolled back.
+                Ok(()) if !lease.in_transaction() => {
+                    gone = true;
+                    self.held.insert(group, lease);
+                    continue;
+                }
+                Ok(()) => {}
+                Err(error) => refused = Some((group, error.to_client(&lease.server().name))),
             }
             self.settle(group, lease);
         }
-        if let Some((group, error)) = refused {
+        if gone && matches!(self.state, State::Open(_)) {
+            self.roll_back().await;
+        } else if let Some((group, refusal)) = refused {
             self.review().await;
             if matches!(self.state, State::Open(_)) {
-                self.lost(group, format!("a statement could not be taken back: {}", error.message));
+                self.lost(group, format!("a statement could not be taken back: {}", refusal.message));
             }
         }
+        // Behind the group whose error is told, one has rolled back all of the transaction.
+        let unsaid = groups.len() > 1 && !self.is_open() && !ROLLS_BACK.contains(&error.errno);
+        if unsaid { SqlError::deadlock() } else { error }
     }
 
     /// Gives everything up: open transactions are rolled back by the servers when their connections close.
@@ -634,9 +666,8 @@ impl Txn {
     /// Asks the servers that answered with an error whether their part of the transaction is still there. If one rolled
     /// it back (a deadlock, say), all of it is rolled back, as one server would have done.
     pub async fn review(&mut self) {
-        let doubtful = self.reach.parts.keys().copied().collect::<Vec<_>>();
         let mut gone = false;
-        for group in doubtful {
+        for group in self.touched() {
             let Some(lease) = self.held.get_mut(&group) else { continue };
             if !lease.is_doubtful() {
                 continue;

@@ -54,7 +54,13 @@ struct Yard {
 
 impl Yard {
     fn open(installation: &Installation) -> Yard {
-        let cluster = TestCluster::start(installation, &Layout::new(2, 0));
+        Yard::open_with(installation, &[])
+    }
+
+    /// The same, with further options for the servers behind the proxy.
+    fn open_with(installation: &Installation, options: &[&str]) -> Yard {
+        let options = options.iter().map(ToString::to_string).collect();
+        let cluster = TestCluster::start(installation, &Layout { options, ..Layout::new(2, 0) });
         let reference = TestCluster::start(installation, &Layout::new(1, 0));
         let mut all = "CREATE DATABASE yard; USE yard;".to_owned();
         let mut groups = [all.clone(), all.clone()];
@@ -375,6 +381,40 @@ fn a_load_is_a_part_of_its_transaction() {
         let mut single = Client::connect(&proxy.address().to_string(), "app", PASSWORD, "yard");
         let told = seen(&mut single, sql, good);
         assert!(told.contains("transaction_mode = \"single\" refuses"), "{told}");
+    }
+}
+
+/// The client must hear that its transaction is gone, though the first error in the file is another one.
+#[test]
+fn a_server_that_rolls_all_back_beside_another_error_is_told_of() {
+    for installation in installations() {
+        let yard = Yard::open_with(&installation, &["--innodb_rollback_on_timeout=ON"]);
+        let proxy = yard.proxy();
+        let (mut one, mut other) = (through(&proxy), through(&proxy));
+        one.run("BEGIN");
+        one.run("INSERT INTO things (id, owner) VALUES (2, 2)");
+        other.run("SET innodb_lock_wait_timeout = 2");
+        other.run("BEGIN");
+        other.run("INSERT INTO things (id, owner) VALUES (5, 3)");
+        let sql = "LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE things (id, owner, label)";
+        // The first group does not take its row; that of the second group is locked.
+        let told = load_error(&mut other, sql, b"1\t0\ttoolongtext\n2\t2\tb\n");
+        assert!(told.starts_with("error 1213"), "{told}");
+        assert_eq!(other.show("INSERT INTO things (id, owner) VALUES (6, 3)"), "ok 1");
+        one.run("ROLLBACK");
+        assert_eq!(one.show("SELECT id FROM things ORDER BY id"), "6");
+        // With autocommit off a statement that is wrong begins no transaction.
+        other.run("SET autocommit = 0");
+        let told = load_error(&mut other, "LOAD DATA LOCAL INFILE 'x' INTO TABLE things (id, owner, nil)", b"");
+        assert!(told.contains("nil"), "{told}");
+        assert_eq!(one.show("SHOW SHARDLOOM TRANSACTIONS"), "");
+    }
+}
+
+fn load_error(client: &mut Client, sql: &str, file: &[u8]) -> String {
+    match load(client, sql, file) {
+        Err(BackendError::Server(error)) => format!("error {}: {}", error.errno, error.message),
+        other => panic!("{other:?}"),
     }
 }
 

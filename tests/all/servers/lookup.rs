@@ -32,7 +32,13 @@ users_email = { family = "by_value" }
 "#;
 
 fn shop(installation: &Installation) -> TestCluster {
-    let cluster = TestCluster::start(installation, &Layout::new(2, 0));
+    shop_with(installation, &[])
+}
+
+/// The same, with further options for the servers.
+fn shop_with(installation: &Installation, options: &[&str]) -> TestCluster {
+    let options = options.iter().map(ToString::to_string).collect();
+    let cluster = TestCluster::start(installation, &Layout { options, ..Layout::new(2, 0) });
     for (g, group) in cluster.cluster.groups.iter().enumerate() {
         let mut ddl = "CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop;".to_owned();
         for shard in 2 * g..2 * g + 2 {
@@ -129,6 +135,57 @@ fn a_value_that_another_transaction_holds_is_waited_for() {
         one.run("COMMIT");
         assert_eq!(other.show("INSERT INTO users (id, email) VALUES (2, 'held')"), "ok 1");
         agree(&mut one);
+    }
+}
+
+/// A server rolls a whole transaction back: nothing of what comes then may believe that it is still there.
+#[test]
+fn behind_a_transaction_that_a_server_rolled_back_a_write_is_whole() {
+    for installation in installations() {
+        let cluster = shop_with(&installation, &["--innodb_rollback_on_timeout=ON"]);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let (mut one, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+        one.run("INSERT INTO users (id, email, note) VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0)");
+        one.run("BEGIN");
+        one.run("UPDATE users SET note = 1 WHERE id = 1");
+        other.run("SET innodb_lock_wait_timeout = 1");
+        other.run("BEGIN");
+        other.run("INSERT INTO users (id, note) VALUES (5, 0)");
+        let shown = other.show("UPDATE users SET note = 2 WHERE id = 1");
+        assert!(shown.starts_with("error 1205"), "{shown}");
+        // The lookup alone knows that the value is taken.
+        let shown = other.show("INSERT INTO users (id, email) VALUES (9, 'b')");
+        assert!(shown.starts_with("error 1062: Duplicate entry 'b'"), "{shown}");
+        one.run("COMMIT");
+        assert_eq!(one.show("SELECT id FROM users ORDER BY id"), "1\n2\n3");
+        agree(&mut one);
+    }
+}
+
+#[test]
+fn a_failed_write_leaves_connections_alone_that_are_kept_for_something_else() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut client = connect(&proxy, "atomic");
+        for number in 0..20 {
+            client.run(&format!("INSERT INTO users (id, email) VALUES ({}, 'v{number}')", 2 + 4 * number));
+        }
+        // One whose row and whose entry are both on the second group.
+        let second = &cluster.cluster.groups[1].primary;
+        let mut server = Client::connect(&second.addr(), account::USER, account::PASSWORD, "shop");
+        let entries = "SELECT email FROM users_email_2 UNION ALL SELECT email FROM users_email_3";
+        let taken = server.show(&format!("SELECT MIN(email) FROM ({entries}) AS t"));
+        // The first group's connection is kept, and has no part in the transaction.
+        client.run("CREATE TEMPORARY TABLE mine (id INT)");
+        client.run("BEGIN");
+        assert_eq!(client.show("INSERT INTO users (id, email) VALUES (402, 'new')"), "ok 1");
+        let shown = client.show(&format!("INSERT INTO users (id, email) VALUES (406, '{taken}')"));
+        assert!(shown.starts_with("error 1062"), "{shown}");
+        assert_eq!(client.show("COMMIT"), "ok 0");
+        assert_eq!(client.show("SELECT email FROM users WHERE id = 402"), "new");
+        assert_eq!(client.show("SELECT COUNT(*) FROM mine"), "0");
+        agree(&mut client);
     }
 }
 
