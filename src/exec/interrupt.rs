@@ -238,7 +238,7 @@ impl<'a> Patience<'a> {
 
     /// For the same statement once more, after it was the victim of a deadlock.
     pub fn renew(&mut self) {
-        self.kill.begin_statement();
+        self.kill.begin_again();
         (self.stage, self.deadline, self.killing) = (Stage::Waiting, None, None);
     }
 

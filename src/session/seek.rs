@@ -128,7 +128,8 @@ impl Session {
         }
         match told {
             Ok(told) => Ok(Some((target, told))),
-            Err(Stop::Error(_) | Stop::Lost(_)) if hint && aside => Ok(None),
+            // Who was told to end has been told for the whole statement.
+            Err(Stop::Error(_) | Stop::Lost(_)) if hint && aside && !patience.is_ended() => Ok(None),
             Err(stop) => Err(stop),
         }
     }

@@ -72,6 +72,11 @@ impl Kill {
         self.take(QUERY | DEADLOCK | VICTIM);
     }
 
+    /// Forgets that the statement was a victim, as it runs once more; KILL QUERY is still meant for it.
+    pub fn begin_again(&self) {
+        self.take(DEADLOCK | VICTIM);
+    }
+
     /// Waits until somebody pulls the switch, or has since the last wait. One task waits at a time.
     pub async fn pulled(&self) {
         poll_fn(|context| {
