@@ -196,7 +196,9 @@ impl Session {
                 return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
             }
         }
-        let (found, planned) = self.plan_text(of.topology, &text)?;
+        let (found, mut planned) = self.plan_text(of.topology, &text)?;
+        // The hints stand in front of the query.
+        planned.wishes = of.planned.wishes;
         let (found_rows, row_count) = (self.found_rows, self.row_count);
         let kept = kept(into.limit);
         let client = std::mem::replace(&mut self.client, kept);

@@ -614,6 +614,11 @@ fn begin_says_what_the_transaction_may_be() {
     );
     assert_eq!(single.show("UPDATE /*+ shardloom(transaction=atomic) */ acct SET v = 3 WHERE id = 0"), "ok 0");
     assert_eq!(single.show("COMMIT"), "ok 0");
+    // Rows that are carried are written as the statement's hint says, too.
+    let carry = "INTO acct (id, v) SELECT id + 100, v FROM acct";
+    assert!(single.show(&format!("INSERT {carry}")).starts_with("error 1235"));
+    assert_eq!(single.show(&format!("INSERT /*+ shardloom(transaction=atomic) */ {carry}")), "ok 12");
+    assert!(atomic.show(&format!("REPLACE /*+ shardloom(transaction=single) */ {carry}")).starts_with("error 1235"));
     assert!(single.show("BEGIN /*+ shardloom(shard=1) */").starts_with("error 1235"));
     assert!(single.show("BEGIN /*+ shardloom(transaction=bold) */").starts_with("error 1064"));
     wait_until_clean(&cluster.cluster);
