@@ -376,7 +376,7 @@ impl Session {
         self.txn = Txn::new(self.seat.entry.transaction.clone());
         self.prepared = Prepared::default();
         self.diagnostics = Diagnostics::default();
-        self.temporary = Temporary::default();
+        self.temporary.clear();
         self.last_insert_id = 0;
         self.row_count = -1;
         self.found_rows = None;

@@ -31,6 +31,11 @@ impl Temporary {
         self.tables.is_empty() && !self.renamed
     }
 
+    /// Forgets all of them. What they were is not forgotten: plans that were made over them are still cached.
+    pub(super) fn clear(&mut self) {
+        *self = Temporary { changes: self.changes, ..Temporary::default() };
+    }
+
     /// Whether a name may be that of one of them.
     pub(super) fn may_have(&self, schema: &str, table: &str) -> bool {
         self.renamed || self.tables.contains_key(&key(schema, table))
