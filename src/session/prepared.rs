@@ -70,6 +70,7 @@ pub(super) struct Statement {
 impl Session {
     /// COM_STMT_PREPARE.
     pub(super) async fn prepare(&mut self, sql: &[u8]) -> Flow {
+        self.seat.entry.kill.begin_statement();
         let outcome = self.prepare_statement(sql).await;
         match self.finish(outcome.map(drop)) {
             Ok(()) => Flow::Next,
@@ -224,7 +225,7 @@ impl Session {
         bound: &Bound<'_>,
         gather: &Gather,
     ) -> Result<bool, Stop> {
-        let Some(gathering) = self.gathering(planned, bound, gather)? else { return Ok(false) };
+        let gathering = self.gathering(planned, bound, gather)?;
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
         let needs = &self.needs;
@@ -355,6 +356,7 @@ impl Session {
 
     /// COM_STMT_FETCH.
     pub(super) async fn fetch(&mut self, id: u32, rows: u32) -> Flow {
+        self.seat.entry.kill.begin_statement();
         let Some(statement) = self.prepared.statements.get_mut(&id) else {
             self.error(&unknown(id, "mysqld_stmt_fetch"));
             return Flow::Next;

@@ -498,7 +498,7 @@ impl Session {
         ask: Ask<'_>,
         add: Status,
     ) -> Result<(), Stop> {
-        let Some(mut gathering) = self.gathering(planned, bound, gather)? else { return Ok(()) };
+        let mut gathering = self.gathering(planned, bound, gather)?;
         self.open_without_autocommit();
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, self.time_limit(planned));
@@ -543,29 +543,22 @@ impl Session {
         }
     }
 
-    /// What is to be gathered for a statement; none if nothing is.
+    /// What is to be gathered for a statement.
     pub(super) fn gathering<'g>(
         &self,
         planned: &Planned,
         bound: &'g Bound<'g>,
         gather: &'g Gather,
-    ) -> Result<Option<Gathering<'g>>, SqlError> {
-        let Some(gathered) = &bound.gathered else { return Ok(None) };
+    ) -> Result<Gathering<'g>, SqlError> {
+        let unbound = || SqlError::new(Code::Unknown, "a gather was bound without its rows");
+        let gathered = bound.gathered.as_ref().ok_or_else(unbound)?;
         if planned.tables.iter().any(|table| self.temporary.may_have(&table.schema, &table.name)) {
             let why = "a statement that needs rows of several shards together with those of a temporary table";
             return Err(SqlError::refuse(format!("Shardloom does not support {why}")));
         }
         let shared = self.txn.is_open() || self.txn.pins().next().is_some() || !self.autocommit();
         let limit = self.proxy.config.limits.gather;
-        Ok(Some(Gathering {
-            bound,
-            gather,
-            gathered,
-            limit,
-            access: self.access(planned),
-            shared,
-            extent: Extent::Needed,
-        }))
+        Ok(Gathering { bound, gather, gathered, limit, access: self.access(planned), shared, extent: Extent::Needed })
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]

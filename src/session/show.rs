@@ -271,6 +271,7 @@ impl Session {
 
     /// COM_FIELD_LIST: the columns of a table, as old clients ask for them.
     pub(super) async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> super::Flow {
+        self.seat.entry.kill.begin_statement();
         let outcome = self.list_fields(table, wildcard).await;
         match self.finish(outcome) {
             Ok(()) => super::Flow::Next,
