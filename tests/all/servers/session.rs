@@ -581,7 +581,11 @@ fn draining_lets_transactions_end() {
     let address = proxy.address().to_string();
     proxy.stop();
     wait_until("there are no new clients", || Client::try_connect(&address, "app", PASSWORD, "shop").is_err());
-    let told = idle.show("SELECT 1");
+    let mut told = String::new();
+    wait_until("idle clients are told", || {
+        told = idle.show("SELECT 1");
+        told != "1"
+    });
     assert!(told.starts_with("error 1053") || told.starts_with("lost"), "{told}");
     check(&mut busy, &[("COMMIT", "ok 0")]);
     let mut check_on_server =
