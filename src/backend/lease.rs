@@ -11,35 +11,35 @@ use crate::error::SqlError;
 pub struct Lease {
     conn: Option<Box<Conn>>,
     permit: Permit,
-    worker: usize,
 }
 
-/// A permit to hold one connection of a pool; given back when dropped.
+/// A worker's permit to hold one connection of a pool; given back when dropped.
 pub struct Permit {
     server: Arc<Server>,
+    worker: usize,
 }
 
 impl Permit {
     /// Waits, within the pool's bounds, for permission to hold `count` connections of a server.
-    pub async fn acquire(server: &Arc<Server>, count: usize) -> Result<Vec<Permit>, SqlError> {
-        server.pool.wait(count, &server.name).await?;
-        Ok((0..count).map(|_| Permit { server: server.clone() }).collect())
+    pub async fn acquire(server: &Arc<Server>, worker: usize, count: usize) -> Result<Vec<Permit>, SqlError> {
+        server.pool.wait(worker, count, &server.name).await?;
+        Ok((0..count).map(|_| Permit { server: server.clone(), worker }).collect())
     }
 
     /// Waits for permission to hold one connection.
-    pub async fn acquire_one(server: &Arc<Server>) -> Result<Permit, SqlError> {
-        server.pool.wait(1, &server.name).await?;
-        Ok(Permit { server: server.clone() })
+    pub async fn acquire_one(server: &Arc<Server>, worker: usize) -> Result<Permit, SqlError> {
+        server.pool.wait(worker, 1, &server.name).await?;
+        Ok(Permit { server: server.clone(), worker })
     }
 
     /// Permission to hold one connection, if nobody has to wait for it.
-    fn at_once(server: &Arc<Server>) -> Option<Permit> {
-        server.pool.try_take(1).then(|| Permit { server: server.clone() })
+    fn at_once(server: &Arc<Server>, worker: usize) -> Option<Permit> {
+        server.pool.try_take(worker, 1).then(|| Permit { server: server.clone(), worker })
     }
 
     /// An idle connection of the worker. `settings` is the hash of those the lease will need.
-    fn idle(&self, worker: usize, class: Class, settings: u64) -> Option<Box<Conn>> {
-        while let Some(mut conn) = self.server.pool.pick(worker, class, settings) {
+    fn idle(&self, class: Class, settings: u64) -> Option<Box<Conn>> {
+        while let Some(mut conn) = self.server.pool.pick(self.worker, class, settings) {
             if conn.link.is_quiet() {
                 return Some(conn);
             }
@@ -50,44 +50,44 @@ impl Permit {
     }
 
     /// Takes an idle connection or opens one. `settings` is the hash of those the lease will need.
-    pub async fn lease(self, worker: usize, class: Class, settings: u64) -> Result<Lease, SqlError> {
-        if let Some(conn) = self.idle(worker, class, settings) {
-            return Ok(self.hold(conn, worker));
+    pub async fn lease(self, class: Class, settings: u64) -> Result<Lease, SqlError> {
+        if let Some(conn) = self.idle(class, settings) {
+            return Ok(self.hold(conn));
         }
         if let Some(mut conn) = self.server.pool.make_room(class) {
             if conn.link.is_quiet() {
-                return Ok(self.hold(conn, worker));
+                return Ok(self.hold(conn));
             }
             self.server.pool.closed();
         }
-        self.open(worker, class).await
+        self.open(class).await
     }
 
     /// Opens a new connection even if others idle: for a retry after an idle one proved dead.
-    pub async fn open(self, worker: usize, class: Class) -> Result<Lease, SqlError> {
+    pub async fn open(self, class: Class) -> Result<Lease, SqlError> {
         let opening = self.server.pool.opening();
         let conn = Box::new(self.server.connect(class).await?);
         opening.done();
-        Ok(self.hold(conn, worker))
+        Ok(self.hold(conn))
     }
 
-    fn hold(self, conn: Box<Conn>, worker: usize) -> Lease {
-        Lease { conn: Some(conn), permit: self, worker }
+    fn hold(self, conn: Box<Conn>) -> Lease {
+        Lease { conn: Some(conn), permit: self }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.server.pool.release();
+        self.server.pool.release(self.worker);
     }
 }
 
 impl Lease {
     /// An idle connection, if one lies ready and nobody has to wait for it: the way of nearly every statement.
     pub fn at_once(server: &Arc<Server>, worker: usize, class: Class, settings: u64) -> Option<Lease> {
-        let permit = Permit::at_once(server)?;
-        let conn = permit.idle(worker, class, settings)?;
-        Some(permit.hold(conn, worker))
+        let permit = Permit::at_once(server, worker)?;
+        let conn = permit.idle(class, settings)?;
+        Some(permit.hold(conn))
     }
 
     /// The server this connection goes to.
@@ -129,7 +129,7 @@ impl Drop for Lease {
         let server = &self.permit.server;
         if let Some(conn) = self.conn.take() {
             if conn.is_clean() && server.accepts_back() {
-                server.pool.put_back(self.worker, conn);
+                server.pool.put_back(self.permit.worker, conn);
             } else {
                 server.pool.closed();
                 if conn.is_busy() {

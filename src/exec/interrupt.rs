@@ -2,7 +2,7 @@
 //! It cancels on a side connection and never drains an answer nobody wants.
 
 use std::future::{poll_fn, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -48,6 +48,17 @@ impl From<SqlError> for Stop {
     }
 }
 
+/// What `answer` gives, if it is ready now or when the task is woken next. A pull of the switch wakes it too.
+async fn first_wake<F: Future>(mut answer: Pin<&mut F>, kill: &Kill) -> Option<F::Output> {
+    let mut woken = false;
+    poll_fn(|context| match answer.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if std::mem::replace(&mut woken, true) || kill.wakes(context) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
 /// How long one statement is waited for, and by whom it may be ended.
 pub struct Patience<'a> {
     kill: &'a Kill,
@@ -57,6 +68,8 @@ pub struct Patience<'a> {
     /// Set at the first wait: a statement that never waits reads no clock.
     deadline: Option<Instant>,
     stage: Stage,
+    /// It was woken in a wait for something else than the answer, or waited before.
+    watchful: bool,
     /// The last KILL QUERY that was sent.
     killing: Option<Box<Killing>>,
 }
@@ -92,7 +105,7 @@ impl From<End> for Stage {
 impl<'a> Patience<'a> {
     /// Patience for one statement.
     pub fn new(kill: &'a Kill, limit: Option<Duration>, write_limit: Duration) -> Patience<'a> {
-        Patience { kill, limit, write_limit, deadline: None, stage: Stage::Waiting, killing: None }
+        Patience { kill, limit, write_limit, deadline: None, stage: Stage::Waiting, watchful: false, killing: None }
     }
 
     /// Writes to the client, which may be slow, but not for ever, and not behind a KILL CONNECTION.
@@ -146,6 +159,12 @@ impl<'a> Patience<'a> {
             self.end(server, thread_id, end.into());
         }
         let mut answer = pin!(answer);
+        // Nearly always the first thing that happens is the answer. The client is not watched until something else does:
+        // the sweep over all sessions wakes each that has been at one statement for a while.
+        let first = !std::mem::replace(&mut self.watchful, true) && self.deadline.is_none();
+        if first && let Some(output) = first_wake(answer.as_mut(), self.kill).await {
+            return Ok(output);
+        }
         loop {
             let deadline = self.deadline;
             let event = tokio::select! {

@@ -130,14 +130,16 @@ impl Registry {
         entries
     }
 
-    /// Moves the clock on and wakes the sessions that have something to do about being idle. To be
-    /// called once a second; `limit` is how long a session may idle.
+    /// Moves the clock on and wakes the sessions that have something to do about being idle, or about a statement that
+    /// has been running for a while. To be called once a second; `limit` is how long a session may idle.
     pub fn sweep(&self, limit: Duration) {
         let now = self.started.elapsed().as_secs() as u32;
-        self.clock.store(now, Ordering::Relaxed);
+        let before = self.clock.swap(now, Ordering::Relaxed);
+        // Twice each, however late a sweep comes.
+        let awhile = AWHILE..AWHILE + (now - before).max(1) + 1;
         for entry in lock(&self.open).values() {
-            let idle = now.saturating_sub(entry.active.load(Ordering::Relaxed));
-            if idle == AWHILE || idle == AWHILE + 1 || u64::from(idle) >= limit.as_secs() {
+            let idle = entry.idle_seconds();
+            if awhile.contains(&idle) || u64::from(idle) >= limit.as_secs() {
                 entry.kill.wake();
             }
         }
@@ -208,9 +210,8 @@ impl Entry {
 
     /// How long the session has been idle, where `limit` is how long it may.
     pub fn idle(&self, limit: Duration) -> Idle {
-        let idle = self.clock.load(Ordering::Relaxed).saturating_sub(self.active.load(Ordering::Relaxed));
-        match idle {
-            _ if u64::from(idle) >= limit.as_secs() => Idle::TooLong,
+        match self.idle_seconds() {
+            idle if u64::from(idle) >= limit.as_secs() => Idle::TooLong,
             AWHILE.. => Idle::Awhile,
             _ => Idle::No,
         }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// The switch by which others end what a session does. Shared between the session and the registry.
 #[derive(Debug, Default)]
@@ -79,16 +79,18 @@ impl Kill {
 
     /// Waits until somebody pulls the switch, or has since the last wait. One task waits at a time.
     pub async fn pulled(&self) {
-        poll_fn(|context| {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if !waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                *waiting = Some(context.waker().clone());
-            }
-            drop(waiting);
-            // Looked at after the waker lies there: whoever pulls now either was seen or sees it.
-            if self.take(PULLED) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        poll_fn(|context| if self.wakes(context) && self.take(PULLED) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// From now on a pull wakes this task. Whether one has come before, and no wait has seen it.
+    pub fn wakes(&self, context: &Context<'_>) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *waiting = Some(context.waker().clone());
+        }
+        drop(waiting);
+        // Looked at after the waker lies there: whoever pulls now either was seen or sees it.
+        self.wanted.load(Ordering::Acquire) & PULLED != 0
     }
 
     /// Whether the running statement must end, and why; told once.
@@ -128,7 +130,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::pin::pin;
     use std::sync::Arc;
-    use std::task::{Context, Wake};
+    use std::task::Wake;
     use std::time::Duration;
 
     use super::*;

@@ -376,8 +376,8 @@ impl Txn {
             None => group.primary().await?.clone(),
         };
         let mut leases = Vec::with_capacity(count);
-        for permit in Permit::acquire(&server, count).await? {
-            let mut lease = permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await?;
+        for permit in Permit::acquire(&server, wanted.worker, count).await? {
+            let mut lease = permit.lease(wanted.class, wanted.settings.hash()).await?;
             adapt(&mut lease, wanted).await?;
             leases.push(lease);
         }
@@ -758,8 +758,8 @@ async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted
 /// The same, where a connection has to be waited for or opened.
 async fn wait_for_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted<'_>) -> Result<Lease, SqlError> {
     if let Some(replica) = replica {
-        let permit = Permit::acquire_one(&replica).await?;
-        match permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await {
+        let permit = Permit::acquire_one(&replica, wanted.worker).await?;
+        match permit.lease(wanted.class, wanted.settings.hash()).await {
             Ok(mut lease) => {
                 adapt(&mut lease, wanted).await?;
                 return Ok(lease);
@@ -769,8 +769,8 @@ async fn wait_for_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wa
             }
         }
     }
-    let permit = Permit::acquire_one(group.primary().await?).await?;
-    let mut lease = permit.lease(wanted.worker, wanted.class, wanted.settings.hash()).await?;
+    let permit = Permit::acquire_one(group.primary().await?, wanted.worker).await?;
+    let mut lease = permit.lease(wanted.class, wanted.settings.hash()).await?;
     adapt(&mut lease, wanted).await?;
     Ok(lease)
 }

@@ -60,7 +60,7 @@ pub struct Link {
     base: u64,
     /// The last read filled the buffer to its end, so there is probably more.
     more: bool,
-    /// The last read found nothing, or less than it had room for: the next one waits before it takes room.
+    /// The last read found nothing, or less than it had room for: the next one takes no room before something comes.
     dry: bool,
     /// A write of borrowed bytes was given up half-way: nothing sensible can follow.
     torn: bool,
@@ -151,7 +151,8 @@ impl Link {
     }
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.dry {
+        // Only where room would have to be taken first: else reading finds out by itself.
+        if self.dry && self.inbound.len() == self.inbound.capacity() {
             ready!(self.stream.poll_readable(context))?;
         }
         self.make_room();
