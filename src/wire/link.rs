@@ -60,7 +60,7 @@ pub struct Link {
     base: u64,
     /// The last read filled the buffer to its end, so there is probably more.
     more: bool,
-    /// The last read found nothing, or less than it had room for: the next one takes no room before something comes.
+    /// The last read found nothing, or less than it had room for: probably there is nothing more yet.
     dry: bool,
     /// A write of borrowed bytes was given up half-way: nothing sensible can follow.
     torn: bool,
@@ -151,8 +151,10 @@ impl Link {
     }
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // Only where room would have to be taken first: else reading finds out by itself.
-        if self.dry && self.inbound.len() == self.inbound.capacity() {
+        // Looking is cheaper than reading and takes no room, but whoever was woken finds something to read. (TLS may have
+        // bytes that the socket knows nothing of any more.)
+        if self.dry || self.inbound.capacity() == 0 && !self.stream.is_tls() {
+            self.dry = false;
             ready!(self.stream.poll_readable(context))?;
         }
         self.make_room();
@@ -210,7 +212,11 @@ impl Link {
     }
 
     fn drop_front(&mut self, n: usize) {
-        self.inbound.drain(..n);
+        if n == self.inbound.len() {
+            self.inbound.clear();
+        } else {
+            self.inbound.drain(..n);
+        }
         self.base += n as u64;
         self.held -= n;
         self.start -= n;
