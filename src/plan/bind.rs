@@ -32,8 +32,8 @@ pub struct Binding<'a> {
     scan: &'a Scan,
     args: &'a [Datum<'a>],
     ids: Ids<'a>,
-    /// The shard that a lookup has told.
-    only: Option<u32>,
+    /// The shards that a lookup has told.
+    only: Option<&'a Shards>,
     /// It is the proxy's own.
     own: bool,
 }
@@ -69,9 +69,9 @@ impl<'a> Binding<'a> {
         Binding { ids, ..self }
     }
 
-    /// As one whose rows are on this shard, as a lookup has told.
-    pub fn on(self, shard: u32) -> Binding<'a> {
-        Binding { only: Some(shard), ..self }
+    /// As one whose rows are on these shards, one at least, as a lookup has told.
+    pub fn on(self, shards: &'a Shards) -> Binding<'a> {
+        Binding { only: Some(shards), ..self }
     }
 
     /// As a statement of the proxy's own, which may write to lookups.
@@ -222,8 +222,8 @@ struct Placing<'p, 'a> {
     moves: Option<&'p Result<Box<Move>, SqlError>>,
     values: Values<'a>,
     rules: &'p RuleSet,
-    /// The shard that a lookup has told.
-    only: Option<u32>,
+    /// The shards that a lookup has told.
+    only: Option<&'p Shards>,
 }
 
 impl<'p, 'a> Placing<'p, 'a> {
@@ -234,7 +234,8 @@ impl<'p, 'a> Placing<'p, 'a> {
         let routing = self.routing;
         let family = family(self.rules, routing)?;
         self.values.check_numbered(&routing.numbered)?;
-        let shards = match (&routing.by, routing.shard.or(self.only)) {
+        let shards = match (&routing.by, routing.shard) {
+            (_, None) if let Some(told) = self.only => told.clone(),
             (_, Some(shard)) if shard < family.shards => Shards::one(shard),
             (_, Some(shard)) => {
                 let why = format!("the hint names shard {shard}, and {} has {}", family.name, family.shards);

@@ -157,10 +157,21 @@ impl<'a> Out<'_, 'a> {
             if let (Some(seek), false) = (self.bound.planned.seek.as_deref(), matches!(self.bound.route, Route::One(_)))
             {
                 let of = seek.columns.iter().zip(&seek.key);
-                let of: Vec<String> =
-                    of.map(|(column, slot)| format!("{} = {}", column.name, self.shown().slot(*slot))).collect();
+                let of: Vec<String> = of
+                    .map(|(column, slots)| match &**slots {
+                        [slot] => format!("{} = {}", column.name, self.shown().slot(*slot)),
+                        _ => {
+                            let list: Vec<String> = slots.iter().map(|slot| self.shown().slot(*slot)).collect();
+                            format!("{} IN ({})", column.name, list.join(", "))
+                        }
+                    })
+                    .collect();
                 let lookup = seek.lookup.replace('`', "");
-                self.push("seek", format!("{lookup} by {}: if it tells the shard, that one alone", of.join(", ")));
+                let told = match seek.key.iter().all(|slots| slots.len() == 1) {
+                    true => "if it tells the shard, that one alone",
+                    false => "if it tells all shards, those alone",
+                };
+                self.push("seek", format!("{lookup} by {}: {told}", of.join(", ")));
             }
         }
     }

@@ -1,5 +1,6 @@
-//! By which lookup the shard of a statement's rows can be found: its condition gives a whole unique key. A lookup is a
-//! hint only: that the row is where it says is for `session` to see before a statement goes by it. It asks nobody.
+//! By which lookup the shards of a statement's rows can be found: its condition gives a whole unique key, or several. A
+//! lookup is a hint only: that the rows are where it says is for `session` to see before a statement goes by it. It asks
+//! nobody.
 
 use crate::plan::Planned;
 use crate::plan::locality::Locality;
@@ -17,17 +18,17 @@ use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
 use crate::value::{Canon, Datum, canonical};
 
-/// A lookup, and the key that is to be found in it.
+/// A lookup, and the keys that are to be found in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seek {
-    /// The table whose row is sought, as a statement names it.
+    /// The table whose rows are sought, as a statement names it.
     pub owner: Box<str>,
     /// The lookup, likewise.
     pub lookup: Box<str>,
     /// The lookup's columns: those of the unique key, then further sharding columns.
     pub columns: Box<[ColumnInfo]>,
-    /// The values of the unique key.
-    pub key: Box<[Slot]>,
+    /// The values of each column of the unique key: several of a list, of which every combination is meant.
+    pub key: Box<[Box<[Slot]>]>,
     /// How the statement locks what it reads.
     pub locks: Locks,
 }
@@ -43,24 +44,46 @@ pub enum Locks {
     Clause(Anchor, Anchor),
 }
 
+/// The most keys that are sought for one statement: beyond them the shards are as quick.
+const MOST_KEYS: usize = 256;
+
 impl Planned {
-    /// The values of the key that is sought; none if one of them is not sure to be equal to one value of its column
-    /// only, as a number is to many texts.
-    pub fn sought<'a>(&'a self, sql: &'a [u8], scan: &'a Scan, args: &'a [Datum<'a>]) -> Option<Vec<Value<'a>>> {
+    /// The keys that are sought, no two equal ones; none if a value of them is not sure to be equal to one value of its
+    /// column only, as a number is to many texts, or if there are very many.
+    pub fn sought<'a>(&'a self, sql: &'a [u8], scan: &'a Scan, args: &'a [Datum<'a>]) -> Option<Vec<Vec<Value<'a>>>> {
         let seek = self.seek.as_deref()?;
         let values = Values { sql, scan, args, facts: self.facts, ids: Ids::None, numbering: None };
-        let of = |(slot, column): (&Slot, &ColumnInfo)| {
-            let datum = values.datum(*slot).ok()??;
-            match canonical(&datum, &column.key_kind().ok()?) {
-                Canon::Key(_) => value(&values, *slot).ok(),
-                Canon::Never | Canon::Unknown | Canon::Refused(_) => None,
+        let mut keys: Vec<Vec<Value<'a>>> = vec![Vec::new()];
+        for (slots, column) in seek.key.iter().zip(&seek.columns) {
+            let kind = column.key_kind().ok()?;
+            let mut seen = Vec::new();
+            let mut told = Vec::new();
+            for slot in slots {
+                match canonical(&values.datum(*slot).ok()??, &kind) {
+                    Canon::Key(key) if seen.contains(&key) => {}
+                    Canon::Key(key) => {
+                        seen.push(key);
+                        told.push(*slot);
+                    }
+                    Canon::Never | Canon::Unknown | Canon::Refused(_) => return None,
+                }
             }
-        };
-        seek.key.iter().zip(&seek.columns).map(of).collect()
+            if keys.len() * told.len() > MOST_KEYS {
+                return None;
+            }
+            let mut longer = Vec::with_capacity(keys.len() * told.len());
+            for key in &keys {
+                for slot in &told {
+                    longer.push([key.clone(), vec![value(&values, *slot).ok()?]].concat());
+                }
+            }
+            keys = longer;
+        }
+        Some(keys)
     }
 }
 
-/// The lookup that tells the one shard of a statement's rows; none if its conditions give no whole key.
+/// The lookup that tells the shards of a statement's rows; none if its conditions give no whole key.
 pub(super) fn seek(model: &Model<'_>, locality: &Locality<'_, '_, '_>, locks: Locks) -> Option<Seek> {
     let [root] = locality.roots.as_slice() else { return None };
     let mut members: Vec<RefId> = root.members.iter().copied().collect();
@@ -76,8 +99,8 @@ fn seek_of(model: &Model<'_>, id: RefId, locks: Locks) -> Option<Seek> {
     let owner = schema.sharded(&table.name)?;
     let filter = model.blocks[found.block.0].filter?;
     owner.lookups.iter().filter(|lookup| lookup.state == LookupState::Reading).find_map(|lookup| {
-        let value = |name: &String| value_of(model, filter, found.block, id, name);
-        let key: Option<Box<[Slot]>> = lookup.columns.iter().map(value).collect();
+        let values = |name: &String| values_of(model, filter, found.block, id, name);
+        let key: Option<Box<[Box<[Slot]>]>> = lookup.columns.iter().map(values).collect();
         let theirs = model.catalog.table(&schema.name, &lookup.table)?;
         let fit = lookup.fit(owner, info, theirs).ok()?;
         Some(Seek {
@@ -90,17 +113,18 @@ fn seek_of(model: &Model<'_>, id: RefId, locks: Locks) -> Option<Seek> {
     })
 }
 
-/// What a condition gives a column, whatever else it asks.
-fn value_of(model: &Model<'_>, condition: &Expr, block: BlockId, of: RefId, name: &str) -> Option<Slot> {
-    let Expr::Binary { op, left, right, .. } = strip(condition) else { return None };
+/// The values that a condition leaves a column, whatever else it asks.
+fn values_of(model: &Model<'_>, condition: &Expr, block: BlockId, of: RefId, name: &str) -> Option<Box<[Slot]>> {
     let is_column = |expr: &Expr| model.column(block, expr) == Some(Column { of, name: name.to_ascii_lowercase() });
-    match op {
-        BinaryOp::And => {
-            let of_left = value_of(model, left, block, of, name);
-            of_left.or_else(|| value_of(model, right, block, of, name))
+    let one = |expr: &Expr| Some([slot(expr)?].into());
+    match strip(condition) {
+        Expr::Binary { op: BinaryOp::And, left, right, .. } => {
+            let of_left = values_of(model, left, block, of, name);
+            of_left.or_else(|| values_of(model, right, block, of, name))
         }
-        BinaryOp::Eq if is_column(left) => slot(right),
-        BinaryOp::Eq if is_column(right) => slot(left),
+        Expr::Binary { op: BinaryOp::Eq, left, right, .. } if is_column(left) => one(right),
+        Expr::Binary { op: BinaryOp::Eq, left, right, .. } if is_column(right) => one(left),
+        Expr::InList { negated: false, expr, list, .. } if is_column(expr) => list.iter().map(slot).collect(),
         _ => None,
     }
 }

@@ -276,12 +276,14 @@ impl Session {
         };
         let binding = Binding::new(planned, &topology.rules, sql, scan, args);
         let mut bound = binding.with(ids).bind();
+        let shards;
         if let Some(seek) = &planned.seek
             && !bound.as_ref().is_ok_and(is_of_one)
         {
             let seeking = Seeking { sql, scan, topology, planned, seek, args };
-            if let Some(shard) = Box::pin(self.sought(&seeking)).await? {
-                bound = binding.on(shard).bind().or(bound);
+            shards = Box::pin(self.sought(&seeking)).await?;
+            if let Some(shards) = &shards {
+                bound = binding.on(shards).bind().or(bound);
             }
         }
         let bound = bound?;

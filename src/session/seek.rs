@@ -1,4 +1,4 @@
-//! Finding the one shard of a statement's rows by a lookup. What the lookup says is believed only when the row has been
+//! Finding the shards of a statement's rows by a lookup. What the lookup says is believed only when the rows have been
 //! seen there: else, as another transaction may have written one of the two and not yet the other, or this one sees an
 //! older state of one of them, all shards are asked as if there were no lookup.
 
@@ -10,7 +10,9 @@ use crate::exec::names::Naming;
 use crate::exec::write::answered;
 use crate::plan::bind::Binding;
 use crate::plan::seek::{Locks, Seek};
-use crate::plan::{Planned, Route, Target};
+use crate::plan::{Bound, Planned, Route, Target};
+use crate::rules::catalog::ColumnInfo;
+use crate::rules::shards::Shards;
 use crate::session::Session;
 use crate::session::topology::Topology;
 use crate::sql::ast::Span;
@@ -31,26 +33,25 @@ pub(super) struct Seeking<'a> {
 }
 
 impl Session {
-    /// The shard that has the row; none if that is not known.
+    /// The shards that have the rows; none if they are not known, as of a key that the lookup does not have.
     ///
     /// # Errors
     /// Those of the shard itself, which the statement would have met there: a lock that is waited for in vain, a
     /// deadlock, a lost connection.
-    pub(super) async fn sought(&mut self, of: &Seeking<'_>) -> Result<Option<u32>, Stop> {
+    pub(super) async fn sought(&mut self, of: &Seeking<'_>) -> Result<Option<Shards>, Stop> {
         if self.facts != self.facts_of_now() {
             // Prepared under another sql_mode: a text of our own would be read otherwise.
             return Ok(None);
         }
         let reading = self.reading();
-        let Some(values) = of.planned.sought(of.sql, of.scan, of.args) else { return Ok(None) };
-        let Ok(key) = values.iter().map(|value| literal(value, reading)).collect::<Result<Row, SqlError>>() else {
-            return Ok(None);
-        };
-        let Some(row) = self.looked_up(of, &key).await? else { return Ok(None) };
+        let Some(keys) = of.planned.sought(of.sql, of.scan, of.args) else { return Ok(None) };
+        let row = |key: &Vec<_>| key.iter().map(|value| literal(value, reading)).collect::<Result<Row, SqlError>>();
+        let Ok(keys) = keys.iter().map(row).collect::<Result<Vec<Row>, SqlError>>() else { return Ok(None) };
+        let Some(rows) = self.looked_up(of, &keys).await? else { return Ok(None) };
         let mut text = b"SELECT 1 FROM ".to_vec();
         text.extend_from_slice(of.seek.owner.as_bytes());
         text.extend_from_slice(b" WHERE ");
-        put_rows(&of.seek.columns, &[row], &mut text);
+        put_rows(&of.seek.columns, &rows, &mut text);
         match of.seek.locks {
             Locks::None => {}
             Locks::Write => text.extend_from_slice(b" FOR UPDATE"),
@@ -61,46 +62,75 @@ impl Session {
             }
         }
         let access = self.access(of.planned);
-        let seen = self.ask_one(of, &text, access, false).await?;
-        Ok(seen.filter(|(_, told)| told.rows.len() == 1).and_then(|(target, _)| target.shard))
+        let Some(seen) = self.ask_all(of, &text, access, false).await? else { return Ok(None) };
+        if seen.iter().map(|(_, told)| told.rows.len()).sum::<usize>() != rows.len() {
+            return Ok(None);
+        }
+        let shards = seen.iter().filter(|(_, told)| !told.rows.is_empty()).map(|(target, _)| target.shard);
+        Ok(shards.collect::<Option<Vec<u32>>>().map(|shards| shards.into_iter().collect()))
     }
 
-    /// The key and the sharding key as the lookup has them, if it has the key.
-    async fn looked_up(&mut self, of: &Seeking<'_>, key: &Row) -> Result<Option<Row>, Stop> {
-        let (unique, further) = of.seek.columns.split_at(key.len());
+    /// The keys and their sharding keys as the lookup has them, if it has all of them.
+    async fn looked_up(&mut self, of: &Seeking<'_>, keys: &[Row]) -> Result<Option<Vec<Row>>, Stop> {
+        let columns = &of.seek.columns;
         let mut text = b"SELECT ".to_vec();
-        put_columns(further, &mut text);
+        put_columns(columns, &mut text);
         text.extend_from_slice(b" FROM ");
         text.extend_from_slice(of.seek.lookup.as_bytes());
         text.extend_from_slice(b" WHERE ");
-        put_rows(unique, std::slice::from_ref(key), &mut text);
+        put_rows(&columns[..of.seek.key.len()], keys, &mut text);
         let access = if self.access(of.planned) == Access::Replica { Access::Replica } else { Access::Primary };
-        let Some((_, told)) = self.ask_one(of, &text, access, true).await? else { return Ok(None) };
-        let [found] = told.rows.as_slice() else { return Ok(None) };
-        let mut row = key.clone();
-        for (text, column) in found.iter().zip(further) {
-            let Some(Ok(literal)) = text.as_ref().map(|text| cell(text, column, self.reading())) else {
-                return Ok(None);
+        let Some(told) = self.ask_all(of, &text, access, true).await? else { return Ok(None) };
+        let reading = self.reading();
+        let mut rows = Vec::new();
+        for found in told.iter().flat_map(|(_, told)| &told.rows) {
+            let literal = |(text, column): (&Option<Vec<u8>>, &ColumnInfo)| {
+                let literal = cell(text.as_ref()?, column, reading).ok()?;
+                Some(Some(literal))
             };
-            row.push(Some(literal));
+            let row: Option<Row> = found.iter().zip(columns).map(literal).collect();
+            let Some(row) = row else { return Ok(None) };
+            rows.push(row);
         }
-        Ok(Some(row))
+        // No two keys are equal, so each has its own row.
+        Ok((rows.len() == keys.len()).then_some(rows))
     }
 
-    /// The answer of the one target of a SELECT of our own; none if it has several. `hint`: it has no part in the open
-    /// transaction, unless that is on the group already, and its errors do not matter.
-    async fn ask_one(
+    /// The answers to a SELECT of our own. `hint`: it has no part in the open transaction, unless that is on the group
+    /// already, and its errors do not matter.
+    async fn ask_all(
         &mut self,
         of: &Seeking<'_>,
         text: &[u8],
         access: Access,
         hint: bool,
-    ) -> Result<Option<(Target, Told)>, Stop> {
+    ) -> Result<Option<Vec<(Target, Told)>>, Stop> {
         let Ok((found, planned)) = self.own_text(of.topology, text) else { return Ok(None) };
         let Ok(bound) = Binding::new(&planned, &of.topology.rules, text, &found, &[]).own().bind() else {
             return Ok(None);
         };
-        let Route::One(target) = bound.route else { return Ok(None) };
+        let targets = match &bound.route {
+            Route::One(target) => std::slice::from_ref(target),
+            Route::Many(targets) => targets,
+            Route::Any => return Ok(None),
+        };
+        let mut all = Vec::new();
+        for target in targets {
+            let Some(told) = self.ask_one(of, &bound, *target, access, hint).await? else { return Ok(None) };
+            all.push((*target, told));
+        }
+        Ok(Some(all))
+    }
+
+    /// The answer of one target of it.
+    async fn ask_one(
+        &mut self,
+        of: &Seeking<'_>,
+        bound: &Bound<'_>,
+        target: Target,
+        access: Access,
+        hint: bool,
+    ) -> Result<Option<Told>, Stop> {
         let mut sql = Vec::new();
         bound.render(target, &mut sql);
         let group = of.topology.group(target.group);
@@ -121,13 +151,13 @@ impl Session {
             Err(error) => return Err(error.into()),
         };
         lease.send(com::QUERY, &sql);
-        let told = answered(&mut self.client, &mut lease, &mut patience, Naming::Of(&bound, target)).await;
+        let told = answered(&mut self.client, &mut lease, &mut patience, Naming::Of(bound, target)).await;
         match &told {
             Ok(_) => self.give_back(target.group, lease, aside),
             Err(stop) => self.give_up(target.group, lease, aside, stop),
         }
         match told {
-            Ok(told) => Ok(Some((target, told))),
+            Ok(told) => Ok(Some(told)),
             // Who was told to end has been told for the whole statement.
             Err(Stop::Error(_) | Stop::Lost(_)) if hint && aside && !patience.is_ended() => Ok(None),
             Err(stop) => Err(stop),

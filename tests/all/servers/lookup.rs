@@ -292,7 +292,7 @@ fn without_shard_3(cluster: &Cluster) {
 }
 
 #[test]
-fn a_lookup_leads_to_one_shard() {
+fn a_lookup_leads_to_the_shards_of_its_rows() {
     for installation in installations() {
         let cluster = shop(&installation);
         let proxy = TestProxy::start(&cluster.cluster, RULES);
@@ -305,6 +305,12 @@ fn a_lookup_leads_to_one_shard() {
             ("SELECT id FROM users WHERE email = 'e1'", "1"),
             ("SELECT id FROM users WHERE email = 'E1' AND note = 9", ""),
             ("SELECT COUNT(*), MAX(note) FROM users WHERE email = 'e5'", "1|5"),
+            ("SELECT id FROM users WHERE email IN ('e5', 'e1') ORDER BY id", "1\n5"),
+            ("SELECT id FROM users WHERE email IN ('E5', 'e1', 'e5', 'e0') AND note > 0 ORDER BY id DESC LIMIT 1", "5"),
+            ("SELECT SUM(note), AVG(id) FROM users WHERE email IN ('e1', 'e2')", "3|1.5000"),
+            ("SELECT id FROM users WHERE email IN ('e2', 'e1') ORDER BY id FOR UPDATE", "1\n2"),
+            ("UPDATE users SET note = note + 1 WHERE email IN ('e0', 'e1', 'e2')", "ok 3"),
+            ("DELETE FROM users WHERE email IN ('e0', 'e1')", "ok 2"),
             ("SELECT id FROM users WHERE email = 'e2' FOR UPDATE", "2"),
             ("SELECT id FROM users WHERE email = 'e2' LOCK IN SHARE MODE", "2"),
             ("UPDATE users SET note = 7 WHERE email = 'e2'", "ok 1"),
@@ -321,8 +327,14 @@ fn a_lookup_leads_to_one_shard() {
             assert_eq!(client.show(sql), told, "{sql}");
         }
         // What a lookup does not have is looked for everywhere.
-        let shown = client.show("SELECT id FROM users WHERE email = 'e5'");
-        assert!(shown.starts_with("error 1146"), "{shown}");
+        for sql in [
+            "SELECT id FROM users WHERE email = 'e5'",
+            "SELECT id FROM users WHERE email IN ('f2', 'e5')",
+            "SELECT id FROM users WHERE email IN ('f2', NULL)",
+        ] {
+            let shown = client.show(sql);
+            assert!(shown.starts_with("error 1146"), "{sql}: {shown}");
+        }
     }
 }
 
@@ -347,6 +359,8 @@ fn a_lookup_that_is_wrong_or_older_misleads_nobody() {
             ("SELECT id FROM users WHERE email = 'e1'", "1"),
             ("SELECT COUNT(*) FROM users WHERE email = 'e1'", "1"),
             ("SELECT id FROM users WHERE email = 'e3'", "3"),
+            ("SELECT id FROM users WHERE email IN ('e0', 'e1', 'e2') ORDER BY id", "0\n1\n2"),
+            ("SELECT id FROM users WHERE email IN ('e2', 'e3') ORDER BY id", "2\n3"),
             ("SELECT id FROM users WHERE email = 'e1' FOR UPDATE", "1"),
             ("UPDATE users SET note = 11 WHERE email = 'e1'", "ok 1"),
             ("UPDATE users SET note = 33 WHERE email = 'e3'", "ok 1"),
@@ -367,6 +381,7 @@ fn a_lookup_that_is_wrong_or_older_misleads_nobody() {
         assert_eq!(other.show("SELECT id FROM users WHERE email = 'e0'"), "6");
         assert_eq!(client.show("SELECT id FROM users WHERE email = 'e0'"), "0");
         assert_eq!(client.show("SELECT id FROM users WHERE email = 'e7'"), "");
+        assert_eq!(client.show("SELECT id FROM users WHERE email IN ('e0', 'e7', 'e1')"), "0\n1");
         // Writes and locks are of what is there now.
         assert_eq!(client.show("SELECT id FROM users WHERE email = 'e7' FOR UPDATE"), "7");
         assert_eq!(client.show("UPDATE users SET note = 66 WHERE email = 'e0'"), "ok 1");
