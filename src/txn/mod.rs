@@ -325,28 +325,35 @@ impl Txn {
         }
         self.check()?;
         if access == Access::Write {
-            self.admit_writer(id, group, wanted.mode)?;
+            self.may_write(id, group, wanted.mode)?;
         }
-        if let Some(mut lease) = self.held.remove(&id) {
-            let ready = match suits(&mut lease, wanted) {
-                true => self.enter(id, group, &mut lease, wanted).await,
-                false => match Box::pin(adapt(&mut lease, wanted)).await {
-                    Ok(()) => self.enter(id, group, &mut lease, wanted).await,
-                    Err(error) => Err(error),
-                },
-            };
-            return match ready {
-                Ok(()) => Ok(lease),
-                Err(error) => {
+        let lease = match self.held.remove(&id) {
+            Some(mut lease) => {
+                let ready = match suits(&mut lease, wanted) {
+                    true => self.enter(id, group, &mut lease, wanted).await,
+                    false => match Box::pin(adapt(&mut lease, wanted)).await {
+                        Ok(()) => self.enter(id, group, &mut lease, wanted).await,
+                        Err(error) => Err(error),
+                    },
+                };
+                if let Err(error) = ready {
                     self.settle(id, lease);
-                    Err(error)
+                    return Err(error);
                 }
-            };
+                lease
+            }
+            None => {
+                let access = if self.is_open() { Access::Primary } else { access };
+                let replica = self.replica(id, group, access);
+                let mut lease = free_lease(group, replica, wanted).await?;
+                self.enter(id, group, &mut lease, wanted).await?;
+                lease
+            }
+        };
+        // Not before there is a connection: what could not begin has written nothing.
+        if access == Access::Write {
+            self.reach.writers.insert(id);
         }
-        let access = if self.is_open() { Access::Primary } else { access };
-        let replica = self.replica(id, group, access);
-        let mut lease = free_lease(group, replica, wanted).await?;
-        self.enter(id, group, &mut lease, wanted).await?;
         Ok(lease)
     }
 
@@ -436,14 +443,18 @@ impl Txn {
             State::Open(_) if lease.is_doubtful() && self.reach.parts.len() > 1 => {
                 self.held.insert(group, lease);
             }
-            // The server ended the transaction by itself, by an implicit commit.
-            State::Open(_) if !open && self.reach.parts.len() > 1 && self.reach.parts.contains_key(&group) => {
-                let why = format!("{} ended its part of it by itself", lease.server().name);
-                drop(lease);
-                return self.lost(group, why);
-            }
-            State::Open(_) if !open && self.held.is_empty() && !self.is_pinned(group) => {
+            // The server ended the transaction by itself: an implicit commit, or before this statement a rollback.
+            State::Open(_) if !open && self.reach.parts.contains_key(&group) => {
+                if self.reach.parts.len() > 1 {
+                    let why = format!("{} ended its part of it by itself", lease.server().name);
+                    drop(lease);
+                    return self.lost(group, why);
+                }
                 self.state = State::Auto;
+                self.pending = Savepoints::default();
+                if self.is_pinned(group) {
+                    self.held.insert(group, lease);
+                }
             }
             State::Open(_) => {
                 self.held.insert(group, lease);
@@ -683,8 +694,8 @@ impl Txn {
         }
     }
 
-    /// Notes that the open transaction writes to this group, if it may.
-    fn admit_writer(&mut self, id: GroupId, group: &Group, mode: Mode) -> Result<(), SqlError> {
+    /// That the open transaction may write to this group.
+    fn may_write(&self, id: GroupId, group: &Group, mode: Mode) -> Result<(), SqlError> {
         if let Some(first) = self.reach.writers.iter().find(|first| **first != id)
             && self.reach.mode.unwrap_or(mode) == Mode::Single
         {
@@ -695,7 +706,6 @@ impl Txn {
                 group.name
             )));
         }
-        self.reach.writers.insert(id);
         Ok(())
     }
 }

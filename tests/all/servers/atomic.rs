@@ -494,6 +494,71 @@ fn a_first_statement_that_finds_no_connection_leaves_the_transaction_open() {
     }
 }
 
+/// A write that found no connection has written nowhere: it makes no second writer of a transaction, which would keep
+/// one of `transaction_mode = "single"` from writing elsewhere, and have one group commit by a decision that nobody forgets.
+#[test]
+fn a_write_that_finds_no_connection_is_none() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.limits.pool_primary = 1;
+            config.timeouts.pool_wait = Duration::from_millis(200);
+        });
+        assert_eq!(connect(&proxy, "atomic").show("UPDATE acct SET v = 0"), "ok 0");
+        let mut holder = connect(&proxy, "atomic");
+        holder.run("BEGIN");
+        holder.run("UPDATE acct SET v = 9 WHERE id = 4");
+        for user in ["app", "atomic"] {
+            let mut c = connect(&proxy, user);
+            c.run("BEGIN");
+            let told = c.show("UPDATE acct SET v = 1 WHERE id = 1");
+            assert!(told.contains("No connection to g1"), "{user}: {told}");
+            assert_eq!(c.show("UPDATE acct SET v = v + 1 WHERE id = 0"), "ok 1", "{user}");
+            assert_eq!(c.show("SELECT COUNT(*) FROM acct WHERE id = 2"), "1", "{user}");
+            assert_eq!(c.show("COMMIT"), "ok 0", "{user}");
+        }
+        assert_eq!(holder.show("ROLLBACK"), "ok 0");
+        assert_eq!(three(&mut connect(&proxy, "atomic")), "2 0 0");
+        wait_until_clean(&cluster.cluster);
+        assert!(metrics(&proxy).contains("shardloom_commits_total 1"), "all of them were of one group");
+    }
+}
+
+/// A server that rolls a whole transaction back ends it, for a session that holds a connection for something else as for
+/// any: what it writes next commits itself, and its savepoints are gone.
+#[test]
+fn a_transaction_that_its_server_ended_is_over() {
+    for installation in installations() {
+        let options = ["--innodb-rollback-on-timeout=ON", "--innodb-lock-wait-timeout=1"];
+        let cluster = bank_with(&installation, &options);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut holder = connect(&proxy, "atomic");
+        holder.run("BEGIN");
+        holder.run("UPDATE acct SET v = 9 WHERE id = 4");
+        // The lock is held on the home group, the transaction there or elsewhere.
+        for (own, held) in [(1, 4), (0, 3)] {
+            holder.run(&format!("UPDATE acct SET v = 9 WHERE id = {held}"));
+            let mut c = connect(&proxy, "atomic");
+            assert_eq!(c.show("SELECT GET_LOCK('mine', 0)"), "1");
+            for (sql, expected) in [
+                ("BEGIN".to_owned(), "ok 0"),
+                (format!("UPDATE acct SET v = 100 WHERE id = {own}"), "ok 1"),
+                ("SAVEPOINT a".to_owned(), "ok 0"),
+                (format!("UPDATE acct SET v = 100 WHERE id = {held}"), "error 1205"),
+                (format!("UPDATE acct SET v = v + 1 WHERE id = {own}"), "ok 1"),
+                (format!("UPDATE acct SET v = v + 2 WHERE id = {own}"), "ok 1"),
+                ("ROLLBACK TO SAVEPOINT a".to_owned(), "error 1305"),
+            ] {
+                let told = c.show(&sql);
+                assert!(told.starts_with(expected), "{sql}: {told}");
+            }
+            let mut other = connect(&proxy, "atomic");
+            assert_eq!(other.show(&format!("SELECT v FROM acct WHERE id = {own}")), "3");
+            assert_eq!(other.show("SELECT IS_FREE_LOCK('mine')"), "0", "the lock is held still");
+        }
+    }
+}
+
 /// Open transactions are shown, with who has them and where they are; other users by number only.
 #[test]
 fn open_transactions_are_shown() {
