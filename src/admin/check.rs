@@ -83,8 +83,9 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
                 found.fine += 1;
                 match &first {
                     None => {
-                        keys(&mut found, schema, name, placement, info);
-                        ids(&mut found, schema.name.as_str(), name, placement, schema.id(name), info);
+                        let table = Table { schema, name, placement, info };
+                        table.keys(&mut found);
+                        table.ids(&mut found);
                         first = Some((place.what, info.clone()));
                     }
                     Some((what, other)) => {
@@ -146,44 +147,80 @@ fn places(rules: &RuleSet, schema: &Schema, name: &str, placement: Placement<'_>
     }
 }
 
-/// The sharding column must be there, of a type that routes, and in every unique key, and change with statements only.
-fn keys(found: &mut Findings, rule: &Schema, name: &str, placement: Placement<'_>, info: &TableInfo) {
-    let Placement::Sharded(table) = placement else { return };
-    let (schema, id) = (&rule.name, rule.id(name));
-    let finding = |text: String| Finding { rule: Some(table.place.clone()), text };
-    for column in &table.columns {
-        match info.column(column) {
-            None => {
-                found.errors.push(finding(format!("{schema}.{name}: it has no column {column}, by which it is split")));
-            }
-            Some((_, column)) => {
-                if let Err(why) = column.key_kind() {
-                    let text = format!("{schema}.{name}: column {} cannot be split by: {why}", column.name);
-                    found.errors.push(finding(text));
+/// A table that is there, as the rules have it and as its first place has it.
+struct Table<'a> {
+    schema: &'a Schema,
+    name: &'a str,
+    placement: Placement<'a>,
+    info: &'a TableInfo,
+}
+
+impl Table<'_> {
+    /// The sharding column must be there, of a type that routes, and in every unique key, and change with statements only.
+    fn keys(&self, found: &mut Findings) {
+        let Table { schema: rule, name, placement, info } = *self;
+        let (schema, id) = (&rule.name, rule.id(name));
+        let Placement::Sharded(table) = placement else { return };
+        let finding = |text: String| Finding { rule: Some(table.place.clone()), text };
+        for column in &table.columns {
+            match info.column(column) {
+                None => {
+                    found
+                        .errors
+                        .push(finding(format!("{schema}.{name}: it has no column {column}, by which it is split")));
+                }
+                Some((_, column)) => {
+                    if let Err(why) = column.key_kind() {
+                        let text = format!("{schema}.{name}: column {} cannot be split by: {why}", column.name);
+                        found.errors.push(finding(text));
+                    }
                 }
             }
         }
-    }
-    for key in &info.foreign_keys {
-        let is_parent = |(_, other): (&str, Placement<'_>)| match other {
-            Placement::Sharded(other) => other.family == table.family && other.physical(0).table == key.parent,
-            Placement::Broadcast | Placement::Single(_) => false,
-        };
-        if let Some(why) = misplaces(table, key, rule.tables().any(is_parent)) {
-            found.errors.push(finding(format!("{schema}.{name}: {why}")));
+        for key in &info.foreign_keys {
+            let is_parent = |(_, other): (&str, Placement<'_>)| match other {
+                Placement::Sharded(other) => other.family == table.family && other.physical(0).table == key.parent,
+                Placement::Broadcast | Placement::Single(_) => false,
+            };
+            if let Some(why) = misplaces(table, key, rule.tables().any(is_parent)) {
+                found.errors.push(finding(format!("{schema}.{name}: {why}")));
+            }
+        }
+        let made = id.and_then(|id| id.column(info).ok()).map(|(column, _)| column);
+        for key in info.unique() {
+            let Some(why) = not_unique(table, key) else { continue };
+            let text = match (made, key) {
+                (Some(made), [only]) if only.eq_ignore_ascii_case(made) => format!(
+                    "{schema}.{name}: unique key ({only}) does not contain the sharding column: the ids that Shardloom \
+                     makes are unique over all shards, those that clients give are compared with their own shard only"
+                ),
+                _ => format!("{schema}.{why}"),
+            };
+            found.warnings.push(finding(text));
         }
     }
-    let made = id.and_then(|id| id.column(info).ok()).map(|(column, _)| column);
-    for key in info.unique() {
-        let Some(why) = not_unique(table, key) else { continue };
-        let text = match (made, key) {
-            (Some(made), [only]) if only.eq_ignore_ascii_case(made) => format!(
-                "{schema}.{name}: unique key ({only}) does not contain the sharding column: the ids that Shardloom \
-                 makes are unique over all shards, those that clients give are compared with their own shard only"
-            ),
-            _ => format!("{schema}.{why}"),
-        };
-        found.warnings.push(finding(text));
+
+    /// The column of ids must be able to hold them, and somebody must make them.
+    fn ids(&self, found: &mut Findings) {
+        let Table { schema: rule, name, placement, info } = *self;
+        let (schema, id) = (&rule.name, rule.id(name));
+        match (id, placement, info.auto_increment()) {
+            (Some(id), ..) => {
+                if let Err(why) = id.column(info) {
+                    let text = format!("{schema}.{name}: {why}");
+                    found.errors.push(Finding { rule: Some(id.place.clone()), text });
+                }
+            }
+            (None, Placement::Sharded(table), Some(column)) => {
+                let text = format!(
+                    "{schema}.{name}: no rule says who makes the ids of its AUTO_INCREMENT column {}, so every INSERT has \
+                     to give them: add `id = \"snowflake\"` or `id = \"segment\"`",
+                    column.name
+                );
+                found.warnings.push(Finding { rule: Some(table.place.clone()), text });
+            }
+            _ => {}
+        }
     }
 }
 
@@ -215,34 +252,6 @@ fn lookups(found: &mut Findings, rules: &RuleSet, seen: &Seen) {
                 }
             }
         }
-    }
-}
-
-/// The column of ids must be able to hold them, and somebody must make them.
-fn ids(
-    found: &mut Findings,
-    schema: &str,
-    name: &str,
-    placement: Placement<'_>,
-    id: Option<&IdRule>,
-    info: &TableInfo,
-) {
-    match (id, placement, info.auto_increment()) {
-        (Some(id), ..) => {
-            if let Err(why) = id.column(info) {
-                let text = format!("{schema}.{name}: {why}");
-                found.errors.push(Finding { rule: Some(id.place.clone()), text });
-            }
-        }
-        (None, Placement::Sharded(table), Some(column)) => {
-            let text = format!(
-                "{schema}.{name}: no rule says who makes the ids of its AUTO_INCREMENT column {}, so every INSERT has \
-                 to give them: add `id = \"snowflake\"` or `id = \"segment\"`",
-                column.name
-            );
-            found.warnings.push(Finding { rule: Some(table.place.clone()), text });
-        }
-        _ => {}
     }
 }
 
