@@ -135,11 +135,19 @@ impl<'s> Metadata<'s> {
 
 /// A text as a literal that means the same in every sql_mode: hexadecimal, as `_utf8mb4 0x...`.
 pub fn literal(text: &str) -> String {
-    if text.is_empty() {
+    match text {
+        "" => bytes_literal(b""),
+        text => format!("_utf8mb4 {}", bytes_literal(text.as_bytes())),
+    }
+}
+
+/// The same for bytes that are no text: `0x...`.
+pub fn bytes_literal(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
         return "''".to_owned();
     }
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("_utf8mb4 0x{hex}")
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("0x{digits}")
 }
 
 #[cfg(test)]
@@ -151,5 +159,6 @@ mod tests {
         for (text, expected) in [("", "''"), ("o'k", "_utf8mb4 0x6f276b"), ("ä", "_utf8mb4 0xc3a4")] {
             assert_eq!(literal(text), expected);
         }
+        assert_eq!((bytes_literal(b"").as_str(), bytes_literal(&[0, 255]).as_str()), ("''", "0x00ff"));
     }
 }

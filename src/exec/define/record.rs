@@ -2,7 +2,7 @@
 //! before the first table changes, so that whatever dies, somebody can see what was done and go on.
 
 use crate::backend::conn::Answer;
-use crate::backend::metadata::{Metadata, Table, literal};
+use crate::backend::metadata::{Metadata, Table, bytes_literal, literal};
 use crate::error::{Code, SqlError};
 use crate::rules::PhysicalName;
 
@@ -195,9 +195,9 @@ pub async fn write(metadata: &mut Metadata<'_>, job: &mut Job) -> Result<(), Sql
          started) VALUES ({}, {}, {}, {}, {}, {}, {}, UTC_TIMESTAMP(6))",
         literal(&job.schema),
         literal(&job.tables.join(&BETWEEN.to_string())),
-        hex(&job.statement),
+        bytes_literal(&job.statement),
         literal(&job.user),
-        hex(&job.settings),
+        bytes_literal(&job.settings),
         u8::from(job.by_number),
         u8::from(job.copies),
     );
@@ -215,7 +215,7 @@ pub async fn write(metadata: &mut Metadata<'_>, job: &mut Job) -> Result<(), Sql
             literal(&step.group),
             literal(&step.database),
             literal(&tables.join(&BETWEEN.to_string())),
-            hex(&step.sql),
+            bytes_literal(&step.sql),
             literal(&step.before),
         );
         work.push((STEP, sql));
@@ -297,12 +297,4 @@ pub async fn remove(metadata: &mut Metadata<'_>, id: u64) -> Result<(), SqlError
         (DDL, "COMMIT".to_owned()),
     ];
     all_or_nothing(metadata, &work).await.map(drop)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "''".to_owned();
-    }
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("0x{digits}")
 }
