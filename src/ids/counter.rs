@@ -107,15 +107,16 @@ impl Counter {
         if next > *locked(&self.known) {
             let mut metadata = Metadata::open(table.home.primary().await?).await?;
             let raise = format!(
-                "UPDATE `{SCHEMA}`.`segment` SET next_id = GREATEST(next_id, {next}) WHERE {}",
+                "UPDATE `{SCHEMA}`.`segment` SET next_id = LAST_INSERT_ID(GREATEST(next_id, {next})) WHERE {}",
                 row(table.schema, table.table)
             );
-            if metadata.query(SEGMENT, &raise).await?.affected_rows == 0 {
-                // It was there already, or it is not there at all.
+            let mut is_at = metadata.query(SEGMENT, &raise).await?.last_insert_id;
+            if is_at == 0 {
                 begin(table).await?;
-                metadata.query(SEGMENT, &raise).await?;
+                is_at = metadata.query(SEGMENT, &raise).await?.last_insert_id;
             }
-            self.saw(next);
+            // Others may have raised it further: nobody has to ask again before that.
+            self.saw(next.max(is_at));
         }
         let mut blocks = locked(&self.blocks);
         ids.iter().for_each(|id| blocks.skip(*id));
