@@ -138,6 +138,9 @@ impl Facts {
         if timeout.parse::<u64>().is_ok_and(|timeout| timeout < HOUR_MS) {
             why.push(format!("semi-synchronous replication falls back to asynchronous after {timeout} ms"));
         }
+        if ["wait_no_replica", "wait_no_slave"].iter().any(|what| self.semi_sync(what) == "OFF") {
+            why.push("semi-synchronous replication goes on alone while no replica is connected".to_owned());
+        }
         if self.mariadb {
             why.push("MariaDB may not have prepared branches on replicas".to_owned());
         }
@@ -187,6 +190,11 @@ mod tests {
                 sync(true, &["rpl_semi_sync_source_wait_point=AFTER_COMMIT rpl_semi_sync_source_timeout=10000"]),
                 Guarantee::Machines,
                 &["does not wait AFTER_SYNC", "falls back to asynchronous after 10000 ms"],
+            ),
+            (
+                sync(true, &["rpl_semi_sync_source_wait_no_replica=OFF"]),
+                Guarantee::Machines,
+                &["goes on alone while no replica is connected"],
             ),
             (sync(true, &["sync_binlog=0"]), Guarantee::Processes, &["sync_binlog is not 1"]),
             (sync(true, &["log_bin=OFF sync_binlog=0"]), Guarantee::Failover, &[]),
