@@ -333,12 +333,12 @@ async fn last_round(members: &mut [Member], ledger: &Ledger) {
         None => member.stop_clock().into_iter().collect(),
     })
     .await;
-    for member in members.iter().filter(|member| member.wrote) {
+    for member in members.iter().filter(|member| member.branch.is_some() && member.wrote) {
         if let Some(error) = member.told() {
             tracing::warn!(%error, "a branch of a committed transaction is left for recovery");
-            ledger.leave();
         }
     }
+    // If only to forget the decision and the markers.
     ledger.leave();
 }
 
