@@ -109,7 +109,7 @@ pub(crate) fn user_argument() -> Option<&'static str> {
 }
 
 /// Plain files and folders only: that is all a data directory holds.
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -11,7 +11,7 @@ use std::{fs, net, thread};
 
 use rustix::process::{Pid, Signal};
 
-use crate::demo::install::{Installation, ServerError, account, user_argument};
+use crate::demo::install::{Installation, ServerError, account, copy_folder, user_argument};
 use crate::sql::Flavour;
 
 /// Starting takes a second or two; a loaded machine takes longer.
@@ -280,7 +280,8 @@ impl Server {
     ///
     /// # Errors
     /// If a statement fails.
-    pub fn lead(&self) -> Result<(), ServerError> {
+    pub fn lead(&mut self) -> Result<(), ServerError> {
+        self.settings.read_only = false;
         self.sql(match self.installation.flavour {
             Flavour::MySql => {
                 "STOP REPLICA; RESET REPLICA ALL; SET GLOBAL super_read_only = 0; SET GLOBAL read_only = 0;"
@@ -288,6 +289,30 @@ impl Server {
             Flavour::MariaDb => "STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0;",
         })?;
         Ok(())
+    }
+
+    /// Makes it a replica of `primary` by a copy of all that one has, prepared transactions included: both are stopped for
+    /// it, and started again. What this server had is gone, as nobody may follow who has what no other has.
+    ///
+    /// # Errors
+    /// If files cannot be copied, or a server does not stop or start.
+    pub fn become_copy_of(&mut self, primary: &mut Server) -> Result<(), ServerError> {
+        self.kill();
+        primary.stop()?;
+        let (from, to) = (primary.folder.join("data"), self.folder.join("data"));
+        fs::remove_dir_all(&to).and_then(|()| copy_folder(&from, &to)).map_err(ServerError::io(format!(
+            "copying {} to {}",
+            from.display(),
+            to.display()
+        )))?;
+        fs::remove_file(to.join("auto.cnf")).ok(); // MySQL's name of the server; MariaDB has none
+        primary.restart()?;
+        self.settings.read_only = true;
+        self.restart()?;
+        if self.installation.flavour == Flavour::MariaDb {
+            self.sql("SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos")?;
+        }
+        self.follow(primary)
     }
 
     /// Everything this server has committed, in its flavour's notation.

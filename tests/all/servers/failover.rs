@@ -13,8 +13,8 @@ use crate::servers::proxy::{Client, TestProxy};
 use crate::servers::taps::{Fault, Taps, Victim};
 use crate::servers::testbed::{PATIENCE, TestCluster, installations, wait_until};
 
-/// Three groups with a replica each, which has what the primary acknowledges.
-fn cluster(installation: &Installation) -> TestCluster {
+/// Three groups with a replica each, which has what the primary acknowledges as long as it follows.
+pub(crate) fn layout(installation: &Installation) -> Layout {
     let options: &[&str] = match installation.flavour {
         Flavour::MySql => &["--rpl-semi-sync-source-timeout=120000", "--rpl-semi-sync-source-wait-no-replica=OFF"],
         Flavour::MariaDb => &[
@@ -24,13 +24,13 @@ fn cluster(installation: &Installation) -> TestCluster {
         ],
     };
     let options = options.iter().map(ToString::to_string).collect();
-    bank_on(installation, &Layout { semi_sync: true, options, ..Layout::new(3, 1) })
+    Layout { semi_sync: true, options, ..Layout::new(3, 1) }
 }
 
 /// The primary dies, and the replica takes its place with all that it has received.
-fn fail_over(group: &mut Group) {
+pub(crate) fn fail_over(group: &mut Group) {
     group.primary.kill();
-    let replica = &group.replicas[0];
+    let replica = &mut group.replicas[0];
     let mut client = Client::connect(&replica.addr(), account::USER, account::PASSWORD, "");
     let mysql = replica.installation().flavour == Flavour::MySql;
     let (status, column) =
@@ -72,7 +72,7 @@ fn counters(cluster: &TestCluster) -> Vec<String> {
 fn a_promoted_replica_ends_what_the_primary_began() {
     let fault = |group, at, after| Fault { group, at, after, victim: Victim::Server };
     for installation in installations() {
-        let mut cluster = cluster(&installation);
+        let mut cluster = bank_on(&installation, &layout(&installation));
         let taps = Taps::before(&cluster.cluster);
         let proxy = proxy(&taps, &cluster);
         assert_eq!(connect(&proxy, "atomic").show("UPDATE acct SET v = v + 1 WHERE id IN (0, 1, 2)"), "ok 3");

@@ -63,7 +63,7 @@ fn a_replica_takes_over() {
             .unwrap();
         group.catch_up(PATIENCE).unwrap();
         group.primary.kill();
-        let [first, second] = group.replicas.as_slice() else { panic!("two replicas") };
+        let [first, second] = group.replicas.as_mut_slice() else { panic!("two replicas") };
         first.lead().unwrap();
         second.follow(first).unwrap();
         first.sql("INSERT INTO d.t VALUES (2)").unwrap();

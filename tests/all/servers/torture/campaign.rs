@@ -8,13 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use shardloom::demo::cluster::{Cluster, Layout};
+use shardloom::demo::cluster::{Cluster, Group};
 use shardloom::demo::folder::TempFolder;
 use shardloom::demo::install::{Installation, account};
 use shardloom::demo::server::free_port;
 use shardloom::wire::auth::hash_password;
 
 use crate::servers::atomic::leftovers;
+use crate::servers::failover::{fail_over, layout};
 use crate::servers::proxy::{Client, PASSWORD, write_rules};
 use crate::servers::score::dice::Dice;
 use crate::servers::testbed::{TestCluster, folder};
@@ -32,15 +33,17 @@ enum Fault {
     ProxyFrozen,
     ServerKilled,
     ServerFrozen,
+    ReplicaPromoted,
     ConnectionsCut,
     ResolveByHand,
 }
 
-const FAULTS: [Fault; 6] = [
+const FAULTS: [Fault; 7] = [
     Fault::ProxyKilled,
     Fault::ProxyFrozen,
     Fault::ServerKilled,
     Fault::ServerFrozen,
+    Fault::ReplicaPromoted,
     Fault::ConnectionsCut,
     Fault::ResolveByHand,
 ];
@@ -66,7 +69,7 @@ struct Proxy {
 
 impl Campaign {
     pub(super) fn start(installation: &Installation, seed: u64) -> Campaign {
-        let cluster = TestCluster::start(installation, &Layout::new(3, 1));
+        let cluster = TestCluster::start(installation, &layout(installation));
         for (g, group) in (0..).zip(&cluster.cluster.groups) {
             let rows = |count: u64, value: &str| -> String {
                 let own = (0..count).filter(|id| id % 3 == g).map(|id| format!("({id}, {value})"));
@@ -77,6 +80,7 @@ impl Campaign {
                 "CREATE DATABASE bank; USE bank; CREATE TABLE acct_{g} (id INT PRIMARY KEY, v BIGINT NOT NULL); \
                  CREATE TABLE list_{g} (id INT PRIMARY KEY, v MEDIUMTEXT NOT NULL); \
                  CREATE TABLE note_{g} (id BIGINT PRIMARY KEY, n BIGINT NOT NULL); \
+                 CREATE TABLE slot_{g} (id BIGINT PRIMARY KEY, n BIGINT NOT NULL); \
                  INSERT INTO acct_{g} VALUES {accounts}; INSERT INTO list_{g} VALUES {lists};"
             );
             group.primary.sql(&ddl).unwrap();
@@ -167,6 +171,15 @@ impl Campaign {
                 std::thread::sleep(for_a_while);
                 server.thaw();
             }
+            Fault::ReplicaPromoted => {
+                let group = &mut self.cluster.cluster.groups[group];
+                wait_until_safe(group);
+                fail_over(group);
+                std::thread::sleep(for_a_while);
+                // Who comes back has nothing that the others do not know of.
+                group.primary.sql("FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()").unwrap();
+                group.replicas[0].become_copy_of(&mut group.primary).unwrap();
+            }
             Fault::ConnectionsCut => {
                 let server = &self.cluster.cluster.groups[group].primary;
                 let own = "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '";
@@ -215,8 +228,36 @@ impl Campaign {
                 assert_eq!(id / 3, n.parse::<u64>().unwrap());
                 stored.notes.entry(id / 3).or_default().insert(g);
             }
+            for (_, n) in rows(format!("SELECT id, n FROM slot_{g}")) {
+                stored.notes.entry(n.parse().unwrap()).or_default().insert(g);
+            }
         }
         stored
+    }
+}
+
+/// Waits until the replica has all that was acknowledged, and whatever is acknowledged from then on: while a server was
+/// started again or copied, its primary went on without it.
+fn wait_until_safe(group: &Group) {
+    let patience = Instant::now() + Duration::from_secs(120);
+    let follows = || {
+        let status = "SHOW GLOBAL STATUS WHERE Variable_name RLIKE '^rpl_semi_sync_(source|master)_(status|clients)$'";
+        let status = group.primary.sql(status).unwrap();
+        let has = |what: &str, value: &str| {
+            status
+                .lines()
+                .any(|line| line.split_once('\t').is_some_and(|(name, is)| name.ends_with(what) && is == value))
+        };
+        has("_status", "ON") && has("_clients", "1")
+    };
+    while !(follows() && group.catch_up(Duration::from_secs(60)).is_ok() && follows()) {
+        let name = group.replicas[0].name();
+        assert!(
+            Instant::now() < patience,
+            "{name} does not follow: {:?}",
+            group.replicas[0].sql("SHOW REPLICA STATUS")
+        );
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -12,8 +12,8 @@ pub(super) enum Deed {
     Transfer { from: u64, to: u64, amount: i64 },
     /// Its number at the end of each of these lists.
     Append { lists: Vec<u64> },
-    /// A note on each group, by one statement.
-    Insert,
+    /// A slot: a row on each group, by one statement, which others try to insert at the same time.
+    Claim,
 }
 
 /// What its client was told.
@@ -45,7 +45,7 @@ pub(super) struct History {
 pub(super) struct Stored {
     pub(super) accounts: BTreeMap<u64, i64>,
     pub(super) lists: BTreeMap<u64, Vec<u64>>,
-    /// Numbers of transactions, with the groups on which they left a note.
+    /// Numbers of transactions, with the groups on which they left a note or have a slot.
     pub(super) notes: BTreeMap<u64, BTreeSet<u64>>,
 }
 
@@ -82,7 +82,7 @@ impl History {
             let places: BTreeSet<u64> = match deed {
                 Deed::Transfer { from, to, .. } => BTreeSet::from([from % 3, to % 3]),
                 Deed::Append { lists } => lists.iter().copied().collect(),
-                Deed::Insert => BTreeSet::from([0, 1, 2]),
+                Deed::Claim => BTreeSet::from([0, 1, 2]),
             };
             let found = traces.remove(number).unwrap_or_default();
             let is_there = found == places;
@@ -116,7 +116,8 @@ impl History {
     /// What was read of a list must be how the list begins; 1 if the lists do not agree with each other.
     fn judge_read(&self, read: &Read, stored: &Stored, wrong: &mut Vec<String>) -> usize {
         for (list, seen) in &read.lists {
-            if stored.lists.get(list).is_none_or(|whole| !whole.starts_with(seen)) {
+            // Of lists that nobody appended to, nothing is stored.
+            if !stored.lists.get(list).map_or(&[][..], Vec::as_slice).starts_with(seen) {
                 wrong.push(format!("list {list} was read as {seen:?}, which is not how it begins"));
             }
         }
@@ -193,6 +194,7 @@ fn each_kind_of_damage_is_found() {
         ("the beginning", &[1][..], &[1][..], true, Ok(0)),
         ("no snapshot, without locks", &[1, 2], &[1], false, Ok(1)),
         ("no snapshot, with locks", &[1, 2], &[1], true, Err("a locking read saw 2")),
+        ("nothing yet", &[], &[], true, Ok(0)),
         ("not the beginning", &[2], &[2], false, Err("list 0 was read as [2]")),
     ] {
         let read = Read { lists: lists(zero, one), locking };

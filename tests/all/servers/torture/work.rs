@@ -11,9 +11,9 @@ use crate::servers::proxy::{Client, PASSWORD};
 use crate::servers::score::dice::Dice;
 use crate::servers::torture::history::{Deed, History, Read, Told};
 
-/// The bank's rules, with lists and notes for its rates.
+/// The bank's rules, with lists, notes and slots for its rates.
 pub(super) fn rules() -> String {
-    let tables = "list = { family = \"by_id\" }\nnote = { family = \"by_id\" }";
+    let tables = "list = { family = \"by_id\" }\nnote = { family = \"by_id\" }\nslot = { family = \"by_id\" }";
     RULES.replace("rates = { broadcast = true }", tables)
 }
 
@@ -22,6 +22,8 @@ pub(super) const ACCOUNTS: u64 = 30;
 const LISTS_AT_ONCE: u64 = 6;
 /// Numbers after which the next lists are taken, so that none becomes long.
 const NUMBERS_A_LIST: u64 = 1200;
+/// So many numbers in a row want the same slot, if they want one.
+const RIVALS: u64 = 8;
 /// All lists there are.
 pub(super) const LISTS: u64 = 6000;
 
@@ -99,7 +101,7 @@ fn deed(number: u64, dice: &mut Dice) -> Deed {
             Deed::Transfer { from, to, amount: 1 + below(50) as i64 }
         }
         1 => Deed::Append { lists: some_lists(number, dice) },
-        _ => Deed::Insert,
+        _ => Deed::Claim,
     }
 }
 
@@ -132,9 +134,10 @@ fn statements(deed: &Deed, number: u64) -> Vec<String> {
             let append = |list| format!("UPDATE list SET v = CONCAT(v, '{number},') WHERE id = {list}");
             statements.extend(lists.iter().map(append));
         }
-        Deed::Insert => {
-            let rows: Vec<String> = (0..3).map(|group| format!("({}, {number})", 3 * number + group)).collect();
-            return vec![format!("INSERT INTO note (id, n) VALUES {}", rows.join(", "))];
+        Deed::Claim => {
+            let slot = number / RIVALS;
+            let rows: Vec<String> = (0..3).map(|group| format!("({}, {number})", 3 * slot + group)).collect();
+            return vec![format!("INSERT INTO slot (id, n) VALUES {}", rows.join(", "))];
         }
     }
     statements.push("COMMIT".to_owned());
