@@ -4,6 +4,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use shardloom::demo::install::{Installation, account};
+use shardloom::sql::Flavour;
 
 use crate::servers::atomic::{RULES, bank_with, connect, wait_until_clean};
 use crate::servers::proxy::{Client, TestProxy};
@@ -124,6 +125,68 @@ fn a_statement_of_its_own_is_run_again() {
         let (mut other, told) = all.join().unwrap();
         assert_eq!(told, "ok 12");
         assert_eq!(other.show("SELECT SUM(v) FROM acct"), "123");
+        wait_until_clean(&cluster.cluster);
+    }
+}
+
+/// Two clients that wait for each other on the first two groups, as proxies and their servers see it in the end.
+fn cross(proxies: [&TestProxy; 2]) -> Vec<String> {
+    let clients: Vec<Client> = (0..2)
+        .map(|n| {
+            let mut client = connect(proxies[n], "atomic");
+            client.run("BEGIN");
+            client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {n}"));
+            client.run(&format!("UPDATE acct SET v = v + 1 WHERE id = {}", 4 - n));
+            client
+        })
+        .collect();
+    let waiting: Vec<_> = (clients.into_iter().zip([1, 0]))
+        .map(|(client, other)| run(client, format!("UPDATE acct SET v = v + 1 WHERE id = {other}")))
+        .collect();
+    waiting
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .map(|(mut client, told)| told + "; " + &client.show("COMMIT"))
+        .collect()
+}
+
+/// Where the servers show whose their branches are, two proxies find what their transactions have made together, and agree
+/// on which one of them is rolled back.
+#[test]
+fn two_proxies_agree_on_one_victim() {
+    let shown = [
+        "--performance-schema=ON",
+        "--performance-schema-instrument=%=OFF",
+        "--performance-schema-instrument=transaction=ON",
+        "--performance-schema-consumer-events-transactions-current=ON",
+        "--innodb-lock-wait-timeout=100",
+    ];
+    for installation in installations() {
+        let cluster = bank_with(&installation, &shown);
+        let proxies = [TestProxy::start(&cluster.cluster, RULES), TestProxy::start(&cluster.cluster, RULES)];
+        let mut told = cross([&proxies[0], &proxies[1]]);
+        told.sort();
+        assert_eq!(told, [format!("{DEADLOCK}; ok 0"), "ok 1; ok 0".to_owned()]);
+        assert_eq!(connect(&proxies[0], "atomic").show("SELECT SUM(v) FROM acct"), "3");
+        wait_until_clean(&cluster.cluster);
+    }
+}
+
+/// Where they do not, their time limit ends it; so it does a deadlock of one proxy's, where MySQL shows no lock waits at
+/// all. MariaDB shows those without a performance schema.
+#[test]
+fn what_is_not_shown_ends_by_the_time_limit() {
+    for installation in installations() {
+        let cluster = bank_with(&installation, &["--performance-schema=OFF", "--innodb-lock-wait-timeout=2"]);
+        let proxies = [TestProxy::start(&cluster.cluster, RULES), TestProxy::start(&cluster.cluster, RULES)];
+        let alone = (installation.flavour == Flavour::MySql).then_some([&proxies[0], &proxies[0]]);
+        for pair in alone.into_iter().chain([[&proxies[0], &proxies[1]]]) {
+            let told = cross(pair);
+            assert!(told.iter().any(|told| told.starts_with("error 1205")), "{told:?}");
+            // The statement is undone, not the transaction.
+            assert!(told.iter().all(|told| told.ends_with("; ok 0")), "{told:?}");
+            assert!(told.iter().all(|told| told.starts_with("error 1205") || told.starts_with("ok 1")), "{told:?}");
+        }
         wait_until_clean(&cluster.cluster);
     }
 }
