@@ -117,13 +117,24 @@ impl<'s> Site<'s> {
     /// The same, for the `tries`th time; a coordinator that holds the row for long is cut off from it.
     pub(super) async fn fence_at_last(&mut self, global: GlobalId, tries: u32) -> Fenced {
         let fenced = self.fence(global).await;
-        if fenced == Fenced::Locked && tries >= LOCKED_LOOKS {
+        if fenced == Fenced::Locked && tries >= LOCKED_LOOKS && self.is_deciding(global).await {
             self.close(global.connection).await;
         }
         if let Some(decision) = after_fence(fenced) {
             self.decisions.insert(global, (decision, Vec::new()));
         }
         fenced
+    }
+
+    /// Whether a decision to commit is there and not committed: then so is its connection, as a restart rolls it back. The
+    /// row can also be locked by the fence of another proxy.
+    async fn is_deciding(&mut self, global: GlobalId) -> bool {
+        let dirty = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED";
+        let verdict = format!("SELECT verdict FROM `{SCHEMA}`.decision WHERE gtrid='{global}'");
+        self.metadata.ask(dirty).await.is_ok()
+            && self.metadata.ask(&verdict).await.is_ok_and(|found| {
+                found.text(0, 0).and_then(|verdict| sql::verdict(&verdict)) == Some(Decision::Commit)
+            })
     }
 
     /// Carries a decision out on a branch that is prepared here. `old`: whoever prepared it has had its time.
@@ -151,7 +162,7 @@ impl<'s> Site<'s> {
             }
             Err(BackendError::Server(error)) if error.errno == 1397 => {
                 if let Err(error) = self.unknown(global, branch, decision, old).await {
-                    tracing::debug!(server = self.server.name, %error, "a branch could not be looked at");
+                    tracing::warn!(server = self.server.name, %error, "a branch could not be looked at");
                 }
             }
             Err(error) => tracing::warn!(server, %global, %branch, %error, verb, "recovery could not end a branch"),
@@ -173,14 +184,20 @@ impl<'s> Site<'s> {
             Decision::Commit => fate(Traces { listed, marker, decision: Some(decision) }) == Fate::Attached,
             Decision::Abort => listed,
         };
-        if held && old {
+        if held && old && self.has_prepared(branch.connection).await? {
             self.close(branch.connection).await;
         }
         Ok(())
     }
 
-    /// Closes the connection of a coordinator that is gone or hangs, if it still is one of ours that does nothing: after a
-    /// restart of the server its number may be another's.
+    /// Whether a connection has prepared a transaction and holds it. The branch's name does not tell: another proxy may be
+    /// ending it this moment, and after a restart of the server the number is somebody else's.
+    async fn has_prepared(&mut self, connection: u32) -> Result<bool, SqlError> {
+        let status = self.metadata.query_elsewhere("SHOW ENGINE INNODB STATUS").await?;
+        Ok(shows_prepared(&status.text(0, 2).unwrap_or_default(), connection))
+    }
+
+    /// Closes the connection of a coordinator that is gone or hangs, if it is one of ours that does nothing.
     async fn close(&mut self, connection: u32) {
         let idle = format!(
             "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID={connection} AND COMMAND='Sleep' \
@@ -211,6 +228,13 @@ impl<'s> Site<'s> {
     }
 }
 
+/// Whether InnoDB's status shows a prepared transaction that a connection holds.
+fn shows_prepared(status: &str, connection: u32) -> bool {
+    let owner = format!("thread id {connection},");
+    let mut transactions = status.split("---TRANSACTION ").skip(1);
+    transactions.any(|one| one.lines().next().is_some_and(|head| head.contains("(PREPARED)")) && one.contains(&owner))
+}
+
 fn list(globals: &[GlobalId]) -> String {
     globals.iter().map(|global| format!("'{global}'")).collect::<Vec<_>>().join(",")
 }
@@ -219,4 +243,26 @@ fn read_decision(found: &Answer, row: usize) -> Option<(GlobalId, (Decision, Vec
     let global = GlobalId::parse(&found.text(row, 0)?)?;
     let decision = sql::verdict(&found.text(row, 1)?)?;
     Some((global, (decision, found.text(row, 2)?.split(',').filter_map(BranchId::parse).collect())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_a_prepared_transaction_is_read_from_the_status() {
+        let status = "LIST OF TRANSACTIONS FOR EACH SESSION:
+---TRANSACTION 20, ACTIVE 3 sec
+1 lock struct(s), heap size 1128, 0 row lock(s), undo log entries 1
+MariaDB thread id 7, OS thread handle 131859371517632, query id 13 localhost root
+---TRANSACTION 19, ACTIVE (PREPARED) 3 sec
+1 lock struct(s), heap size 1128, 0 row lock(s), undo log entries 1
+MariaDB thread id 6, OS thread handle 140655473534656, query id 10 localhost root
+---TRANSACTION 18, ACTIVE (PREPARED) 90 sec recovered trx
+---TRANSACTION (0x7fece81c0b80), not started
+0 lock struct(s), heap size 1128, 0 row lock(s)
+";
+        let holders: Vec<u32> = (0..100).filter(|connection| shows_prepared(status, *connection)).collect();
+        assert_eq!(holders, [6]);
+    }
 }

@@ -409,6 +409,19 @@ impl Fake {
                 };
                 Answer::Rows(found.map(row).collect())
             }
+            // As it is, committed or not.
+            _ if starts("SELECT verdict") => {
+                let pending = state.sessions.values().filter_map(|session| Some(session.part.as_ref()?.pending()));
+                let decision = pending.map(|pending| &pending.decisions).chain([&disk.decisions]);
+                let verdict = decision.filter_map(|decisions| decisions.get(texts[0])).next();
+                Answer::Rows(verdict.map(|(verdict, _)| vec![verdict.to_string()]).into_iter().collect())
+            }
+            "SHOW ENGINE INNODB STATUS" => {
+                let holders = state.sessions.iter().filter(|(_, session)| session.holds.is_some());
+                let shown = holders
+                    .map(|(n, _)| format!("---TRANSACTION 1, ACTIVE (PREPARED) 1 sec\nMariaDB thread id {n}, OS"));
+                Answer::Rows(vec![vec!["InnoDB".to_owned(), String::new(), shown.collect::<Vec<_>>().join("\n")]])
+            }
             _ if starts("SELECT 1 FROM `_shardloom`.branch") => {
                 let marker = (texts[0].to_owned(), texts[1].to_owned());
                 Answer::Rows(disk.markers.contains(&marker).then(|| vec!["1".to_owned()]).into_iter().collect())
