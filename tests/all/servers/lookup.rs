@@ -109,6 +109,28 @@ fn of_two_proxies_one_gets_the_value() {
     }
 }
 
+/// A statement that fails is taken back where the transaction is, and not on a connection that is held for a user lock.
+#[test]
+fn what_a_session_holds_besides_does_not_end_its_transaction() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start(&cluster.cluster, RULES);
+        let mut client = connect(&proxy, "atomic");
+        for (sql, expected) in [
+            ("SELECT GET_LOCK('mine', 0)", "1"),
+            ("BEGIN", "ok 0"),
+            ("INSERT INTO users (id) VALUES (2)", "ok 1"),
+            ("INSERT INTO users (id) VALUES (2)", "error 1062"),
+            ("INSERT INTO users (id) VALUES (6)", "ok 1"),
+            ("COMMIT", "ok 0"),
+            ("SELECT COUNT(*) FROM users", "2"),
+        ] {
+            let told = client.show(sql);
+            assert!(told.starts_with(expected), "{sql}: {told}");
+        }
+    }
+}
+
 #[test]
 fn a_value_that_another_transaction_holds_is_waited_for() {
     for installation in installations() {
