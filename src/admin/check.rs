@@ -13,7 +13,6 @@ use crate::diagnostic;
 use crate::error::SqlError;
 use crate::plan::define::{misplaces, not_unique};
 use crate::rules::catalog::TableInfo;
-use crate::rules::id::IdRule;
 use crate::rules::lookup::LookupState;
 use crate::rules::{GroupId, PhysicalName, Placement, RuleSet, Schema, ShardedTable};
 
