@@ -18,7 +18,7 @@ use crate::servers::atomic::leftovers;
 use crate::servers::failover::{fail_over, layout};
 use crate::servers::proxy::{Client, PASSWORD, write_rules};
 use crate::servers::score::dice::Dice;
-use crate::servers::testbed::{TestCluster, folder};
+use crate::servers::testbed::{TestCluster, folder, wait_until};
 use crate::servers::torture::history::{BALANCE, Stored};
 use crate::servers::torture::work::{ACCOUNTS, LISTS, Shared, numbers, rules, work};
 
@@ -55,6 +55,8 @@ pub(super) struct Campaign {
     dice: Dice,
     seed: u64,
     survived: BTreeMap<Fault, usize>,
+    /// How often a replica had stopped for good, and was made anew.
+    copied: usize,
 }
 
 /// A proxy in a process of its own, which can be killed and frozen; its address stays.
@@ -86,7 +88,7 @@ impl Campaign {
             group.primary.sql(&ddl).unwrap();
         }
         let proxies = (0..2).map(|_| Proxy::start(&cluster.cluster)).collect();
-        Campaign { cluster, proxies, dice: Dice::seeded(seed), seed, survived: BTreeMap::new() }
+        Campaign { cluster, proxies, dice: Dice::seeded(seed), seed, survived: BTreeMap::new(), copied: 0 }
     }
 
     /// Lets clients work and things happen for as long; then everything comes back, and must be right. What it survived.
@@ -133,6 +135,9 @@ impl Campaign {
         for (fault, count) in &self.survived {
             writeln!(told, "  {count:6} x {fault:?}").unwrap();
         }
+        if self.copied > 0 {
+            writeln!(told, "  {:6} replicas had stopped at an XA COMMIT that was logged twice", self.copied).unwrap();
+        }
         let (done, not) = verdict.unknown;
         writeln!(told, "  {:6} transactions were acknowledged, and each is there", verdict.committed).unwrap();
         writeln!(told, "  {:6} were refused, and none is there", verdict.refused).unwrap();
@@ -173,7 +178,7 @@ impl Campaign {
             }
             Fault::ReplicaPromoted => {
                 let group = &mut self.cluster.cluster.groups[group];
-                wait_until_safe(group);
+                self.copied += wait_until_safe(group);
                 fail_over(group);
                 std::thread::sleep(for_a_while);
                 // Who comes back has nothing that the others do not know of.
@@ -237,28 +242,29 @@ impl Campaign {
 }
 
 /// Waits until the replica has all that was acknowledged, and whatever is acknowledged from then on: while a server was
-/// started again or copied, its primary went on without it.
-fn wait_until_safe(group: &Group) {
-    let patience = Instant::now() + Duration::from_secs(120);
-    let follows = || {
-        let status = "SHOW GLOBAL STATUS WHERE Variable_name RLIKE '^rpl_semi_sync_(source|master)_(status|clients)$'";
-        let status = group.primary.sql(status).unwrap();
-        let has = |what: &str, value: &str| {
-            status
-                .lines()
-                .any(|line| line.split_once('\t').is_some_and(|(name, is)| name.ends_with(what) && is == value))
-        };
-        has("_status", "ON") && has("_clients", "1")
+/// started again or copied, its primary went on without it. How often the replica had to be made anew for that.
+fn wait_until_safe(group: &mut Group) -> usize {
+    let mut copies = 0;
+    wait_until("the replica has all that is acknowledged", || {
+        // A primary of MariaDB's that is killed in XA COMMIT logs it again when it is sent again, which stops its replicas
+        // (MDEV-21469): a matter for people, who make them anew.
+        if group.replicas[0].sql("SHOW REPLICA STATUS").unwrap().contains("Error 'XAER_NOTA: Unknown XID'") {
+            group.replicas[0].become_copy_of(&mut group.primary).unwrap();
+            copies += 1;
+        }
+        follows(group) && group.catch_up(Duration::from_secs(5)).is_ok() && follows(group)
+    });
+    copies
+}
+
+/// Whether the primary acknowledges only what the replica has.
+fn follows(group: &Group) -> bool {
+    let status = "SHOW GLOBAL STATUS WHERE Variable_name RLIKE '^rpl_semi_sync_(source|master)_(status|clients)$'";
+    let status = group.primary.sql(status).unwrap();
+    let has = |what: &str, value: &str| {
+        status.lines().any(|line| line.split_once('\t').is_some_and(|(name, is)| name.ends_with(what) && is == value))
     };
-    while !(follows() && group.catch_up(Duration::from_secs(60)).is_ok() && follows()) {
-        let name = group.replicas[0].name();
-        assert!(
-            Instant::now() < patience,
-            "{name} does not follow: {:?}",
-            group.replicas[0].sql("SHOW REPLICA STATUS")
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    has("_status", "ON") && has("_clients", "1")
 }
 
 impl Proxy {
