@@ -63,7 +63,7 @@ impl Txn {
             return Ok(());
         }
         let (mut members, reach) = self.members();
-        let several = reach.writers.len() > 1;
+        let several = reach.wrote().nth(1).is_some();
         let outcome = match (reach.mode, reach.global, &reach.first) {
             (Some(Mode::Atomic), Some(global), Some(first)) if several => {
                 together(&mut members, global, first, ledger).await

@@ -57,7 +57,7 @@ pub struct Txn {
 struct Reach {
     /// The groups that it has touched, each with a connection in `held`.
     parts: BTreeMap<GroupId, Part>,
-    /// Those of them that it may have written to. All others have nothing to commit.
+    /// Those of them that it may have written to, and others where a write found no connection: see [`Reach::wrote`].
     writers: BTreeSet<GroupId>,
     /// The first group it touched, where it is plain in any case.
     first: Option<First>,
@@ -65,6 +65,13 @@ struct Reach {
     global: Option<GlobalId>,
     /// The mode of the statement that touched the first group holds for all of it.
     mode: Option<Mode>,
+}
+
+impl Reach {
+    /// The groups that it may have written to. All others have nothing to commit.
+    fn wrote(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.writers.iter().copied().filter(|group| self.parts.contains_key(group))
+    }
 }
 
 /// What a transaction is on one group.
@@ -325,35 +332,28 @@ impl Txn {
         }
         self.check()?;
         if access == Access::Write {
-            self.may_write(id, group, wanted.mode)?;
+            self.admit_writer(id, group, wanted.mode)?;
         }
-        let lease = match self.held.remove(&id) {
-            Some(mut lease) => {
-                let ready = match suits(&mut lease, wanted) {
-                    true => self.enter(id, group, &mut lease, wanted).await,
-                    false => match Box::pin(adapt(&mut lease, wanted)).await {
-                        Ok(()) => self.enter(id, group, &mut lease, wanted).await,
-                        Err(error) => Err(error),
-                    },
-                };
-                if let Err(error) = ready {
+        if let Some(mut lease) = self.held.remove(&id) {
+            let ready = match suits(&mut lease, wanted) {
+                true => self.enter(id, group, &mut lease, wanted).await,
+                false => match Box::pin(adapt(&mut lease, wanted)).await {
+                    Ok(()) => self.enter(id, group, &mut lease, wanted).await,
+                    Err(error) => Err(error),
+                },
+            };
+            return match ready {
+                Ok(()) => Ok(lease),
+                Err(error) => {
                     self.settle(id, lease);
-                    return Err(error);
+                    Err(error)
                 }
-                lease
-            }
-            None => {
-                let access = if self.is_open() { Access::Primary } else { access };
-                let replica = self.replica(id, group, access);
-                let mut lease = free_lease(group, replica, wanted).await?;
-                self.enter(id, group, &mut lease, wanted).await?;
-                lease
-            }
-        };
-        // Not before there is a connection: what could not begin has written nothing.
-        if access == Access::Write {
-            self.reach.writers.insert(id);
+            };
         }
+        let access = if self.is_open() { Access::Primary } else { access };
+        let replica = self.replica(id, group, access);
+        let mut lease = free_lease(group, replica, wanted).await?;
+        self.enter(id, group, &mut lease, wanted).await?;
         Ok(lease)
     }
 
@@ -694,18 +694,19 @@ impl Txn {
         }
     }
 
-    /// That the open transaction may write to this group.
-    fn may_write(&self, id: GroupId, group: &Group, mode: Mode) -> Result<(), SqlError> {
-        if let Some(first) = self.reach.writers.iter().find(|first| **first != id)
+    /// Notes that the open transaction writes to this group, if it may.
+    fn admit_writer(&mut self, id: GroupId, group: &Group, mode: Mode) -> Result<(), SqlError> {
+        if let Some(first) = self.reach.wrote().find(|first| *first != id)
             && self.reach.mode.unwrap_or(mode) == Mode::Single
         {
-            let first = self.held.get(first).map_or("another group", |lease| &lease.server().name);
+            let first = self.held.get(&first).map_or("another group", |lease| &lease.server().name);
             return Err(SqlError::refuse(format!(
                 "The transaction has written to {first} and this statement writes to group {} too, which \
                  transaction_mode = \"single\" refuses: end the transaction first, or allow \"atomic\" for the user",
                 group.name
             )));
         }
+        self.reach.writers.insert(id);
         Ok(())
     }
 }
