@@ -34,6 +34,7 @@ mod select;
 pub mod semijoin;
 pub mod slot;
 mod sources;
+pub mod standing;
 pub mod text;
 mod ties;
 mod types;

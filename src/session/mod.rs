@@ -30,6 +30,7 @@ mod temporary;
 pub mod topology;
 mod track;
 mod transactions;
+mod typing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

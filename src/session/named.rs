@@ -9,6 +9,7 @@ use crate::exec::variables::quoted_variable;
 use crate::session::Session;
 use crate::session::prepared::Statement;
 use crate::session::query::Understood;
+use crate::session::typing::Given;
 use crate::sql::ast::{Ident, LiteralKind, Span};
 use crate::sql::head::{Head, PrepareSource, has_word, head, sole_variable};
 use crate::sql::scan::{Scan, scan};
@@ -25,23 +26,6 @@ const DESCRIPTION: usize = 1 << 24;
 
 /// The variables that hold values of expressions while a statement runs; no client names one so by chance.
 const HELD: &str = "shardloom parameter ";
-
-/// The kinds of values that a parameter can have, in the order in which MySQL changes the type of a parameter: once it
-/// was a number, it takes what comes later for such a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// Nothing but NULL so far.
-    #[default]
-    Null,
-    /// Text or bytes.
-    Text,
-    /// A whole number.
-    Integer,
-    /// An exact number.
-    Decimal,
-    /// DOUBLE.
-    Double,
-}
 
 impl Session {
     /// PREPARE name FROM text.
@@ -190,7 +174,7 @@ impl Session {
             .map(|name| self.needs.settings.variable(&quoted_variable(name)).map(<[u8]>::to_vec))
             .collect();
         let args: Vec<Datum<'_>> = texts.iter().map(|text| self.value_of(text.as_deref())).collect();
-        self.keeps_types(statement, &args)?;
+        self.keeps_types(statement, args.iter().map(Given::of_variable), &args)?;
         let variables: Vec<String> = variables.iter().map(|name| quoted_variable(name)).collect();
         let before = self.as_prepared(statement);
         let mut topology = self.topology();
@@ -235,26 +219,6 @@ impl Session {
         }
         let why = "a prepared statement whose text another sql_mode or character set reads now: prepare it again";
         Err(SqlError::refuse(format!("Shardloom does not support {why}")))
-    }
-
-    /// MySQL converts a parameter to what it was in an earlier execution, if that was a number.
-    ///
-    /// <https://dev.mysql.com/doc/refman/9.7/en/prepare.html>
-    fn keeps_types(&self, statement: &mut Statement, args: &[Datum<'_>]) -> Result<(), SqlError> {
-        if self.facts.flavour == Flavour::MariaDb {
-            return Ok(());
-        }
-        statement.given.resize(args.len(), Rank::Null);
-        for (before, arg) in statement.given.iter_mut().zip(args) {
-            let now = rank(arg);
-            if now != Rank::Null && now < *before {
-                let why = "a parameter of EXECUTE that was a number of a larger type before: prepare the statement \
-                           again";
-                return Err(SqlError::refuse(format!("Shardloom does not support {why}")));
-            }
-            *before = now.max(*before);
-        }
-        Ok(())
     }
 
     /// The text that is to be prepared.
@@ -371,16 +335,6 @@ fn string(text: &[u8]) -> Option<(&str, Vec<u8>)> {
     let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(digit).collect();
     Some((charset, bytes?))
-}
-
-fn rank(value: &Datum<'_>) -> Rank {
-    match value {
-        Datum::Null => Rank::Null,
-        Datum::Int(_) | Datum::UInt(_) => Rank::Integer,
-        Datum::Decimal(_) => Rank::Decimal,
-        Datum::Double(_) => Rank::Double,
-        Datum::Text(_) | Datum::Bytes(_) | Datum::Moment(_) | Datum::Time(_) => Rank::Text,
-    }
 }
 
 /// The statement with variables in the place of its parameters.

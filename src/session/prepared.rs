@@ -17,9 +17,9 @@ use crate::plan::bind::Binding;
 use crate::plan::gather::Gather;
 use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
 use crate::rules::GroupId;
-use crate::session::named::Rank;
 use crate::session::query::Understood;
 use crate::session::topology::Topology;
+use crate::session::typing::Given;
 use crate::session::{Flow, OpenCursor, Session};
 use crate::sql::head::{Head, Show, ShowKind};
 use crate::sql::scan::{Scan, scan};
@@ -56,8 +56,8 @@ pub(super) struct Statement {
     pub(super) facts: Facts,
     pub(super) schema: Option<Arc<str>>,
     pub(super) params: u16,
-    /// What its parameters have been so far, where EXECUTE in SQL text gave them.
-    pub(super) given: Vec<Rank>,
+    /// What its parameters have been so far.
+    pub(super) given: Vec<Given>,
     /// Types of the parameters, as the client sent them last.
     types: Vec<ParamType>,
     /// Values sent ahead.
@@ -260,18 +260,18 @@ impl Session {
         };
         self.close_cursor(&mut statement);
         let flow = self.execute_statement(&mut statement, &execute).await;
-        statement.long_data.clear();
         self.prepared.statements.insert(execute.statement, statement);
         flow
     }
 
     async fn execute_statement(&mut self, statement: &mut Statement, execute: &Execute<'_>) -> Flow {
+        // What was sent ahead is for one execution, whatever becomes of it.
+        let long_data = std::mem::take(&mut statement.long_data);
         if let Some(error) = statement.long_error.take() {
             self.error(&error);
             return Flow::Next;
         }
         let mut params: Vec<Param<'_>> = Vec::new();
-        let long_data = &statement.long_data;
         let ahead = |i: usize| long_data.get(&(i as u16)).map(Vec::as_slice);
         let count = usize::from(statement.params);
         if decode_params(execute, count, &mut statement.types, ahead, &mut params).is_err() {
@@ -285,7 +285,8 @@ impl Session {
                 return Flow::Next;
             }
         };
-        if let Err(error) = self.reads_alike(statement) {
+        let given = params.iter().map(Given::of_param);
+        if let Err(error) = self.reads_alike(statement).and_then(|()| self.keeps_types(statement, given, &args)) {
             self.error(&error);
             return Flow::Next;
         }

@@ -41,6 +41,7 @@ fn sessions_keep_what_is_theirs_on_pooled_connections() {
         statements_with_names(proxy);
         ids_of_other_sessions(proxy);
         types_of_other_sessions(proxy);
+        types_of_earlier_executions(shop, proxy);
         pinned(proxy);
         kill(proxy);
         hints_and_plans(proxy);
@@ -303,6 +304,60 @@ fn types_of_other_sessions(proxy: &TestProxy) {
             assert_eq!(cell, Some(expected.to_le_bytes().to_vec()), "{argument:?}: {}", reply.show());
         }
     }
+}
+
+/// What MySQL makes of a value hangs on what its parameter was before: the same, or a refusal.
+fn types_of_earlier_executions(shop: &Shop, proxy: &TestProxy) {
+    use Argument::{Double, Int};
+    let text = |text: &str| Argument::Text(text.to_owned());
+    let server = shop.cluster.cluster.groups[0].primary.addr();
+    let mut many = Typed::connect(&proxy.address().to_string(), "app", PASSWORD, "shop");
+    let mut one = Typed::connect(&server, account::USER, account::PASSWORD, "shop");
+    let mut client = Client::of(proxy);
+    let converts = !client.show("SELECT VERSION()").contains("MariaDB");
+    client.run("CREATE TABLE typed (i INT, n VARCHAR(20), d DECIMAL(8,2), f DOUBLE)");
+    let (whole, word) = ("SELECT i FROM typed WHERE i = ?", "SELECT n FROM typed WHERE n = ?");
+    // The last value of some is refused where MySQL converts it.
+    for (sql, executions, refused) in [
+        (word, vec![vec![text("5")], vec![Int(5)], vec![Double(5.0)]], false),
+        (word, vec![vec![Int(5)], vec![text("ann")]], true),
+        (word, vec![vec![Double(5.0)], vec![Int(5)]], true),
+        (whole, vec![vec![Int(5)], vec![text("5")], vec![Double(5.0)], vec![Int(5)], vec![text("7")]], false),
+        (whole, vec![vec![Int(5)], vec![text("ann")]], true),
+        (
+            "SELECT i FROM typed WHERE i IN (?, 9) AND d BETWEEN ? AND 9",
+            vec![vec![Int(5), Double(1.0)], vec![text("5"), Int(1)]],
+            false,
+        ),
+        ("SELECT i FROM (SELECT n AS i FROM typed) AS t WHERE i = ?", vec![vec![Int(5)], vec![text("5")]], true),
+        ("SELECT ? + 1", vec![vec![text("1")], vec![Int(1)], vec![Double(1.5)]], false),
+        ("SELECT ? + 1", vec![vec![Double(1.5)], vec![Int(1)]], true),
+        (
+            "INSERT INTO typed VALUES (?, ?, ?, ?)",
+            vec![vec![Int(1), Int(5), Double(1.5), Int(1)], vec![text("2"), text("ann"), Int(2), text("2.5")]],
+            false,
+        ),
+        ("UPDATE typed SET n = ? WHERE i = ?", vec![vec![Int(7), Int(1)], vec![text("bob"), text("2")]], false),
+        ("INSERT INTO typed (n) VALUES (CONCAT(?, 'x'))", vec![vec![Int(7)], vec![text("bob")]], true),
+    ] {
+        let mut seen = Vec::new();
+        for typed in [&mut one, &mut many] {
+            client.run("DELETE FROM typed");
+            client.run("INSERT INTO typed VALUES (5, '5', 5, 5), (7, 'ann', 7, 7.25), (1, '0', 1, 1), (2, 'x', 2, 2)");
+            let mut replies = typed.execute_each(sql, &executions);
+            let last = replies.pop().unwrap();
+            seen.push((replies, last, client.show("SELECT * FROM typed ORDER BY i, n")));
+        }
+        let [(before, last, rows), (before_through, last_through, rows_through)] = &seen[..] else { unreachable!() };
+        assert_eq!(before, before_through, "{sql}");
+        if refused && converts {
+            let error = last_through.error.as_ref().map(|error| error.message.as_str()).unwrap_or_default();
+            assert!(error.contains("another type than in an earlier execution"), "{sql}: {}", last_through.show());
+        } else {
+            assert_eq!((last, rows), (last_through, rows_through), "{sql}");
+        }
+    }
+    client.run("DROP TABLE typed");
 }
 
 fn pinned(proxy: &TestProxy) {

@@ -133,6 +133,19 @@ impl Client {
         reply
     }
 
+    /// Prepares a statement once, and executes it with each of these.
+    pub(in crate::servers) fn execute_each(&mut self, sql: &str, arguments: &[Vec<Argument>]) -> Vec<Reply> {
+        let (prepared, statement) = self.ask(Command::StmtPrepare(sql.as_bytes()), Kind::Prepare);
+        if prepared.error.is_some() {
+            return vec![prepared];
+        }
+        let execute = |arguments: &Vec<Argument>| {
+            let params = encode(arguments);
+            self.ask(Command::StmtExecute(Execute { statement, flags: 0, params: &params }), Kind::Execute).0
+        };
+        arguments.iter().map(execute).collect()
+    }
+
     /// What ends the connection becomes an error with the number 0, which no server has.
     fn ask(&mut self, command: Command<'_>, kind: Kind) -> (Reply, u32) {
         let (link, capabilities) = (&mut self.link, self.capabilities);
