@@ -19,7 +19,7 @@ use crate::exec::names::logical;
 use crate::exec::relay::lost;
 use crate::plan::gather::{Extent, Gather, Source};
 use crate::plan::semijoin::Reduction;
-use crate::plan::text::put_name;
+use crate::plan::text::{put_name, quote};
 use crate::plan::{Bound, Gathered, Target};
 use crate::rules::GroupId;
 use crate::txn::{self, Access, Txn, Wanted};
@@ -29,6 +29,8 @@ use crate::wire::link::{Link, Packet};
 use crate::wire::reply::ErrPacket;
 use crate::wire::response::{Event, Kind, Response};
 
+/// Rows of a source's first INSERT, which does not wait for many; each has twice as many as the last.
+const FIRST_ROWS: usize = 250;
 /// Rows of one INSERT, and bytes of its text, beyond which it is sent.
 const BATCH_ROWS: usize = 1_000;
 const BATCH_BYTES: usize = 512 << 10;
@@ -151,17 +153,18 @@ async fn lease(txn: &mut Txn, gathering: &Gathering<'_>, place: Place<'_, '_>) -
     for (id, is_read) in groups {
         let (group, wanted) = place(id);
         let settings = pull_settings(wanted.settings);
-        let wanted = Wanted { settings: &settings, ..wanted };
+        let reading = Wanted { settings: &settings, ..wanted };
         if !gathering.shared {
-            let own = usize::from(id == home_group);
-            let mut leases =
-                txn.side_leases(id, group, gathering.access, own + usize::from(is_read), &wanted).await?.into_iter();
-            if own > 0 {
+            // The one that gathers is left in the session's settings each time, the others in those for reading.
+            let own = (id == home_group).then_some(wanted);
+            let all: Vec<Wanted<'_>> = own.into_iter().chain(is_read.then_some(reading)).collect();
+            let mut leases = txn.side_leases(id, group, gathering.access, &all).await?.into_iter();
+            if own.is_some() {
                 home = leases.next();
             }
             lanes.extend(leases.next().map(|lease| Lane { group: id, lease, running: None }));
         } else if is_read {
-            match txn.lease(id, group, Access::Primary, &wanted).await {
+            match txn.lease(id, group, Access::Primary, &reading).await {
                 Ok(lease) => lanes.push(Lane { group: id, lease, running: None }),
                 Err(error) => {
                     for lane in lanes {
@@ -471,22 +474,33 @@ struct Batch<'a> {
     /// Which column of a row goes to which list of the reduction.
     fills: Vec<(usize, usize)>,
     rows: usize,
+    /// Rows with which it is full.
+    most: usize,
     text: Vec<u8>,
     /// Bytes of all rows so far.
     gathered: usize,
-    /// The source of the rows that were sent, and are not known to be stored.
-    under_way: Option<usize>,
+    /// What was sent, and is not known to be stored.
+    under_way: Option<UnderWay>,
+}
+
+/// Rows that were sent.
+struct UnderWay {
+    source: usize,
+    /// Behind a statement that takes keys off the copy.
+    lightened: bool,
 }
 
 impl<'a> Batch<'a> {
     fn new(gathering: &'a Gathering<'a>) -> Batch<'a> {
-        Batch { gathering, source: 0, fills: Vec::new(), rows: 0, text: Vec::new(), gathered: 0, under_way: None }
+        let (fills, text) = (Vec::new(), Vec::new());
+        Batch { gathering, source: 0, fills, rows: 0, most: FIRST_ROWS, text, gathered: 0, under_way: None }
     }
 
     /// The rows that come are those of another source.
     fn begin(&mut self, source: usize, fills: Vec<(usize, usize)>) {
         self.source = source;
         self.fills = fills;
+        self.most = FIRST_ROWS;
     }
 
     fn source(&self) -> &Source {
@@ -494,7 +508,7 @@ impl<'a> Batch<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.text.len() >= BATCH_BYTES
+        self.rows >= self.most || self.text.len() >= BATCH_BYTES
     }
 
     /// Takes a row of the source in the text protocol.
@@ -536,7 +550,7 @@ impl<'a> Batch<'a> {
             if index > 0 {
                 text.push(b',');
             }
-            crate::plan::text::quote(column.name.as_bytes(), text);
+            quote(column.name.as_bytes(), text);
         }
         text.extend_from_slice(b") VALUES ");
     }
@@ -552,19 +566,43 @@ impl<'a> Batch<'a> {
         let name = home.server().name.clone();
         let (conn, server) = home.split();
         let thread_id = conn.thread_id;
+        let lighten = if self.most == FIRST_ROWS && self.is_full() { self.without_spare_keys() } else { None };
+        if let Some(text) = &lighten {
+            conn.send(com::QUERY, text);
+        }
         conn.send(com::QUERY, &self.text);
         let sent = patience.watch(client, server, thread_id, conn.link.flush()).await?;
         sent.map_err(|error| Stop::Error(BackendError::from(error).to_client(&name)))?;
-        self.under_way = Some(self.source);
+        self.under_way = Some(UnderWay { source: self.source, lightened: lighten.is_some() });
+        self.most = BATCH_ROWS.min(2 * self.most);
         self.text.clear();
         self.rows = 0;
         Ok(true)
     }
 
+    /// Takes off the copy, before it has rows, the keys that nobody needs, as each of them costs with each row.
+    fn without_spare_keys(&self) -> Option<Vec<u8>> {
+        let spare = &self.source().spare;
+        if spare.is_empty() || self.gathering.extent == Extent::Whole {
+            return None;
+        }
+        let mut text = b"ALTER TABLE ".to_vec();
+        self.gathering.bound.put_copy(self.source(), &mut text);
+        for (index, key) in spare.iter().enumerate() {
+            text.extend_from_slice(if index == 0 { b" DROP KEY " } else { b",DROP KEY " });
+            quote(key.as_bytes(), &mut text);
+        }
+        Some(text)
+    }
+
     /// Waits until the rows that were sent are stored; `false` if the copy refuses them, which may be for want of a
     /// column.
     async fn stored(&mut self, client: &mut Link, home: &mut Lease, patience: &mut Patience<'_>) -> Result<bool, Stop> {
-        let Some(source) = self.under_way.take() else { return Ok(true) };
+        let Some(UnderWay { source, lightened }) = self.under_way.take() else { return Ok(true) };
+        if lightened {
+            // A copy that does not have one of the keys keeps the others: it is only slower.
+            answer_of_home(client, home, patience).await?.ok();
+        }
         match answer_of_home(client, home, patience).await? {
             Ok(_) => Ok(true),
             Err(_) if self.gathering.extent == Extent::Needed => Ok(false),

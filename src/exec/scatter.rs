@@ -163,7 +163,8 @@ async fn lease(
                 }
             }
         } else {
-            let leases = txn.side_leases(id, group, access, of_group.len(), &wanted).await?;
+            let wanted = vec![wanted; of_group.len()];
+            let leases = txn.side_leases(id, group, access, &wanted).await?;
             for (lease, source) in leases.into_iter().zip(sources) {
                 lanes.push(Lane { group: id, lease, waiting: VecDeque::from([source]), running: None });
             }

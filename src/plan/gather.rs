@@ -34,6 +34,8 @@ pub struct Source {
     pub filter: Box<[(Anchor, Anchor)]>,
     /// Columns that have to equal those of other sources.
     pub links: Box<[Link]>,
+    /// Keys that a copy of the rows that matter does well without.
+    pub spare: Box<[Box<str>]>,
 }
 
 /// A column of which only those rows matter that have a value that a column of another source has.

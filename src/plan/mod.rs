@@ -22,6 +22,7 @@ pub mod load;
 mod locality;
 pub mod merge;
 pub mod moved;
+mod named;
 pub mod numbering;
 pub mod print;
 mod read;

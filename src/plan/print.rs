@@ -225,6 +225,9 @@ impl<'a> Out<'_, 'a> {
                 self.bound.render_pull(number, &[*target], &reduction, &mut text);
                 self.push("pull", String::from_utf8_lossy(&text).into_owned());
             }
+            if !source.spare.is_empty() {
+                self.push("without", format!("keys {}, if there are many rows", source.spare.join(", ")));
+            }
             for link in &source.links {
                 let other = &gather.sources[usize::from(link.source)].label;
                 self.push(

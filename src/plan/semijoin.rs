@@ -164,6 +164,7 @@ mod tests {
             columns: columns.iter().map(pulled).collect(),
             filter: vec![(Anchor { after: 0, offset: 0 }, Anchor { after: 0, offset: 0 }); filters].into(),
             links: links.iter().map(link).collect(),
+            spare: Box::default(),
         }
     }
 

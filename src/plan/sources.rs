@@ -5,7 +5,8 @@ use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
 use crate::plan::gather::{COPY, Form, Gather, Link, Literal, Pulled, Source};
 use crate::plan::locality::reached;
-use crate::plan::resolve::{Model, RefId, Source as Meaning, columns_of, parts, strip};
+use crate::plan::named::Words;
+use crate::plan::resolve::{Column, Model, RefId, Source as Meaning, columns_of, parts, strip};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
@@ -32,6 +33,7 @@ pub(super) fn gather(
     model.query(query, None)?;
     check(&model)?;
     let ties = Ties::of(&model);
+    let words = Words::of(sql);
     let sharded: Vec<RefId> = (0..model.refs.len()).map(RefId).filter(|id| ties.family(*id).is_some()).collect();
     let mut sources = Vec::with_capacity(model.tables.len());
     for (id, found) in model.refs.iter().enumerate() {
@@ -40,13 +42,17 @@ pub(super) fn gather(
         let table = &model.tables[usize::from(number)];
         let same = |known: &Table| known.schema == table.schema && known.name == table.name;
         let known = tables.iter().position(same).unwrap_or_default();
+        let info = known_table(&model, RefId(id), table, info)?;
+        let whole = is_whole(&model, RefId(id), info, &words);
         let known_of = conditions(&model, &ties, RefId(id));
+        let spare = if whole { Vec::new() } else { spare(&model, &ties, RefId(id), info, &known_of, &words) };
         sources.push(Source {
             table: known as u16,
             label: found.label.into(),
             copy: format!("{COPY}{number}").into(),
             routing: routing(&ties, RefId(id), &sharded),
-            columns: columns(&model, RefId(id), table, info)?,
+            columns: columns(&model, RefId(id), table, info, whole, &words)?,
+            spare: spare.into(),
             filter: anchors(scan, known_of.filters)?,
             links: known_of.links.into(),
         });
@@ -104,43 +110,57 @@ fn routing(ties: &Ties<'_, '_>, id: RefId, sharded: &[RefId]) -> Option<Routing>
     })
 }
 
+/// Why rows of a reference cannot be gathered.
+fn refusal(model: &Model<'_>, id: RefId, table: &Table, why: &str) -> SqlError {
+    let why = format!("{}.{} {why}, so that its rows cannot be gathered:", table.schema, table.name);
+    SqlError::refuse_at(&why, model.sql, model.refs[id.0].span.start as usize)
+}
+
+/// A table whose rows can be gathered, whatever its columns are.
+fn known_table<'a>(
+    model: &Model<'_>,
+    id: RefId,
+    table: &Table,
+    info: Option<&'a TableInfo>,
+) -> Result<&'a TableInfo, SqlError> {
+    let refuse = |why: &str| Err(refusal(model, id, table, why));
+    match info {
+        _ if table.place == Place::System => refuse("belongs to a server"),
+        None => refuse("is not known to the proxy"),
+        Some(info) if info.view => refuse("is a view"),
+        Some(_) if table.name.starts_with(COPY) => refuse("has the name of a copy"),
+        Some(info) => Ok(info),
+    }
+}
+
 /// The columns that are copied: all but those that the copy computes by itself.
-fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>) -> Result<Box<[Pulled]>, SqlError> {
-    let at = model.refs[id.0].span.start as usize;
-    let refuse = |why: &str| {
-        let why = format!("{}.{} {why}, so that its rows cannot be gathered:", table.schema, table.name);
-        Err(SqlError::refuse_at(&why, model.sql, at))
-    };
-    if table.place == Place::System {
-        return refuse("belongs to a server");
-    }
-    let Some(info) = info else { return refuse("is not known to the proxy") };
-    if info.view {
-        return refuse("is a view");
-    }
-    if table.name.starts_with(COPY) {
-        return refuse("has the name of a copy");
-    }
+fn columns(
+    model: &Model<'_>,
+    id: RefId,
+    table: &Table,
+    info: &TableInfo,
+    whole: bool,
+    words: &Words,
+) -> Result<Box<[Pulled]>, SqlError> {
+    let refuse = |why: &str| Err(refusal(model, id, table, why));
+    let label = model.refs[id.0].label;
     let zoned = info.columns.iter().any(|column| matches!(column.ty, ColumnType::Timestamp(_)));
-    let whole = is_whole(model, id, info);
-    let text = model.sql.to_ascii_lowercase();
-    let text_has = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     let mut columns = Vec::with_capacity(info.columns.len());
     for column in &info.columns {
         if !column.name.is_ascii() && model.session.facts.charset != TextCharset::Utf8 {
             return refuse(&format!("has a column {} that the session's character set cannot name", column.name));
         }
         if column.generated {
-            if zoned && (whole || named(&column.name, &text)) {
+            if zoned && (whole || words.name(&column.name, label)) {
                 return refuse("has a generated column that may follow the session's time zone");
             }
             continue;
         }
         // Of a number in a JSON value, its text does not tell the type.
-        if matches!(column.ty, ColumnType::Json) && (text_has(b"json_type") || text_has(b"json_storage_")) {
+        if matches!(column.ty, ColumnType::Json) && (words.have(b"json_type") || words.have(b"json_storage_")) {
             return refuse(&format!("has a column {} of type JSON, of which only the text travels", column.name));
         }
-        let needed = whole || named(&column.name, &text) || is_unique(info, &column.name);
+        let needed = whole || words.name(&column.name, label) || is_unique(info, &column.name);
         let Some(form) = form(&column.ty) else {
             // What nobody names may be NULL.
             if !needed && column.nullable {
@@ -161,13 +181,13 @@ fn columns(model: &Model<'_>, id: RefId, table: &Table, info: Option<&TableInfo>
 }
 
 /// Whether every column is needed: the statement has a star for it, or the copy may want columns that nobody names.
-fn is_whole(model: &Model<'_>, id: RefId, info: &TableInfo) -> bool {
+fn is_whole(model: &Model<'_>, id: RefId, info: &TableInfo, words: &Words) -> bool {
+    let label = model.refs[id.0].label;
     let block = &model.blocks[model.refs[id.0].block.0];
     let starred =
         block.select.is_none_or(|select| select.items.iter().any(|item| !matches!(item, SelectItem::Expr { .. })));
     // What a generated column that counts is computed from is not known.
-    let text = model.sql.to_ascii_lowercase();
-    let counts = |column: &ColumnInfo| named(&column.name, &text) || is_unique(info, &column.name);
+    let counts = |column: &ColumnInfo| words.name(&column.name, label) || is_unique(info, &column.name);
     let computed = info.columns.iter().any(|column| column.generated && counts(column));
     // A unique key over an expression shows no column.
     starred
@@ -184,11 +204,31 @@ fn is_natural(tree: &TableRef) -> bool {
     }
 }
 
-/// Whether a name can stand in the statement: more than enough is better than too little.
-fn named(name: &str, text: &[u8]) -> bool {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let name = name.to_ascii_lowercase();
-    !plain || text.windows(name.len()).any(|part| part == name.as_bytes())
+/// The keys that a copy does well without: their columns stand nowhere, or only where the rows to be copied are chosen
+/// already, so that nobody can see whether they are keys, and no lookup goes by them. Unique keys stay: what depends on
+/// what follows from them.
+fn spare(
+    model: &Model<'_>,
+    ties: &Ties<'_, '_>,
+    id: RefId,
+    info: &TableInfo,
+    known: &Conditions,
+    words: &Words,
+) -> Vec<Box<str>> {
+    // Hints name keys or fix the order of a join, and MATCH wants a key of its own.
+    if [&b"index"[..], b"key", b"/*+", b"straight_join", b"match"].into_iter().any(|word| words.have(word)) {
+        return Vec::new();
+    }
+    let found = &model.refs[id.0];
+    // Read once, and not for each row of another table.
+    let once = model.blocks[found.block.0].parent.is_none() && !ties.null_side.contains(&id);
+    let chosen = |at: u32| once && known.chosen.iter().any(|span| span.start <= at && at < span.end);
+    let unseen = |column: &String| {
+        let counted = info.column(column).is_none_or(|(_, column)| column.auto_increment);
+        !counted && words.places(column, found.label).is_some_and(|places| places.into_iter().all(chosen))
+    };
+    let keys = info.other_keys.iter().filter(|(_, columns)| columns.iter().all(unseen));
+    keys.map(|(name, _)| name.as_str().into()).collect()
 }
 
 /// Whether a column is part of a unique key: rows without it would seem to be the same.
@@ -208,6 +248,8 @@ struct Conditions {
     filters: Vec<Span>,
     /// Columns that equal those of other references.
     links: Vec<Link>,
+    /// The filters, and the equalities with columns by which the other table can be looked up.
+    chosen: Vec<Span>,
 }
 
 fn conditions(model: &Model<'_>, ties: &Ties<'_, '_>, id: RefId) -> Conditions {
@@ -279,18 +321,31 @@ impl Filtering<'_, '_> {
                 columns_of(other, &mut columns);
                 if !columns.is_empty() && self.judges(other) {
                     found.filters.push(other.span());
+                    found.chosen.push(other.span());
                 } else if let Expr::Binary { op: BinaryOp::Eq, left, right, .. } = other {
                     let block = self.model.refs[self.id.0].block;
                     let sides = [left, right].map(|side| self.model.column(block, side));
                     if let [Some(left), Some(right)] = &sides {
                         let (own, other) = if left.of == self.id { (left, right) } else { (right, left) };
                         if own.of == self.id {
-                            found.links.extend(self.link(&own.name, other.of, &other.name));
+                            let link = self.link(&own.name, other.of, &other.name);
+                            if link.is_some() && self.is_looked_up(other) {
+                                found.chosen.push(condition.span());
+                            }
+                            found.links.extend(link);
                         }
                     }
                 }
             }
         }
+    }
+
+    /// Whether a column of the same block is the first of a unique key.
+    fn is_looked_up(&self, column: &Column) -> bool {
+        let other = &self.model.refs[column.of.0];
+        let Meaning::Table(_, Some(info)) = other.source else { return false };
+        let first = |key: &[String]| key.first().is_some_and(|first| first.eq_ignore_ascii_case(&column.name));
+        other.block == self.model.refs[self.id.0].block && info.unique().any(first)
     }
 
     /// A column that equals one of another table, if the other's values can be written so that they compare alike.

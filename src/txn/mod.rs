@@ -190,6 +190,7 @@ impl From<TransactionMode> for Mode {
 }
 
 /// What a connection must be like for the session that asks for it.
+#[derive(Clone, Copy)]
 pub struct Wanted<'a> {
     /// The worker that asks.
     pub worker: usize,
@@ -368,22 +369,22 @@ impl Txn {
         free_lease(group, self.replica(id, group, access), wanted).await
     }
 
-    /// `count` connections to one member of a group at once, for a statement outside of any transaction
-    /// that reads several of its shards at the same time.
+    /// Connections to one member of a group, all at once, for a statement outside of any transaction that reads several
+    /// of its shards at the same time: one as each of `wanted` says.
     pub async fn side_leases(
         &self,
         id: GroupId,
         group: &Group,
         access: Access,
-        count: usize,
-        wanted: &Wanted<'_>,
+        wanted: &[Wanted<'_>],
     ) -> Result<Vec<Lease>, SqlError> {
         let server = match self.replica(id, group, access) {
             Some(replica) => replica,
             None => group.primary().await?.clone(),
         };
-        let mut leases = Vec::with_capacity(count);
-        for permit in Permit::acquire(&server, wanted.worker, count).await? {
+        let Some(first) = wanted.first() else { return Ok(Vec::new()) };
+        let mut leases = Vec::with_capacity(wanted.len());
+        for (permit, wanted) in Permit::acquire(&server, first.worker, wanted.len()).await?.into_iter().zip(wanted) {
             let mut lease = permit.lease(wanted.class, wanted.settings.hash()).await?;
             adapt(&mut lease, wanted).await?;
             leases.push(lease);

@@ -111,6 +111,7 @@ fn catalog(text: &str) -> Catalog {
                 on_update: Action::Restrict,
             }),
             "unique" => drop(table.unique_keys.insert(format!("u{}", table.unique_keys.len()), names())),
+            "key" => drop(table.other_keys.insert(format!("k{}", table.other_keys.len()), names())),
             _ => table.columns.push(column(first, words.collect())),
         }
     }

@@ -307,6 +307,44 @@ fn difference(many: &Seen, one: &Seen) -> String {
     text
 }
 
+/// Copies of many rows do without the keys that nobody needs, and answer as if they had them.
+#[test]
+fn copies_of_many_rows_have_the_keys_that_count() {
+    // Statements, and how many of their copies lose keys.
+    let cases = [
+        ("SELECT i.name, k.price FROM items i JOIN items k ON k.id = i.parent WHERE i.color = 'red'", 2),
+        ("SELECT i.color, COUNT(*), MIN(k.name) FROM items i JOIN items k ON k.id = i.parent GROUP BY i.color", 2),
+        ("SELECT k.id, i.name FROM items k LEFT JOIN items i ON i.parent = k.id", 2),
+        ("SELECT i.id, i.parent, i.color FROM items i JOIN items k ON k.id = i.parent WHERE k.color = 'red'", 1),
+        ("SELECT i.id FROM items i FORCE INDEX (color) JOIN items k ON k.id = i.parent WHERE i.color = 'red'", 0),
+    ];
+    for installation in installations() {
+        let depot = Depot::open(&installation);
+        let proxy = depot.proxy();
+        let (mut many, mut one) = (through(&proxy), depot.reference());
+        let color = |id: usize| if id.is_multiple_of(2) { "red" } else { "blue" };
+        let row = |id: usize| format!("({id}, 'n{id}', '{}', {id}.5, {}, NULL)", color(id), id * 7 % 1500);
+        let rows: Vec<String> = (0..1500).map(row).collect();
+        for client in [&mut many, &mut one] {
+            assert_eq!(client.show(&format!("INSERT INTO items VALUES {}", rows.join(","))), "ok 1500");
+        }
+        let altered = || -> u64 {
+            let groups = depot.cluster.cluster.groups.iter();
+            let servers = groups.flat_map(|group| group.replicas.iter().chain([&group.primary]));
+            let told = servers.map(|server| server.sql("SHOW GLOBAL STATUS LIKE 'Com_alter_table'").unwrap());
+            told.map(|told| told.rsplit('\t').next().unwrap().parse::<u64>().unwrap()).sum()
+        };
+        for (sql, copies) in cases {
+            let before = altered();
+            let (mut a, mut b) = (many.see(sql, false, &[]), one.see(sql, false, &[]));
+            a.rows.sort();
+            b.rows.sort();
+            assert!(a == b && !a.rows.is_empty(), "{sql}\n{}", difference(&a, &b));
+            assert_eq!(altered() - before, copies, "{}: {sql}", installation.flavour);
+        }
+    }
+}
+
 /// A statement that takes minutes over its copies.
 const HEAVY: &str = "SELECT COUNT(*) FROM items a, items b, items c, items d, items e, items f WHERE a.name < f.name";
 
