@@ -22,7 +22,7 @@ use crate::plan::write::limited::Clauses;
 use crate::plan::write::{Writing, read_delete, read_insert, read_update};
 use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, Wishes};
 use crate::rules::catalog::Catalog;
-use crate::rules::{GroupId, Placement, RuleSet};
+use crate::rules::{GroupId, Placement, RuleSet, ShardedTable};
 use crate::sql::ast::{Delete, Insert, ObjectName, Query, Span, Statement, Update};
 use crate::sql::head::{Admin, Ddl, Head, Show, ShowKind, names_in};
 use crate::sql::hint::{HintItem, hints};
@@ -341,7 +341,13 @@ impl<'a> Build<'a> {
                 let why = "schemas are declared in the rules; CREATE, ALTER and DROP DATABASE are not passed on:";
                 self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
             }
-            _ if !temporary && self.lies_in_several(verb, tables) => self.define(verb, tables),
+            _ if temporary => self.temporary(verb, tables),
+            _ if self.names_hidden(verb, tables) => {
+                let why = "a definition that names a table in front of which the session has a temporary one: drop that \
+                           first:";
+                self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
+            }
+            _ if self.lies_in_several(verb, tables) => self.define(verb, tables),
             _ => self.forward(tables, None),
         };
         planned.effects.implicit_commit = !temporary;
@@ -349,6 +355,45 @@ impl<'a> Build<'a> {
         planned.effects.defines = !temporary;
         planned.effects.writes = true;
         planned
+    }
+
+    /// A definition of temporary tables: they are on the home of their schema, also those that have the names of tables
+    /// in several places.
+    fn temporary(self, verb: Ddl, tables: &[ObjectName]) -> Planned {
+        let subjects = match (verb, tables) {
+            (Ddl::CreateTable, [subject, others @ ..]) => {
+                // What it is made from is the table behind it.
+                let same = |other: &ObjectName| other.name.name.eq_ignore_ascii_case(&subject.name.name);
+                if others.iter().any(same) { &[][..] } else { std::slice::from_ref(subject) }
+            }
+            (Ddl::DropTable, _) => tables,
+            _ => &[],
+        };
+        let mut hidden = Vec::new();
+        for name in subjects {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
+            let Some(found) = schema.and_then(|schema| self.rules.schema(schema)) else { continue };
+            if let Placement::Sharded(ShardedTable { owner: Some(owner), .. }) = found.declared(&name.name.name) {
+                let why = format!("a temporary table of the name of a lookup, which writes of {owner} look for:");
+                return self.planned(Plan::Refuse(SqlError::refuse_at(&why, self.sql, name.span.start as usize)));
+            }
+            hidden.push((found.name.as_str(), name.name.name.as_str()));
+        }
+        let rules = self.rules.with_temporary(hidden.into_iter());
+        Build { rules: &rules, ..self }.forward(tables, None)
+    }
+
+    /// Whether a definition names a table that a temporary one hides, and means another one than that, or may.
+    fn names_hidden(self, verb: Ddl, tables: &[ObjectName]) -> bool {
+        let meant = match verb {
+            Ddl::DropTable | Ddl::TruncateTable | Ddl::CreateIndex | Ddl::DropIndex => tables.len(),
+            Ddl::AlterTable => 1,
+            _ => 0,
+        };
+        tables.iter().skip(meant).any(|name| {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
+            schema.and_then(|schema| self.rules.schema(schema)).is_some_and(|schema| schema.hides(&name.name.name))
+        })
     }
 
     /// Whether a definition concerns tables in several places, and is one that may.

@@ -10,7 +10,7 @@ pub mod name;
 mod read;
 pub mod shards;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +119,8 @@ pub struct Schema {
     physical: Vec<String>,
     /// By lower-case name.
     tables: BTreeMap<String, Table>,
+    /// Names of these, in lower case, which temporary tables of the session at hand have, too.
+    hidden: BTreeSet<String>,
 }
 
 /// A table that a rule names.
@@ -252,6 +254,20 @@ impl RuleSet {
         sharded.into_iter().find(|sharded| is_shard(sharded))
     }
 
+    /// The rules of a session with temporary tables, by schema and name: those are on the schema's home, whatever tables
+    /// of several places have their names.
+    pub fn with_temporary<'t>(&self, tables: impl Iterator<Item = (&'t str, &'t str)>) -> RuleSet {
+        let mut rules = self.clone();
+        for (schema, table) in tables {
+            if let Some(schema) = rules.schemas.get_mut(&schema.to_lowercase())
+                && !matches!(schema.declared(table), Placement::Single(_))
+            {
+                schema.hidden.insert(table.to_lowercase());
+            }
+        }
+        rules
+    }
+
     /// All schemas.
     pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.values()
@@ -261,6 +277,16 @@ impl RuleSet {
 impl Schema {
     /// Where a table is; the name is looked up without case, like that of a schema.
     pub fn table(&self, name: &str) -> Placement<'_> {
+        if self.hides(name) { Placement::Single(self.home) } else { self.declared(name) }
+    }
+
+    /// Whether a temporary table of the session stands in front of a table of several places.
+    pub fn hides(&self, name: &str) -> bool {
+        !self.hidden.is_empty() && self.hidden.contains(&name.to_lowercase())
+    }
+
+    /// Where a table is that is not temporary.
+    pub fn declared(&self, name: &str) -> Placement<'_> {
         match self.tables.get(&name.to_lowercase()) {
             Some(table) => table.placement(),
             None => Placement::Single(self.home),
@@ -275,7 +301,7 @@ impl Schema {
         }
     }
 
-    /// All tables that rules name.
+    /// All tables that rules name, where they are if no temporary one is in front.
     pub fn tables(&self) -> impl Iterator<Item = (&str, Placement<'_>)> {
         self.tables.values().map(|table| match table {
             Table::Sharded(sharded) => (sharded.name.as_str(), table.placement()),
@@ -285,6 +311,9 @@ impl Schema {
 
     /// Who makes the ids of a table; none: each server its own, so that an INSERT has to give them.
     pub fn id(&self, table: &str) -> Option<&IdRule> {
+        if self.hides(table) {
+            return None;
+        }
         match self.tables.get(&table.to_lowercase())? {
             Table::Sharded(table) => table.id.as_ref(),
             Table::Broadcast(_, id) => id.as_ref(),

@@ -34,6 +34,10 @@ impl Session {
             let why = "a definition of a sharded table, or of one with copies, under LOCK TABLES: UNLOCK TABLES first";
             return Err(SqlError::refuse(why).into());
         }
+        if define.tables.iter().any(|table| self.temporary.may_have(&define.schema, table)) {
+            let why = "a definition of a temporary table together with tables in several places: give each its own";
+            return Err(SqlError::refuse(why).into());
+        }
         let job = self.job(topology, define, sql);
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat, limit);

@@ -53,6 +53,8 @@ impl Temporary {
             catalog.insert(schema, table, info.clone());
         }
         let mut over = topology.with_catalog(Arc::new(catalog));
+        let names = self.tables.keys().map(|(schema, table)| (schema.as_str(), table.as_str()));
+        over.rules = Arc::new(topology.rules.with_temporary(names));
         self.changes = self.changes.wrapping_add(1);
         // Plans of this session's tables are nobody else's, nor those of the tables that it had before.
         over.version = 1 << 63 | u64::from(session) << 31 | u64::from(self.changes & 0x7FFF_FFFF);

@@ -96,7 +96,7 @@ impl<'a> Inventory<'a> {
             return Vec::new();
         }
         let is_here = |found: &&&Schema| {
-            let here = match found.table(table) {
+            let here = match found.declared(table) {
                 Placement::Single(single) => single == group,
                 // Every group has a copy, and one tells.
                 Placement::Broadcast => found.home == group,
@@ -119,7 +119,7 @@ impl<'a> Inventory<'a> {
     pub fn physical_names(&self, group: GroupId, table: &str) -> Vec<String> {
         let mut names = vec![table.to_owned()];
         for schema in &self.schemas {
-            if let Placement::Sharded(found) = schema.table(table) {
+            if let Placement::Sharded(found) = schema.declared(table) {
                 let all = found.all_physical().iter();
                 names.extend(all.filter(|name| self.is_on(group, name)).map(|name| name.table.clone()));
             }
