@@ -373,7 +373,9 @@ impl<'a> Build<'a> {
         for name in subjects {
             let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema);
             let Some(found) = schema.and_then(|schema| self.rules.schema(schema)) else { continue };
-            if let Placement::Sharded(ShardedTable { owner: Some(owner), .. }) = found.declared(&name.name.name) {
+            if let (Ddl::CreateTable, Placement::Sharded(ShardedTable { owner: Some(owner), .. })) =
+                (verb, found.declared(&name.name.name))
+            {
                 let why = format!("a temporary table of the name of a lookup, which writes of {owner} look for:");
                 return self.planned(Plan::Refuse(SqlError::refuse_at(&why, self.sql, name.span.start as usize)));
             }
