@@ -24,6 +24,7 @@ use crate::plan::{Effects, Many, Place, Plan, Planned, Role, Session, Sharded, W
 use crate::rules::catalog::Catalog;
 use crate::rules::{GroupId, Placement, RuleSet, ShardedTable};
 use crate::sql::ast::{Delete, Insert, ObjectName, Query, Span, Statement, Update};
+use crate::sql::define::{Part, define};
 use crate::sql::head::{Admin, Ddl, Head, Show, ShowKind, names_in};
 use crate::sql::hint::{HintItem, hints};
 use crate::sql::mentions::{Mentions, mentions};
@@ -360,13 +361,11 @@ impl<'a> Build<'a> {
     /// A definition of temporary tables: they are on the home of their schema, also those that have the names of tables
     /// in several places.
     fn temporary(self, verb: Ddl, tables: &[ObjectName]) -> Planned {
-        let subjects = match (verb, tables) {
-            (Ddl::CreateTable, [subject, others @ ..]) => {
-                // What it is made from is the table behind it.
-                let same = |other: &ObjectName| other.name.name.eq_ignore_ascii_case(&subject.name.name);
-                if others.iter().any(same) { &[][..] } else { std::slice::from_ref(subject) }
-            }
-            (Ddl::DropTable, _) => tables,
+        let subjects = match verb {
+            // What it is made from is the table behind it.
+            Ddl::CreateTable if self.is_made_from(tables) => &[],
+            Ddl::CreateTable => &tables[..tables.len().min(1)],
+            Ddl::DropTable => tables,
             _ => &[],
         };
         let mut hidden = Vec::new();
@@ -383,6 +382,18 @@ impl<'a> Build<'a> {
         }
         let rules = self.rules.with_temporary(hidden.into_iter());
         Build { rules: &rules, ..self }.forward(tables, None)
+    }
+
+    /// Whether a new table may be made from one of its own name.
+    fn is_made_from(self, tables: &[ObjectName]) -> bool {
+        let is_like = |(name, part): &(ObjectName, Part)| {
+            let subject = tables.first().map(|subject| &subject.name.name);
+            *part == Part::Like && subject.is_none_or(|subject| subject.eq_ignore_ascii_case(&name.name.name))
+        };
+        match define(&self.sql[..self.scan.end as usize], self.session.facts) {
+            Ok(Some(found)) => found.query.is_some() || found.mentions.iter().any(is_like),
+            _ => true,
+        }
     }
 
     /// Whether a definition names a table that a temporary one hides, and means another one than that, or may.

@@ -168,7 +168,7 @@ impl Reader<'_> {
             if self.cursor.eat(&["OR", "REPLACE"]) {
                 self.found.replaces = Some(self.cursor.since(start));
             }
-            self.cursor.eat_any(&["ONLINE", "OFFLINE"]);
+            self.cursor.eat_any(&["ONLINE", "OFFLINE", "TEMPORARY"]);
             if self.cursor.eat(&["TABLE"]) {
                 return self.create_table();
             }
