@@ -41,10 +41,16 @@ impl Reading {
 pub struct Into<'a> {
     /// In the order of the values.
     pub columns: Vec<&'a ColumnInfo>,
+    /// The values are not stored in them, but compared.
+    pub compared: bool,
+    /// Decimals may have more digits than are shown.
+    pub divides: bool,
     /// How literals are read.
     pub reading: Reading,
     /// Bytes that the rows may take as text.
     pub limit: usize,
+    /// What the statement is called in refusals.
+    pub what: &'static str,
 }
 
 /// A client that keeps the answer.
@@ -93,7 +99,7 @@ pub fn rows(kept: &Link, capabilities: Capabilities, into: &Into<'_>) -> Result<
             }
             Event::End(end) | Event::Ok(end) if end.warnings > 0 => {
                 // In a statement that writes, strict modes make errors of some of them.
-                let why = "an INSERT ... SELECT between servers whose SELECT gives warnings";
+                let why = format!("{} whose SELECT gives warnings", into.what);
                 return Err(SqlError::refuse(format!("Shardloom does not support {why}")));
             }
             _ => {}
@@ -133,6 +139,8 @@ enum Form {
     Null,
     /// Its digits: whole numbers and decimals.
     Number,
+    /// The same of a decimal that may have more digits than it shows: as far as these make no difference.
+    Quotient,
     /// Its text, which is ASCII and has no quotes in it: doubles, years, times.
     Plain,
     /// The same for a day, which must have all its parts.
@@ -159,6 +167,9 @@ impl Into<'_> {
                 if !has(flags::ZEROFILL) =>
             {
                 (is_number || is_text || to.ty == Stored::Year).then_some(Form::Number)
+            }
+            ColumnType::NEWDECIMAL | ColumnType::DECIMAL if self.divides => {
+                scale_of(&to.ty).filter(|scale| *scale <= def.decimals).map(|_| Form::Quotient)
             }
             ColumnType::NEWDECIMAL | ColumnType::DECIMAL if !has(flags::ZEROFILL) => {
                 (is_number || is_text).then_some(Form::Number)
@@ -191,14 +202,14 @@ impl Into<'_> {
             }
             _ => None,
         };
-        form.ok_or_else(|| {
+        form.filter(|form| !self.compared || is_compared(*form, def.ty, &to.ty)).ok_or_else(|| {
             SqlError::refuse(format!(
                 "column {} of the SELECT cannot be carried to another server as it is for column {} ({}): Shardloom \
-                 does not support this pair of types, or the character set of the session, in an INSERT ... SELECT \
-                 between servers",
+                 does not support this pair of types, or the character set of the session, in {}",
                 String::from_utf8_lossy(def.name),
                 to.name,
-                to.ty
+                to.ty,
+                self.what
             ))
         })
     }
@@ -212,8 +223,11 @@ impl Into<'_> {
                 text.push(b',');
             }
             match cursor.lenenc_or_null()? {
+                Some(cell) if *form == Form::Quotient && !self.is_decided(cell, to) => {
+                    return Err(refused(to, "the quotient may have more digits than are shown, and they would matter"));
+                }
                 Some(cell) => self.put(cell, *form, text).map_err(|why| refused(to, why))?,
-                None if !to.nullable && !to.auto_increment => {
+                None if !self.compared && !to.nullable && !to.auto_increment => {
                     return Err(refused(to, "NULL for a column that has none is handled otherwise among VALUES"));
                 }
                 None => text.extend_from_slice(b"NULL"),
@@ -225,10 +239,24 @@ impl Into<'_> {
         Ok(())
     }
 
+    /// Whether digits that a decimal does not show make no difference to a column: what is shown is no value of the
+    /// column that it would be compared with, or is not just in the middle of two to one of which it is rounded.
+    fn is_decided(&self, cell: &[u8], to: &ColumnInfo) -> bool {
+        let shown = cell.iter().position(|byte| *byte == b'.').map_or(&[][..], |point| &cell[point + 1..]);
+        let scale = usize::from(scale_of(&to.ty).unwrap_or_default());
+        let rest = shown.get(scale..).unwrap_or_default();
+        let is_zero = |digits: &[u8]| digits.iter().all(|digit| *digit == b'0');
+        match (self.compared, rest) {
+            (true, rest) => !is_zero(rest),
+            (false, [b'5', rest @ ..]) => !is_zero(rest),
+            (false, _) => true,
+        }
+    }
+
     fn put(&self, cell: &[u8], form: Form, out: &mut Vec<u8>) -> Result<(), &'static str> {
         match form {
             Form::Null => return Err("a value where there can be none"),
-            Form::Number => out.extend_from_slice(cell),
+            Form::Number | Form::Quotient => out.extend_from_slice(cell),
             Form::Day if cell.starts_with(b"0000") || cell.windows(3).any(|part| part == b"-00") => {
                 return Err("a day that is none is checked otherwise when it is written out");
             }
@@ -249,8 +277,8 @@ impl Into<'_> {
     /// Why the rows are refused that take more bytes than the limit.
     pub fn too_much(&self) -> SqlError {
         SqlError::refuse(format!(
-            "the rows of the SELECT need more than {} bytes (limits.statement) on their way to another server: insert \
-             them in several statements, or raise the limit",
+            "the rows of the SELECT need more than {} bytes (limits.statement) on their way to another server: write \
+             them by several statements, or raise the limit",
             self.limit
         ))
     }
@@ -258,6 +286,32 @@ impl Into<'_> {
 
 fn refused(to: &ColumnInfo, why: &str) -> SqlError {
     SqlError::refuse(format!("a value for column {} cannot be carried to another server as it is: {why}", to.name))
+}
+
+/// How many digits the values of an exact number have behind the point; none of another type.
+fn scale_of(ty: &Stored) -> Option<u8> {
+    match ty {
+        Stored::Int { .. } => Some(0),
+        Stored::Decimal { scale, .. } => Some(*scale),
+        _ => None,
+    }
+}
+
+/// Whether a literal is compared with a column as the value itself is: both are of one kind.
+fn is_compared(form: Form, of: ColumnType, to: &Stored) -> bool {
+    match form {
+        Form::Null => true,
+        Form::Number | Form::Quotient => {
+            matches!(to, Stored::Int { .. } | Stored::Decimal { .. } | Stored::Float { .. })
+        }
+        Form::Day => match of {
+            ColumnType::DATE | ColumnType::NEWDATE => *to == Stored::Date,
+            _ => matches!(to, Stored::DateTime(_)) && of == ColumnType::DATETIME,
+        },
+        Form::Text => matches!(to, Stored::Char(_) | Stored::Varchar(_) | Stored::Text(_)),
+        Form::Bytes => matches!(to, Stored::Binary(_) | Stored::Varbinary(_) | Stored::Blob(_)),
+        Form::Plain | Form::Member => false,
+    }
 }
 
 fn is_string(ty: ColumnType) -> bool {

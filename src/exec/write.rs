@@ -17,7 +17,7 @@ use crate::exec::write::total::Total;
 use crate::plan::Bound;
 use crate::plan::carry::Carry;
 use crate::plan::limited::Stage;
-use crate::plan::{Answer, Target};
+use crate::plan::{Answer, Duplicates, Target};
 use crate::rules::GroupId;
 use crate::txn::{Access, Txn};
 use crate::wire::link::Link;
@@ -56,9 +56,9 @@ pub enum Share<'a> {
 }
 
 impl Write<'_> {
-    /// It has ON DUPLICATE KEY UPDATE.
-    fn updates(&self) -> bool {
-        self.selected.map_or_else(|| self.bound.updates_duplicates(), |carry| carry.updates)
+    /// Which of an INSERT's rows are called duplicates.
+    fn duplicates(&self) -> Duplicates {
+        self.selected.map_or_else(|| self.bound.duplicates(), |carry| carry.duplicates)
     }
 }
 

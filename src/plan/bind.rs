@@ -124,6 +124,7 @@ impl<'a> Binding<'a> {
                     (_, Some(shard)) => bound.route = Route::One(target(family, shard)),
                     // No server has all tables of the statement, whatever its values are.
                     (Many::Gather(gather), None) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
+                    (Many::Ahead(ahead), None) => bound.answer = Answer::Ahead(ahead),
                     (Many::Refuse(refusal), None) => return Err(refusal.clone()),
                     (_, None) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
                 }
@@ -176,6 +177,7 @@ fn fixed<'a>(plan: &'a Plan, rules: &RuleSet, bound: &mut Bound<'a>) -> Result<(
         }
         Plan::Define(define) => define_everywhere(define, bound),
         Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
+        Plan::Ahead(ahead) => bound.answer = Answer::Ahead(ahead),
         Plan::Load(load) => load_everywhere(load, rules, bound)?,
         Plan::Refuse(refusal) => return Err(refusal.clone()),
         Plan::Everywhere { .. } | Plan::Sharded(_) | Plan::Gather(_) => {
@@ -250,6 +252,10 @@ impl<'p, 'a> Placing<'p, 'a> {
                             bound.answer = Answer::Carry(carry);
                             Ok(())
                         }
+                        Many::Ahead(ahead) => {
+                            bound.answer = Answer::Ahead(ahead);
+                            Ok(())
+                        }
                         Many::Refuse(refusal) => Err(refusal.clone()),
                         _ => Err(SqlError::refuse("the statement needs rows of several shards at once")),
                     };
@@ -265,6 +271,13 @@ impl<'p, 'a> Placing<'p, 'a> {
             && (shards.single().is_none() || self.check_group(family, &shards).is_err())
         {
             return self.gathering(gather, bound).gather(bound);
+        }
+        if let Many::Ahead(ahead) = self.many
+            && self.routing.shard.is_none()
+            && (shards.single().is_none() || self.check_group(family, &shards).is_err())
+        {
+            bound.answer = Answer::Ahead(ahead);
+            return Ok(());
         }
         if let Many::Carry(carry) = self.many
             && self.routing.shard.is_none()
@@ -323,6 +336,10 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             Many::Carry(carry) => {
                 bound.answer = Answer::Carry(carry);
+                Ok(())
+            }
+            Many::Ahead(ahead) => {
+                bound.answer = Answer::Ahead(ahead);
                 Ok(())
             }
             Many::Refuse(refusal) => Err(refusal.clone()),

@@ -208,8 +208,11 @@ impl<'a> Build<'a> {
         let clauses = Clauses::of_update(update);
         beside.seek = seek(model, &locality, Locks::Write);
         beside.lookup = writing.lookup_in(&scope);
-        beside.upkeep = writing.kept_by_change(&scope, &update.set, &clauses, None)?;
-        writing.change(&scope, &update.set, &clauses)
+        let plan = writing.kept_by_change(&scope, &update.set, &clauses, None).and_then(|upkeep| {
+            beside.upkeep = upkeep;
+            writing.change(&scope, &update.set, &clauses)
+        });
+        writing.ahead(plan, &scope, &update.set, &clauses)
     }
 
     fn delete(self, model: &mut Model<'a>, delete: &'a Delete, beside: &mut Beside) -> Result<Plan, SqlError> {
@@ -220,14 +223,19 @@ impl<'a> Build<'a> {
         let clauses = Clauses::of_delete(delete);
         beside.seek = seek(model, &locality, Locks::Write);
         beside.lookup = writing.lookup_in(&scope);
-        beside.upkeep = writing.kept_by_change(&scope, &[], &clauses, delete.returning.then_some(delete.span))?;
-        let mut plan = writing.change(&scope, &[], &clauses)?;
-        if delete.returning && matches!(plan, Plan::Everywhere { .. }) {
+        let returning = delete.returning.then_some(delete.span);
+        let plan = writing.kept_by_change(&scope, &[], &clauses, returning).and_then(|upkeep| {
+            beside.upkeep = upkeep;
+            writing.change(&scope, &[], &clauses)
+        });
+        if !delete.returning {
+            return writing.ahead(plan, &scope, &[], &clauses);
+        }
+        let mut plan = plan?;
+        if matches!(plan, Plan::Everywhere { .. }) {
             return Err(several(self.sql, "RETURNING", delete.span));
         }
-        if delete.returning {
-            forbid_many(&mut plan, several(self.sql, "RETURNING", delete.span));
-        }
+        forbid_many(&mut plan, several(self.sql, "RETURNING", delete.span));
         Ok(plan)
     }
 
@@ -682,7 +690,9 @@ impl<'a> Build<'a> {
                 }
             },
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
-            Plan::Gather(_) => Err(SqlError::refuse("the hint shard= is not for tables that no shard has together")),
+            Plan::Gather(_) | Plan::Ahead(_) => {
+                Err(SqlError::refuse("the hint shard= is not for tables that no shard has together"))
+            }
             Plan::Carry(_) => Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go")),
             Plan::Load(_) => Err(SqlError::refuse("the hint shard= is not for LOAD DATA: its rows say where they go")),
             Plan::Define(_) => {
@@ -705,6 +715,7 @@ impl<'a> Build<'a> {
             Plan::Catalogue(_)
             | Plan::Define(_)
             | Plan::Carry(_)
+            | Plan::Ahead(_)
             | Plan::Load(_)
             | Plan::Sharded(_)
             | Plan::Gather(_)

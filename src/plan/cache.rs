@@ -8,6 +8,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use twox_hash::XxHash3_128;
 
+use crate::plan::ahead::{Ahead, Prior};
 use crate::plan::gather::{Gather, Pulled, Source};
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
@@ -165,6 +166,7 @@ fn size(planned: &Planned) -> usize {
                 Many::Rows { text, .. } => text_size(text),
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Carry(carry) => size_of_val(&**carry),
+                Many::Ahead(ahead) => ahead_size(ahead),
                 Many::Limited(limited) => {
                     let first = limited.first.as_ref();
                     size_of_val(&**limited)
@@ -184,6 +186,7 @@ fn size(planned: &Planned) -> usize {
         }
         Plan::Define(define) => define.steps.iter().map(|step| size_of_val(step) + 2 * step.sql.len()).sum(),
         Plan::Carry(carry) => size_of_val(&**carry),
+        Plan::Ahead(ahead) => ahead_size(ahead),
         Plan::Load(load) => size_of_val(&**load) + text_size(&load.text),
         Plan::Refuse(refusal) => refusal.message.len(),
     };
@@ -195,6 +198,11 @@ fn size(planned: &Planned) -> usize {
         + planned.pins.len() * 4
         + planned.upkeep.as_deref().map_or(0, upkeep_size)
         + seek_size(planned)
+}
+
+fn ahead_size(ahead: &Ahead) -> usize {
+    let query = |prior: &Prior| size_of_val(prior) + prior.columns.len() * (size_of::<ColumnInfo>() + 32);
+    ahead.queries.iter().map(query).sum()
 }
 
 fn seek_size(planned: &Planned) -> usize {

@@ -1,6 +1,7 @@
 //! INSERT ... SELECT whose rows do not stay where they are read, as data: the SELECT is a statement of its own, and its
 //! rows are written out as the VALUES of another. It knows no row.
 
+use crate::plan::Duplicates;
 use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
 
@@ -17,8 +18,10 @@ pub struct Carry {
     pub lockable: bool,
     /// The query reads tables.
     pub reads_tables: bool,
-    /// It has ON DUPLICATE KEY UPDATE: a row that changed nothing is no duplicate to MySQL's sentence.
-    pub updates: bool,
+    /// Its decimals may have more digits than a server shows of them.
+    pub divides: bool,
+    /// Which of its rows MySQL's sentence calls duplicates.
+    pub duplicates: Duplicates,
 }
 
 impl Carry {

@@ -7,6 +7,7 @@
 //! Bound + Target                                   --render-------> SQL text     for each target
 //! ```
 
+pub mod ahead;
 pub mod bind;
 pub mod build;
 pub mod cache;
@@ -47,6 +48,7 @@ mod write;
 use std::sync::Arc;
 
 use crate::error::SqlError;
+use crate::plan::ahead::Ahead;
 use crate::plan::carry::Carry;
 use crate::plan::catalogue::Catalogue;
 use crate::plan::define::Define;
@@ -125,6 +127,8 @@ pub enum Answer<'a> {
     Define(&'a Define),
     /// The rows of a SELECT are read first, and then stored where they belong.
     Carry(&'a Carry),
+    /// Subqueries are read first, and then the statement runs with their values.
+    Ahead(&'a Ahead),
     /// The client's file is cut into lines, of which each target loads its own.
     Load(&'a Load),
 }
@@ -308,6 +312,8 @@ pub enum Plan {
     Define(Box<Define>),
     /// INSERT ... SELECT whose rows are read in one place and stored in another.
     Carry(Box<Carry>),
+    /// UPDATE or DELETE whose subqueries are read first.
+    Ahead(Box<Ahead>),
     /// LOAD DATA LOCAL INFILE into a table that lies in several places.
     Load(Box<Load>),
     /// The same write on every group: broadcast tables.
@@ -352,6 +358,8 @@ pub enum Many {
     Gather(Box<Gather>),
     /// INSERT ... SELECT: its rows are read first, and then stored where they belong.
     Carry(Box<Carry>),
+    /// UPDATE or DELETE: its subqueries are read first.
+    Ahead(Box<Ahead>),
     /// A write whose parts add up, the same text on each target.
     Sum,
     /// UPDATE or DELETE with LIMIT: each target writes its share of the first rows.
@@ -360,11 +368,22 @@ pub enum Many {
     Rows {
         /// The text, with a place for the rows.
         text: Text,
-        /// It has ON DUPLICATE KEY UPDATE: a row that changed nothing is no duplicate to MySQL's sentence.
-        updates: bool,
+        /// Which of them MySQL's sentence calls duplicates.
+        duplicates: Duplicates,
     },
     /// Not answered: the reason, with the place.
     Refuse(SqlError),
+}
+
+/// Which rows of an INSERT or REPLACE MySQL counts as duplicates of rows that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Those that it leaves out or puts in their place.
+    All,
+    /// ON DUPLICATE KEY UPDATE: those that change one.
+    Changing,
+    /// The same with IGNORE: those that change none.
+    Unchanging,
 }
 
 /// Where OFFSET and LIMIT stand.

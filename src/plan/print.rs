@@ -133,6 +133,7 @@ impl<'a> Out<'_, 'a> {
             (Answer::Carry(_), _) => {
                 ("carry", "the rows of the SELECT are read first, and stored by INSERTs split by shard")
             }
+            (Answer::Ahead(_), _) => ("ahead", "subqueries are read first, then the statement runs with their values"),
             (Answer::Load(_), _) => ("load", "the client's file is cut into lines, of which each target loads its own"),
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
@@ -153,6 +154,9 @@ impl<'a> Out<'_, 'a> {
             }
             if let (Route::One(_), Many::Carry(_)) = (&self.bound.route, &sharded.many) {
                 self.push("else", "where the rows belong elsewhere, they are read first and then stored");
+            }
+            if let (Route::One(_), Many::Ahead(_)) = (&self.bound.route, &sharded.many) {
+                self.push("else", "on several shards its subqueries are read first");
             }
             if let (Some(seek), false) = (self.bound.planned.seek.as_deref(), matches!(self.bound.route, Route::One(_)))
             {
@@ -322,6 +326,13 @@ impl<'a> Out<'_, 'a> {
         if let Answer::Carry(carry) = self.bound.answer {
             let pieces = carry.pieces(self.bound.sql, self.bound.scan).unwrap_or_default();
             self.push("select", String::from_utf8_lossy(pieces[1]).trim());
+            return;
+        }
+        if let Answer::Ahead(ahead) = self.bound.answer {
+            for prior in &ahead.queries {
+                let pieces = prior.pieces(self.bound.sql, self.bound.scan).unwrap_or_default();
+                self.push("select", String::from_utf8_lossy(pieces.query).trim());
+            }
             return;
         }
         if let (Answer::Move(_), Some(moved)) = (self.bound.answer, &self.bound.moved) {

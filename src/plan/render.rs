@@ -9,7 +9,7 @@ use crate::plan::semijoin::{Among, Reduction};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Part, Text, put_name, quote};
 use crate::plan::values::Values;
-use crate::plan::{Answer, Bound, Many, Params, Pick, Place, Plan, Target};
+use crate::plan::{Answer, Bound, Duplicates, Many, Params, Pick, Place, Plan, Target};
 use crate::rules::shards::Shards;
 use crate::rules::{PhysicalName, Placement, Schema, ShardedTable};
 use crate::sql::ast::Span;
@@ -34,11 +34,14 @@ pub struct Name<'a> {
 }
 
 impl<'a> Bound<'a> {
-    /// Whether the statement is a split INSERT ... ON DUPLICATE KEY UPDATE.
-    pub fn updates_duplicates(&self) -> bool {
+    /// Which of an INSERT's rows are called duplicates.
+    pub fn duplicates(&self) -> Duplicates {
         match &self.planned.plan {
-            Plan::Sharded(sharded) => matches!(sharded.many, Many::Rows { updates: true, .. }),
-            _ => false,
+            Plan::Sharded(sharded) => match sharded.many {
+                Many::Rows { duplicates, .. } => duplicates,
+                _ => Duplicates::All,
+            },
+            _ => Duplicates::All,
         }
     }
 
@@ -328,7 +331,7 @@ impl<'a> Bound<'a> {
             },
             Plan::Gather(gather) => Some(&gather.text),
             Plan::Load(load) => Some(&load.text),
-            Plan::Define(_) | Plan::Carry(_) | Plan::Refuse(_) => None,
+            Plan::Define(_) | Plan::Carry(_) | Plan::Ahead(_) | Plan::Refuse(_) => None,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::sql::ast::{
     BinaryOp, Body, Cte, Expr, Function, Ident, JoinKind, LiteralKind, ObjectName, OrderItem, Query, Select,
     SelectItem, Span, TableRef, UnaryOp,
 };
+use crate::sql::walk::{self, Node};
 
 /// A table reference: a table, derived table or common table expression where it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,6 +112,33 @@ pub(super) struct QueryNode<'a> {
     pub(super) refs: Range<usize>,
     /// The blocks in it, likewise.
     pub(super) blocks: Range<usize>,
+}
+
+impl QueryNode<'_> {
+    /// Whether a clause that locks the rows it reads can stand behind its text.
+    pub(super) fn is_lockable(&self, model: &Model<'_>) -> bool {
+        matches!(self.body, BodyNode::Block(block) if !model.blocks[block.0].from.is_empty())
+            && self.ast.locking.is_none()
+            && !self.ast.span.of(model.sql).starts_with(b"(")
+    }
+
+    /// Whether its decimals may have more digits than a server shows of them: those of a quotient, which AVG is, too.
+    pub(super) fn divides(&self, model: &Model<'_>) -> bool {
+        let known = |id: usize| match model.refs[id].source {
+            Source::Table(_, info) => info.is_some_and(|info| !info.view),
+            Source::Query(_) | Source::Opaque => true,
+        };
+        let mut divides = !self.refs.clone().all(known);
+        walk::query(self.ast, &mut |node| {
+            divides |= match node {
+                Node::Expr(Expr::Function(function)) => function.name == "AVG",
+                Node::Expr(Expr::Binary { op, .. }) => *op == BinaryOp::Div,
+                _ => false,
+            };
+            true
+        });
+        divides
+    }
 }
 
 /// The body of a query expression.

@@ -480,7 +480,8 @@ pub(super) fn slot(expr: &Expr) -> Option<Slot> {
     }
 }
 
-fn is_comparison(op: BinaryOp) -> bool {
+/// Whether an operator compares, NULL giving NULL.
+pub(super) fn is_comparison(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge)
 }
 

@@ -1,6 +1,7 @@
 //! INSERT, REPLACE, UPDATE and DELETE: which rows they touch where, and what must not differ from copy to copy.
 //! A row is stored on the one shard of its key; a write that could put it elsewhere is refused.
 
+mod ahead;
 mod carried;
 mod ids;
 pub(super) mod limited;
@@ -18,7 +19,7 @@ use crate::plan::text::{Composer, Part, Rewrite, Text};
 use crate::plan::ties::{Ties, slot};
 use crate::plan::write::ids::Numbers;
 use crate::plan::write::limited::{Clauses, is_mistake};
-use crate::plan::{Many, Place, Plan, Sharded};
+use crate::plan::{Duplicates, Many, Place, Plan, Sharded};
 use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdKind;
 use crate::rules::{FamilyId, GroupId};
@@ -527,8 +528,8 @@ impl<'a> Writing<'_, '_, 'a> {
         let text = composer.plain()?;
         let many = match &insert.source {
             InsertSource::Values(rows) => {
-                let updates = !insert.on_duplicate.is_empty();
-                self.split(insert, rows, composer).map_or_else(Many::Refuse, |text| Many::Rows { text, updates })
+                let duplicates = duplicates(insert);
+                self.split(insert, rows, composer).map_or_else(Many::Refuse, |text| Many::Rows { text, duplicates })
             }
             _ => Many::Sum,
         };
@@ -735,6 +736,15 @@ fn one_group(model: &Model<'_>, locality: &Locality<'_, '_, '_>) -> Result<Optio
         return Err(several(model.sql, "a write of a table that is not sharded from one that is", span));
     }
     single_group(model, locality)
+}
+
+/// Which rows of an INSERT are called duplicates.
+fn duplicates(insert: &Insert) -> Duplicates {
+    match (insert.on_duplicate.is_empty(), insert.ignore) {
+        (true, _) => Duplicates::All,
+        (false, false) => Duplicates::Changing,
+        (false, true) => Duplicates::Unchanging,
+    }
 }
 
 /// The rows that an INSERT writes out; none if they come from a query.

@@ -14,7 +14,7 @@ use crate::exec::write::Share;
 use crate::plan::bind::{Binding, bind};
 use crate::plan::carry::Carry;
 use crate::plan::numbering::Ids;
-use crate::plan::{self, Answer, Plan, Planned, Route, Target};
+use crate::plan::{self, Answer, Plan, Planned, Route, Target, Wishes};
 use crate::rules::catalog::{ColumnInfo, TableInfo};
 use crate::session::Session;
 use crate::session::lookup::Keeping;
@@ -36,32 +36,31 @@ pub(super) struct Carrying<'a> {
     pub(super) args: &'a [Datum<'a>],
 }
 
-/// The query with its parameters written out; none can stand behind it, or in front.
-fn with_params<'q>(
-    query: &'q [u8],
+/// A piece of a statement from `start` on, with all of the statement's parameters written out: none can stand behind
+/// it, or in front. `what` the statement is.
+pub(super) fn with_params<'q>(
+    piece: &'q [u8],
     start: usize,
-    of: &Carrying<'_>,
+    (scan, args): (&Scan, &[Datum<'_>]),
     reading: Reading,
+    what: &str,
 ) -> Result<Cow<'q, [u8]>, SqlError> {
-    if of.scan.params.is_empty() {
-        return Ok(Cow::Borrowed(query));
+    if scan.params.is_empty() {
+        return Ok(Cow::Borrowed(piece));
     }
-    let (mut out, mut copied) = (Vec::with_capacity(query.len()), 0);
-    for (number, at) in of.scan.params.iter().enumerate() {
-        let at = (*at as usize).checked_sub(start).filter(|at| *at < query.len());
-        let (Some(at), Some(value)) = (at, of.args.get(number)) else { return Err(no_param()) };
-        out.extend_from_slice(&query[copied..at]);
-        if is_sorted_by(&query[..at]) || !put_value(value, reading, &mut out) {
-            return Err(no_param());
+    let refused = || SqlError::refuse(format!("Shardloom does not support this parameter in {what}"));
+    let (mut out, mut copied) = (Vec::with_capacity(piece.len()), 0);
+    for (number, at) in scan.params.iter().enumerate() {
+        let at = (*at as usize).checked_sub(start).filter(|at| *at < piece.len());
+        let (Some(at), Some(value)) = (at, args.get(number)) else { return Err(refused()) };
+        out.extend_from_slice(&piece[copied..at]);
+        if is_sorted_by(&piece[..at]) || !put_value(value, reading, &mut out) {
+            return Err(refused());
         }
         copied = at + 1;
     }
-    out.extend_from_slice(&query[copied..]);
+    out.extend_from_slice(&piece[copied..]);
     Ok(Cow::Owned(out))
-}
-
-fn no_param() -> SqlError {
-    SqlError::refuse("Shardloom does not support this parameter in an INSERT ... SELECT between servers")
 }
 
 /// Whether what follows may be an item of ORDER BY or GROUP BY, where a number written out is a column's.
@@ -85,6 +84,12 @@ fn put_value(value: &Datum<'_>, reading: Reading, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// What the statement is called in refusals.
+const WHAT: &str = "an INSERT ... SELECT between servers";
+
+const TWICE: &str = "Shardloom does not support a subquery that is read first in a write that needs several steps itself: \
+                     one that moves rows, or has LIMIT, on several shards";
+
 const UNKNOWN_TABLE: &str = "Shardloom does not support this INSERT ... SELECT: its table is not known";
 
 /// The table that the rows go to.
@@ -94,10 +99,36 @@ fn table_of(topology: &Topology, planned: &Planned, carry: &Carry) -> Result<Arc
     info.ok_or_else(|| SqlError::refuse(UNKNOWN_TABLE))
 }
 
+/// That reading first and writing afterwards leaves the session as one statement would; `what` the statement is.
+pub(super) fn may_read_first(planned: &Planned, what: &str) -> Result<(), SqlError> {
+    let effects = planned.effects;
+    let part = if effects.sets_variables || effects.sets_last_insert_id || effects.calc_found_rows {
+        "an assignment to what the session knows"
+    } else if effects.user_locks || effects.stored_function {
+        "a function that does more than compute"
+    } else {
+        return Ok(());
+    };
+    Err(SqlError::refuse(format!("Shardloom does not support {part} in {what}")))
+}
+
+/// What is known of a SELECT that is read first.
+#[derive(Clone, Copy)]
+pub(super) struct Reads {
+    /// A clause that locks its rows can stand behind it.
+    pub(super) lockable: bool,
+    /// It reads tables.
+    pub(super) reads_tables: bool,
+    /// The transaction is the statement's own.
+    pub(super) own: bool,
+    /// What the hints of the statement say.
+    pub(super) wishes: Wishes,
+}
+
 impl Session {
     /// Reads the rows, stores them, and tells the client what one server would have told.
     pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, add: Status) -> Result<(), Stop> {
-        self.may_carry(of)?;
+        may_read_first(of.planned, WHAT)?;
         let parts = self.begin_parts(of.planned);
         let outcome = self.carry(of, parts.own).await;
         let outcome = self.end_parts(parts, outcome).await?;
@@ -105,30 +136,22 @@ impl Session {
         Ok(())
     }
 
-    /// That reading first and storing afterwards leaves the session as one statement would.
-    fn may_carry(&self, of: &Carrying<'_>) -> Result<(), SqlError> {
-        let effects = of.planned.effects;
-        let what = if effects.sets_variables || effects.sets_last_insert_id || effects.calc_found_rows {
-            "an assignment to what the session knows"
-        } else if effects.user_locks || effects.stored_function {
-            "a function that does more than compute"
-        } else {
-            return Ok(());
-        };
-        Err(SqlError::refuse(format!("Shardloom does not support {what} in an INSERT ... SELECT between servers")))
-    }
-
     async fn carry(&mut self, of: &Carrying<'_>, own: bool) -> Result<Outcome, Stop> {
         let nothing = || SqlError::refuse(UNKNOWN_TABLE);
         let info = table_of(of.topology, of.planned, of.carry)?;
         let [before, query, behind] = of.carry.pieces(of.sql, of.scan).ok_or_else(nothing)?;
-        let query = &*with_params(query, before.len(), of, self.reading())?;
+        let query = &*with_params(query, before.len(), (of.scan, of.args), self.reading(), WHAT)?;
         let into = Into {
             columns: self.carried_columns(of.carry, &info)?,
+            compared: false,
+            divides: of.carry.divides,
             reading: self.reading(),
             limit: self.proxy.config.limits.statement,
+            what: WHAT,
         };
-        let rows = self.carried_rows(of, query, &into, own).await?;
+        let Carry { lockable, reads_tables, .. } = *of.carry;
+        let of_query = Reads { lockable, reads_tables, own, wishes: of.planned.wishes };
+        let rows = self.carried_rows(of.topology, query, &into, of_query).await?;
         if rows.count == 0 {
             return self.nothing_carried(of.carry, &info).map_err(Stop::Error);
         }
@@ -140,7 +163,7 @@ impl Session {
         if text.len() > into.limit {
             return Err(into.too_much().into());
         }
-        self.store(of, &text).await
+        self.store(of.topology, &text, Some(of.carry)).await
     }
 
     /// That the table has the columns which the statement names: what can be told before it runs.
@@ -175,34 +198,34 @@ impl Session {
     }
 
     /// Runs the SELECT; its answer is kept, not sent.
-    async fn carried_rows(
+    pub(super) async fn carried_rows(
         &mut self,
-        of: &Carrying<'_>,
+        topology: &Topology,
         query: &[u8],
         into: &Into<'_>,
-        own: bool,
+        of: Reads,
     ) -> Result<Rows, Stop> {
         let mut text = query.to_vec();
-        let mut locks = of.carry.lockable;
+        let mut locks = of.lockable;
         if locks {
             text.extend_from_slice(b" LOCK IN SHARE MODE");
-            locks = self.plan_text(of.topology, &text).is_ok();
+            locks = self.plan_text(topology, &text).is_ok();
         }
         if !locks {
             text.truncate(query.len());
             // One server locks what it reads, and so reads what is newest; a snapshot of this very statement is that.
-            if !own && of.carry.reads_tables {
-                let why = "an INSERT ... SELECT between servers, in a transaction, whose SELECT can take no locks";
+            if !of.own && of.reads_tables {
+                let why = format!("{}, in a transaction, whose SELECT can take no locks", into.what);
                 return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
             }
         }
-        let (found, mut planned) = self.plan_text(of.topology, &text)?;
+        let (found, mut planned) = self.plan_text(topology, &text)?;
         // The hints stand in front of the query.
-        planned.wishes = of.planned.wishes;
+        planned.wishes = of.wishes;
         let (found_rows, row_count) = (self.found_rows, self.row_count);
         let kept = kept(into.limit);
         let client = std::mem::replace(&mut self.client, kept);
-        let outcome = self.run(&text, &found, of.topology, &planned, Ask::Query, &[], Status::default()).await;
+        let outcome = self.run(&text, &found, topology, &planned, Ask::Query, &[], Status::default()).await;
         let flushed = self.client.flush().await;
         let kept = std::mem::replace(&mut self.client, client);
         (self.found_rows, self.row_count) = (found_rows, row_count);
@@ -212,7 +235,7 @@ impl Session {
     }
 
     /// Scans and plans a text of our own, and sees that it can be bound.
-    fn plan_text(&self, topology: &Topology, text: &[u8]) -> Result<(Scan, Planned), SqlError> {
+    pub(super) fn plan_text(&self, topology: &Topology, text: &[u8]) -> Result<(Scan, Planned), SqlError> {
         let mut found = Scan::default();
         scan(text, self.facts, self.proxy.seed, &mut found)?;
         let head = head(text, self.facts)?;
@@ -226,28 +249,36 @@ impl Session {
         Ok((found, planned))
     }
 
-    /// Stores the rows, each where it belongs.
-    async fn store(&mut self, of: &Carrying<'_>, text: &[u8]) -> Result<Outcome, Stop> {
-        let (found, planned) = self.plan_text(of.topology, text)?;
+    /// Runs a text of our own that writes, each row where it belongs; `selected` if it stores the rows of a SELECT.
+    pub(super) async fn store(
+        &mut self,
+        topology: &Topology,
+        text: &[u8],
+        selected: Option<&Carry>,
+    ) -> Result<Outcome, Stop> {
+        let (found, planned) = self.plan_text(topology, text)?;
         let made = match &planned.numbering {
-            Some(numbering) => Box::pin(self.make_ids(of.topology, &planned, numbering, text, &found, &[])).await?,
+            Some(numbering) => Box::pin(self.make_ids(topology, &planned, numbering, text, &found, &[])).await?,
             None => Vec::new(),
         };
         let ids = if made.is_empty() { Ids::None } else { Ids::Written(&made) };
-        let bound = Binding::new(&planned, &of.topology.rules, text, &found, &[]).with(ids).bind()?;
+        let bound = Binding::new(&planned, &topology.rules, text, &found, &[]).with(ids).bind()?;
         if let Some(upkeep) = &planned.upkeep {
-            let (topology, planned, bound, scan) = (of.topology, &planned, &bound, &found);
-            let (ask, selected) = (Ask::Query, Some(of.carry));
-            let keeping = Keeping { topology, planned, bound, upkeep, scan, args: &[], ask, selected };
+            let (planned, bound, scan) = (&planned, &bound, &found);
+            let keeping = Keeping { topology, planned, bound, upkeep, scan, args: &[], ask: Ask::Query, selected };
             return Box::pin(self.write_keeping(&keeping)).await;
         }
+        let answer = match bound.answer {
+            Answer::Relay | Answer::Sum => Answer::Sum,
+            Answer::Same => Answer::Same,
+            _ => return Err(SqlError::refuse(TWICE).into()),
+        };
         let targets = match &bound.route {
             Route::One(target) => vec![*target],
             Route::Many(targets) => targets.clone(),
-            Route::Any => vec![Target { group: self.any_group(of.topology), shard: None }],
+            Route::Any => vec![Target { group: self.any_group(topology), shard: None }],
         };
-        let answer = if let Answer::Relay = bound.answer { Answer::Sum } else { bound.answer };
-        self.write(of.topology, &planned, &bound, &targets, answer, Ask::Query, Share::Whole, Some(of.carry)).await
+        self.write(topology, &planned, &bound, &targets, answer, Ask::Query, Share::Whole, selected).await
     }
 
     /// The answer where there is nothing to store.

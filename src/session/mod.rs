@@ -1,6 +1,7 @@
 //! One client's connection from login to goodbye: reads a command, has it answered, reads the next.
 //! It knows what belongs to the session; what a statement means is for `query` and the rooms below.
 
+mod ahead;
 mod carry;
 pub mod catalogue;
 pub mod define;

@@ -136,6 +136,13 @@ impl Session {
             self.keep(id, sql, found, params);
             return Ok(Some(id));
         }
+        let sample = planned.ahead().map(|_| Binding::new(&planned, &topology.rules, &sql, &found, &[]).sample());
+        if matches!(sample, Some(Ok(Bound { answer: Answer::Ahead(_), .. }))) {
+            // Likewise.
+            self.put_head(id, params, 0);
+            self.keep(id, sql, found, params);
+            return Ok(Some(id));
+        }
         if !self.describe(id, &topology, &planned, &sql, &found).await? {
             return Ok(None);
         }

@@ -24,6 +24,7 @@ use crate::plan::gather::{Extent, Gather};
 use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Bound, Params, Plan, Planned, Role, Route, Target};
 use crate::rules::GroupId;
+use crate::session::ahead::Preceded;
 use crate::session::carry::Carrying;
 use crate::session::limited::Limiting;
 use crate::session::lookup::Keeping;
@@ -272,7 +273,10 @@ impl Session {
         };
         let is_of_one = |bound: &Bound<'_>| {
             matches!(bound.route, Route::One(_) | Route::Any)
-                && !matches!(bound.answer, Answer::Gather(_) | Answer::Carry(_) | Answer::Load(_) | Answer::Move(_))
+                && !matches!(
+                    bound.answer,
+                    Answer::Gather(_) | Answer::Carry(_) | Answer::Ahead(_) | Answer::Load(_) | Answer::Move(_)
+                )
         };
         let binding = Binding::new(planned, &topology.rules, sql, scan, args);
         let mut bound = binding.with(ids).bind();
@@ -318,6 +322,10 @@ impl Session {
             (_, Answer::Carry(carry)) => {
                 let of = Carrying { sql, scan, topology, planned, carry, args };
                 return Box::pin(self.run_carry(&of, add)).await;
+            }
+            (_, Answer::Ahead(ahead)) => {
+                let of = Preceded { sql, scan, topology, planned, ahead, args };
+                return Box::pin(self.run_ahead(&of, add)).await;
             }
             (Route::Many(targets), Answer::Limited(limited)) => {
                 let of = Limiting { topology, planned, bound: &bound, targets, limited, ask };
@@ -870,7 +878,7 @@ fn kind_of(planned: &Planned) -> Kind {
         Plan::Relay { .. } => Kind::Relay,
         Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
         Plan::Gather(_) => Kind::Gather,
-        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) | Plan::Load(_) => Kind::Write,
+        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) | Plan::Ahead(_) | Plan::Load(_) => Kind::Write,
         Plan::Refuse(_) => Kind::Refused,
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::outcome::Outcome;
 use crate::exec::write::{Share, Write};
 use crate::plan::limited::Stage;
-use crate::plan::{Answer, Target};
+use crate::plan::{Answer, Duplicates, Target};
 
 /// What all parts did together.
 pub(super) struct Total<'a> {
@@ -120,12 +120,11 @@ impl<'a> Total<'a> {
 
     /// Whether the row of an INSERT of one row was there already.
     fn lone_duplicate(&self, told: &Told) -> u64 {
-        match told.affected_rows {
-            // A row that ON DUPLICATE KEY UPDATE left as it was is none that MySQL counts.
-            0 => u64::from(!self.write.updates()),
-            1 => 0,
-            _ => 1,
-        }
+        u64::from(match (told.affected_rows, self.write.duplicates()) {
+            (1, _) => false,
+            (0, duplicates) => duplicates != Duplicates::Changing,
+            (_, duplicates) => duplicates != Duplicates::Unchanging,
+        })
     }
 
     pub(super) fn outcome(mut self) -> Result<Outcome, SqlError> {

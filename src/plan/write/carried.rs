@@ -3,9 +3,9 @@
 
 use crate::error::SqlError;
 use crate::plan::carry::Carry;
-use crate::plan::resolve::{BodyNode, QueryId, parts, strip};
+use crate::plan::resolve::{QueryId, parts, strip};
 use crate::plan::route::By;
-use crate::plan::write::Writing;
+use crate::plan::write::{Writing, duplicates};
 use crate::plan::{Many, Plan};
 use crate::rules::catalog::TableInfo;
 use crate::sql::ast::{Expr, Insert};
@@ -53,18 +53,16 @@ impl<'a> Writing<'_, '_, 'a> {
         if refused {
             return None;
         }
-        let lockable = matches!(node.body, BodyNode::Block(block) if !self.model.blocks[block.0].from.is_empty())
-            && node.ast.locking.is_none()
-            && !node.ast.span.of(self.model.sql).starts_with(b"(");
         let columns =
             insert.columns.as_ref().map(|columns| columns.iter().map(|column| column.name.as_str().into()).collect());
         Some(Carry {
             query: self.composer().anchors(node.ast.span).ok()?,
             table,
             columns,
-            lockable,
+            lockable: node.is_lockable(self.model),
             reads_tables: !self.model.refs.is_empty(),
-            updates: !insert.on_duplicate.is_empty(),
+            divides: node.divides(self.model),
+            duplicates: duplicates(insert),
         })
     }
 }

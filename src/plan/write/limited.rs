@@ -60,6 +60,11 @@ impl<'a> Clauses<'a> {
         !self.listed && matches!(self.tables, [TableRef::Table { .. }])
     }
 
+    /// Whether common table expressions stand in front of it.
+    pub(super) fn has_ctes(&self) -> bool {
+        !self.with.is_empty()
+    }
+
     /// Whether IGNORE was written.
     pub(super) fn ignores(&self) -> bool {
         self.ignore
