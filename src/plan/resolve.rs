@@ -470,7 +470,12 @@ impl<'a> Model<'a> {
     /// 1235 for one that tells of a single server what clients must not see.
     fn relation(&self, table: u16, name: &ObjectName) -> Result<Option<&'static Relation>, SqlError> {
         let table = &self.tables[usize::from(table)];
-        if table.place != Place::System || !table.schema.eq_ignore_ascii_case("information_schema") {
+        let is = |schema: &str| table.place == Place::System && table.schema.eq_ignore_ascii_case(schema);
+        if is("performance_schema") && table.name.eq_ignore_ascii_case("processlist") {
+            let why = "this relation has a server's connections; SHOW PROCESSLIST has those of clients:";
+            return Err(SqlError::refuse_at(why, self.sql, name.span.start as usize));
+        }
+        if !is("information_schema") {
             return Ok(None);
         }
         match find(&table.name, self.session.facts.flavour) {

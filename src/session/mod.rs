@@ -228,7 +228,7 @@ impl Session {
         loop {
             let flow = match self.next_command(&mut input).await {
                 Ok(true) => {
-                    let (name, text) = describe(&input);
+                    let (name, text) = self.activity(&input);
                     self.seat.entry.does(name, self.needs.schema.as_ref(), text);
                     let flow = self.command(&input, &mut scan).await;
                     self.settle_rules();
@@ -310,6 +310,24 @@ impl Session {
                     registry::Idle::No => {}
                 },
             }
+        }
+    }
+
+    /// A command's name as SHOW PROCESSLIST has it, and its statement.
+    fn activity<'a>(&'a self, input: &'a [u8]) -> (&'static str, &'a [u8]) {
+        match input.split_first() {
+            Some((&com::QUERY, text)) => ("Query", text),
+            Some((&com::STMT_PREPARE, text)) => ("Prepare", text),
+            Some((&com::STMT_EXECUTE, rest)) => {
+                let number = rest.first_chunk().map(|number| u32::from_le_bytes(*number));
+                ("Execute", number.and_then(|number| self.prepared.text(number)).unwrap_or_default())
+            }
+            Some((&com::STMT_FETCH, _)) => ("Fetch", b""),
+            Some((&com::CHANGE_USER, _)) => ("Change user", b""),
+            Some((&com::RESET_CONNECTION, _)) => ("Reset Connection", b""),
+            Some((&com::INIT_DB, _)) => ("Init DB", b""),
+            Some((&com::FIELD_LIST, _)) => ("Field List", b""),
+            _ => ("Query", b""),
         }
     }
 
@@ -468,21 +486,6 @@ fn class_of(capabilities: Capabilities) -> Class {
     Class {
         deprecate_eof: capabilities.has(Capabilities::DEPRECATE_EOF),
         found_rows: capabilities.has(Capabilities::FOUND_ROWS),
-    }
-}
-
-/// A command's name as SHOW PROCESSLIST has it, and the statement in it.
-fn describe(input: &[u8]) -> (&'static str, &[u8]) {
-    match input.split_first() {
-        Some((&com::QUERY, text)) => ("Query", text),
-        Some((&com::STMT_PREPARE, text)) => ("Prepare", text),
-        Some((&com::STMT_EXECUTE, _)) => ("Execute", b""),
-        Some((&com::STMT_FETCH, _)) => ("Fetch", b""),
-        Some((&com::CHANGE_USER, _)) => ("Change user", b""),
-        Some((&com::RESET_CONNECTION, _)) => ("Reset Connection", b""),
-        Some((&com::INIT_DB, _)) => ("Init DB", b""),
-        Some((&com::FIELD_LIST, _)) => ("Field List", b""),
-        _ => ("Query", b""),
     }
 }
 

@@ -504,6 +504,11 @@ impl Session {
 }
 
 impl Prepared {
+    /// The text of a statement.
+    pub(super) fn text(&self, id: u32) -> Option<&[u8]> {
+        self.statements.get(&id).map(|statement| &*statement.sql)
+    }
+
     /// Takes a statement out while it runs.
     pub(super) fn take(&mut self, id: u32) -> Option<Box<Statement>> {
         self.statements.remove(&id)

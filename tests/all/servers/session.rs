@@ -416,6 +416,14 @@ fn kill(proxy: &TestProxy) {
         &[(&format!("KILL QUERY {id}"), "ok 0"), ("KILL 999999", "error 1094: Unknown thread id: 999999")],
     );
     let (mut victim, answer, took) = sleeper.join().unwrap();
+    let mut typed = Typed::connect(&proxy.address().to_string(), "app", PASSWORD, "shop");
+    let told = typed.execute("SELECT CONNECTION_ID()", &[]);
+    let number = told.outcomes[0].rows[0][0].as_deref().and_then(|cell| cell.first_chunk::<4>()).unwrap();
+    let number = u32::from_le_bytes(*number);
+    let sleeper = std::thread::spawn(move || typed.execute("SELECT SLEEP(?)", &[Argument::Int(20)]));
+    wait_for_process(&mut killer, number, "app|shop|Execute|SELECT SLEEP(?)");
+    check(&mut killer, &[(&format!("KILL QUERY {number}"), "ok 0")]);
+    sleeper.join().unwrap();
     let own = killer.conn.thread_id;
     wait_for_process(&mut killer, own, "app|shop|Query|SHOW FULL PROCESSLIST");
     wait_for_process(&mut killer, id, "app|shop|Sleep|");
