@@ -279,18 +279,16 @@ impl Session {
                 )
         };
         let binding = Binding::new(planned, &topology.rules, sql, scan, args);
-        let mut bound = binding.with(ids).bind();
-        let shards;
-        if let Some(seek) = &planned.seek
-            && !bound.as_ref().is_ok_and(is_of_one)
-        {
-            let seeking = Seeking { sql, scan, topology, planned, seek, args };
-            shards = Box::pin(self.sought(&seeking)).await?;
-            if let Some(shards) = &shards {
-                bound = binding.on(shards).bind().or(bound);
+        // Bound twice rather than kept over the question, as it must not make each idle session larger.
+        let shards = match &planned.seek {
+            Some(seek) if !binding.with(ids).bind().is_ok_and(|bound| is_of_one(&bound)) => {
+                let seeking = Seeking { sql, scan, topology, planned, seek, args };
+                Box::pin(self.sought(&seeking)).await?
             }
-        }
-        let bound = bound?;
+            _ => None,
+        };
+        let found = shards.as_ref().and_then(|shards| binding.on(shards).bind().ok());
+        let bound = found.map_or_else(|| binding.with(ids).bind(), Ok)?;
         let of_one = is_of_one(&bound);
         if (!of_one || planned.upkeep.is_some()) && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
