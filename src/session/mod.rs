@@ -40,7 +40,7 @@ use crate::backend::conn::Class;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
 use crate::exec::spool::Spooled;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, Kind};
 use crate::rules::GroupId;
 use crate::session::diagnostics::Diagnostics;
 use crate::session::door::Guest;
@@ -92,6 +92,8 @@ pub struct Session {
     row_count: i64,
     /// The answer to the last statement was a server's error, which was passed on.
     failed: bool,
+    /// How the last statement that went to servers was answered.
+    kind: Kind,
     /// What FOUND_ROWS() answers, where the proxy can know it.
     found_rows: Option<u64>,
     /// `SET TRANSACTION` without SESSION: for the next transaction only.
@@ -211,6 +213,7 @@ impl Session {
             last_insert_id: 0,
             row_count: -1,
             failed: false,
+            kind: Kind::Relay,
             found_rows: None,
             next: NextTransaction::default(),
             told: Vec::new(),

@@ -106,8 +106,9 @@ impl Session {
         let (kind, outcome) = match understood {
             Err(stop) => (Kind::Refused, Err(stop)),
             Ok(Understood::Plan(planned)) => {
+                self.kind = Kind::Relay;
                 let outcome = self.run(sql, scan, &topology, &planned, ask, args, add).await;
-                (kind_of(&planned), outcome)
+                (self.kind, outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
             Ok(Understood::Head(head)) => {
@@ -290,6 +291,9 @@ impl Session {
         let found = shards.as_ref().and_then(|shards| binding.on(shards).bind().ok());
         let bound = found.map_or_else(|| binding.with(ids).bind(), Ok)?;
         let of_one = is_of_one(&bound);
+        if !of_one {
+            self.kind = kind_of(bound.answer);
+        }
         if (!of_one || planned.upkeep.is_some()) && self.txn.is_doubtful() {
             Box::pin(self.txn.review()).await;
         }
@@ -871,12 +875,13 @@ impl Meaning {
     }
 }
 
-fn kind_of(planned: &Planned) -> Kind {
-    match &planned.plan {
-        Plan::Relay { .. } => Kind::Relay,
-        Plan::Sharded(_) | Plan::Describe { .. } | Plan::Catalogue(_) => Kind::Relay,
-        Plan::Gather(_) => Kind::Gather,
-        Plan::Everywhere { .. } | Plan::Define(_) | Plan::Carry(_) | Plan::Ahead(_) | Plan::Load(_) => Kind::Write,
-        Plan::Refuse(_) => Kind::Refused,
+/// What a statement counts as that is not one target's.
+fn kind_of(answer: Answer<'_>) -> Kind {
+    match answer {
+        Answer::Relay | Answer::Describe | Answer::Catalogue(_) => Kind::Relay,
+        Answer::Merge(_) => Kind::Merge,
+        Answer::Gather(_) => Kind::Gather,
+        Answer::Sum | Answer::Same | Answer::Limited(_) | Answer::Move(_) => Kind::Write,
+        Answer::Define(_) | Answer::Carry(_) | Answer::Ahead(_) | Answer::Load(_) => Kind::Write,
     }
 }

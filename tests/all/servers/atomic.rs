@@ -521,6 +521,20 @@ fn a_write_that_finds_no_connection_is_none() {
         assert_eq!(three(&mut connect(&proxy, "atomic")), "2 0 0");
         wait_until_clean(&cluster.cluster);
         assert!(metrics(&proxy).contains("shardloom_commits_total 1"), "all of them were of one group");
+        for (sql, plan) in [
+            ("SELECT v FROM acct WHERE id = 1", "relay"),
+            ("SELECT COUNT(*) FROM acct", "merge"),
+            ("SELECT v, ROW_NUMBER() OVER (ORDER BY id) FROM acct", "gather"),
+            ("UPDATE acct SET v = 0", "write"),
+        ] {
+            let count = || {
+                let line = format!("shardloom_statement_seconds_count{{plan=\"{plan}\"}} ");
+                metrics(&proxy).lines().find_map(|told| told.strip_prefix(&line)?.parse::<u64>().ok()).unwrap()
+            };
+            let before = count();
+            connect(&proxy, "atomic").show(sql);
+            assert_eq!(count(), before + 1, "{sql} is a {plan}");
+        }
     }
 }
 
