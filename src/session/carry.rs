@@ -222,13 +222,13 @@ impl Session {
         let (found, mut planned) = self.plan_text(topology, &text)?;
         // The hints stand in front of the query.
         planned.wishes = of.wishes;
-        let (found_rows, row_count) = (self.found_rows, self.row_count);
+        let (found_rows, row_count, kind) = (self.found_rows, self.row_count, self.kind);
         let kept = kept(into.limit);
         let client = std::mem::replace(&mut self.client, kept);
         let outcome = self.run(&text, &found, topology, &planned, Ask::Query, &[], Status::default()).await;
         let flushed = self.client.flush().await;
         let kept = std::mem::replace(&mut self.client, client);
-        (self.found_rows, self.row_count) = (found_rows, row_count);
+        (self.found_rows, self.row_count, self.kind) = (found_rows, row_count, kind);
         outcome?;
         flushed.map_err(Stop::Client)?;
         Ok(rows(&kept, self.capabilities, into)?)

@@ -139,7 +139,8 @@ impl Registry {
         let awhile = AWHILE..AWHILE + (now - before).max(1) + 1;
         for entry in lock(&self.open).values() {
             let idle = entry.idle_seconds();
-            if awhile.contains(&idle) || u64::from(idle) >= limit.as_secs() {
+            // A command may consist of several statements, each of which has to be told that it lasts.
+            if awhile.contains(&idle) || u64::from(idle) >= limit.as_secs() || (idle > AWHILE && entry.is_busy()) {
                 entry.kill.wake();
             }
         }
@@ -191,6 +192,11 @@ impl Entry {
         }
         drop(activity);
         self.touch();
+    }
+
+    /// Whether a command runs.
+    fn is_busy(&self) -> bool {
+        lock(&self.activity).command != Activity::default().command
     }
 
     /// What the session does.

@@ -526,6 +526,7 @@ fn a_write_that_finds_no_connection_is_none() {
             ("SELECT COUNT(*) FROM acct", "merge"),
             ("SELECT v, ROW_NUMBER() OVER (ORDER BY id) FROM acct", "gather"),
             ("UPDATE acct SET v = 0", "write"),
+            ("INSERT INTO acct SELECT id + 90, v FROM acct", "write"),
         ] {
             let count = || {
                 let line = format!("shardloom_statement_seconds_count{{plan=\"{plan}\"}} ");

@@ -260,6 +260,13 @@ fn half_closed(proxy: &TestProxy) {
         socket.shutdown(Shutdown::Write).unwrap();
         until_closed(&mut socket, sql);
     }
+    // In the second statement of a command, which began when the command was no longer young.
+    let mut socket = logged_in(proxy.address());
+    let several = packet(0, b"\x03SELECT SLEEP(5) FROM settings LIMIT 1; SELECT SLEEP(600) FROM settings LIMIT 1");
+    socket.write_all(&[packet(0, b"\x1b\0\0"), several].concat()).unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    socket.shutdown(Shutdown::Write).unwrap();
+    until_closed(&mut socket, "the second of two statements");
     // A query that takes long, and a client that has gone altogether.
     let mut gone = logged_in(proxy.address());
     gone.write_all(&packet(0, b"\x03SELECT SLEEP(60) FROM settings")).unwrap();
