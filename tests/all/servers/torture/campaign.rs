@@ -282,7 +282,10 @@ impl Proxy {
         let config = folder.path().join("shardloom.toml");
         std::fs::write(&config, text).unwrap();
         let program = folder.path().join("shardloom");
-        std::fs::copy(env!("CARGO_BIN_EXE_shardloom"), &program).unwrap();
+        // A copy, as a build meanwhile replaces the program; and not by this process: what another thread starts in
+        // that moment would inherit the file open for writing, and no such file can be executed.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shardloom")).arg(&program).status().unwrap();
+        assert!(copied.success());
         let process = spawn(&program, &config);
         let proxy = Proxy { address, config, program, process, _folder: folder };
         proxy.wait();
