@@ -59,13 +59,54 @@ async fn first_wake<F: Future>(mut answer: Pin<&mut F>, kill: &Kill) -> Option<F
     .await
 }
 
+/// How long a statement may take, from its beginning to its end, whatever it consists of.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    at: Instant,
+    most: Option<Duration>,
+}
+
+impl Limit {
+    /// A statement that began `at` this time may take `most`. Reads no clock.
+    pub fn new(at: Instant, most: Option<Duration>) -> Limit {
+        Limit { at, most }
+    }
+
+    /// The statement itself says how long, if it does.
+    pub fn hint(&mut self, timeout_ms: Option<u64>) {
+        self.most = timeout_ms.map(Duration::from_millis).or(self.most);
+    }
+
+    fn until(&self) -> Option<Instant> {
+        self.at.checked_add(self.most?)
+    }
+
+    /// It is over.
+    fn error(&self) -> SqlError {
+        let most = self.most.unwrap_or_default();
+        let why = format!("Query execution was interrupted, maximum statement execution time of {most:?} exceeded");
+        SqlError::new(Code::QueryTimeout, why)
+    }
+
+    /// Before a further part of the statement.
+    ///
+    /// # Errors
+    /// 3024 if its time is over.
+    pub fn check(&self) -> Result<(), SqlError> {
+        match self.until() {
+            Some(until) if Instant::now() >= until => Err(self.error()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How long one statement is waited for, and by whom it may be ended.
 pub struct Patience<'a> {
     kill: &'a Kill,
-    limit: Option<Duration>,
+    limit: Limit,
     /// How long the client may take to read what is written to it; MySQL's `net_write_timeout`.
     write_limit: Duration,
-    /// Set at the first wait: a statement that never waits reads no clock.
+    /// When waiting ends: with the statement's time, or a while after it was told to end.
     deadline: Option<Instant>,
     stage: Stage,
     /// It was woken in a wait for something else than the answer, or waited before.
@@ -104,8 +145,16 @@ impl From<End> for Stage {
 
 impl<'a> Patience<'a> {
     /// Patience for one statement.
-    pub fn new(kill: &'a Kill, limit: Option<Duration>, write_limit: Duration) -> Patience<'a> {
-        Patience { kill, limit, write_limit, deadline: None, stage: Stage::Waiting, watchful: false, killing: None }
+    pub fn new(kill: &'a Kill, limit: Limit, write_limit: Duration) -> Patience<'a> {
+        Patience {
+            kill,
+            limit,
+            write_limit,
+            deadline: limit.until(),
+            stage: Stage::Waiting,
+            watchful: false,
+            killing: None,
+        }
     }
 
     /// Writes to the client, which may be slow, but not for ever, and not behind a KILL CONNECTION.
@@ -149,9 +198,6 @@ impl<'a> Patience<'a> {
         thread_id: u32,
         answer: F,
     ) -> Result<F::Output, Stop> {
-        if let (Some(limit), None) = (self.limit, self.deadline) {
-            self.deadline = Some(Instant::now() + limit);
-        }
         // One that came while the client was being written to has woken nobody here.
         if self.stage == Stage::Waiting
             && let Some(end) = self.kill.take_end()
@@ -192,10 +238,55 @@ impl<'a> Patience<'a> {
                 Event::Pulled => {}
                 Event::Next => self.end(server, thread_id, self.stage),
                 Event::Deadline if self.stage == Stage::Waiting => self.end(server, thread_id, Stage::TimedOut),
-                Event::Deadline => {
-                    let error = SqlError::new(Code::Interrupted, "Query execution was interrupted");
-                    return Err(Stop::Lost(self.explain(error)));
-                }
+                Event::Deadline => return Err(Stop::Lost(self.explain(interrupted()))),
+            }
+        }
+    }
+
+    /// Waits for what no server can be told to end, while watching the client and the switch: a connection that is free,
+    /// its settings, answers to what begins a transaction. `holds`: a connection of an open transaction may be part of it.
+    ///
+    /// When it must end, the wait is given up: at once, or where that would cost the transaction, only if it goes on for
+    /// long. If it is over before, the next wait tells the server.
+    pub async fn reach<F: Future>(
+        &mut self,
+        client: &mut Link,
+        holds: bool,
+        mut wait: Pin<&mut F>,
+    ) -> Result<F::Output, Stop> {
+        // Nearly always there is nothing to wait for.
+        match poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await {
+            Poll::Ready(output) => Ok(output),
+            Poll::Pending => Box::pin(self.reach_at_last(client, holds, wait)).await,
+        }
+    }
+
+    async fn reach_at_last<F: Future>(
+        &mut self,
+        client: &mut Link,
+        holds: bool,
+        mut wait: Pin<&mut F>,
+    ) -> Result<F::Output, Stop> {
+        loop {
+            if self.kill.is_connection() {
+                return Err(Stop::Killed);
+            }
+            let waits = self.stage == Stage::Waiting;
+            if waits && let Some(end) = self.kill.take_end() {
+                self.told_to_end(end.into());
+            }
+            if self.is_ended() && !holds {
+                return Err(Stop::Error(self.explain(interrupted())));
+            }
+            tokio::select! {
+                biased;
+                output = &mut wait => return Ok(output),
+                () = client.closed() => return Err(Stop::Client(std::io::ErrorKind::ConnectionAborted.into())),
+                () = self.kill.pulled() => {}
+                () = sleep_until(self.deadline) => match self.stage {
+                    Stage::Waiting => self.told_to_end(Stage::TimedOut),
+                    _ => return Err(Stop::Lost(self.explain(interrupted()))),
+                },
             }
         }
     }
@@ -203,9 +294,6 @@ impl<'a> Patience<'a> {
     /// Waits until the statement has to end though nothing is waited for from one server: by KILL or the time limit, each
     /// told once. What the servers run is for the caller to end.
     pub async fn interrupted(&mut self) -> Stop {
-        if let (Some(limit), None) = (self.limit, self.deadline) {
-            self.deadline = Some(Instant::now() + limit);
-        }
         loop {
             if self.kill.is_connection() {
                 return Stop::Killed;
@@ -219,25 +307,21 @@ impl<'a> Patience<'a> {
                     () = sleep_until(self.deadline.filter(|_| waits)) => self.stage = Stage::TimedOut,
                 }
             }
-            return Stop::Error(self.explain(SqlError::new(Code::Interrupted, "Query execution was interrupted")));
+            return Stop::Error(self.explain(interrupted()));
         }
     }
 
     /// The error of a statement that was told to end, though the server may have been done before it heard of that.
     pub fn ended(&self) -> Option<SqlError> {
-        let error = || SqlError::new(Code::Interrupted, "Query execution was interrupted");
-        (self.stage != Stage::Waiting).then(|| self.explain(error()))
+        self.is_ended().then(|| self.explain(interrupted()))
     }
 
     /// The error to tell for one that a server sent: 1317 becomes 3024 if the time limit was its cause, and 1213 if it was
     /// a deadlock, which takes the transaction along.
     pub fn explain(&self, error: SqlError) -> SqlError {
-        match (self.stage, error.errno, self.limit) {
-            (Stage::TimedOut, 1317 | 1028 | 1969, Some(limit)) => SqlError::new(
-                Code::QueryTimeout,
-                format!("Query execution was interrupted, maximum statement execution time of {limit:?} exceeded"),
-            ),
-            (Stage::Deadlock, 1317 | 1028 | 1969, _) => {
+        match (self.stage, error.errno) {
+            (Stage::TimedOut, 1317 | 1028 | 1969) => self.limit.error(),
+            (Stage::Deadlock, 1317 | 1028 | 1969) => {
                 self.kill.tell_victim();
                 SqlError::deadlock()
             }
@@ -258,7 +342,7 @@ impl<'a> Patience<'a> {
     /// For the same statement once more, after it was the victim of a deadlock.
     pub fn renew(&mut self) {
         self.kill.begin_again();
-        (self.stage, self.deadline, self.killing) = (Stage::Waiting, None, None);
+        (self.stage, self.deadline, self.killing) = (Stage::Waiting, self.limit.until(), None);
     }
 
     fn is_told(&self, server: &Arc<Server>, thread_id: u32) -> bool {
@@ -268,6 +352,10 @@ impl<'a> Patience<'a> {
     fn end(&mut self, server: &Arc<Server>, thread_id: u32, stage: Stage) {
         let task = server.kill_query(thread_id);
         self.killing = Some(Box::new(Killing { server: server.clone(), thread_id, task }));
+        self.told_to_end(stage);
+    }
+
+    fn told_to_end(&mut self, stage: Stage) {
         self.stage = stage;
         self.deadline = Some(Instant::now() + KILL_GRACE);
     }
@@ -277,6 +365,10 @@ impl<'a> Patience<'a> {
         let error = BackendError::Io(error).to_client(&lease.server().name);
         Stop::Lost(self.explain(error))
     }
+}
+
+fn interrupted() -> SqlError {
+    SqlError::new(Code::Interrupted, "Query execution was interrupted")
 }
 
 enum Event {

@@ -245,48 +245,15 @@ impl<'p, 'a> Placing<'p, 'a> {
             }
             (By::Conditions(conditions), None) => match self.conditions(family, conditions)? {
                 Found::Shards(shards) => shards,
-                Found::Apart => {
-                    return match self.many {
-                        Many::Gather(gather) => self.gathering(gather, bound).gather(bound),
-                        Many::Carry(carry) => {
-                            bound.answer = Answer::Carry(carry);
-                            Ok(())
-                        }
-                        Many::Ahead(ahead) => {
-                            bound.answer = Answer::Ahead(ahead);
-                            Ok(())
-                        }
-                        Many::Refuse(refusal) => Err(refusal.clone()),
-                        _ => Err(SqlError::refuse("the statement needs rows of several shards at once")),
-                    };
-                }
+                Found::Apart => return self.in_steps(bound),
             },
             (By::Rows(slots), None) => {
                 bound.rows = self.rows(family, slots)?;
                 bound.rows.iter().copied().collect()
             }
         };
-        if let Many::Gather(gather) = self.many
-            && self.routing.shard.is_none()
-            && (shards.single().is_none() || self.check_group(family, &shards).is_err())
-        {
-            return self.gathering(gather, bound).gather(bound);
-        }
-        if let Many::Ahead(ahead) = self.many
-            && self.routing.shard.is_none()
-            && (shards.single().is_none() || self.check_group(family, &shards).is_err())
-        {
-            bound.answer = Answer::Ahead(ahead);
-            return Ok(());
-        }
-        if let Many::Carry(carry) = self.many
-            && self.routing.shard.is_none()
-            && (shards.single().is_none()
-                || self.check_group(family, &shards).is_err()
-                || !matches!(self.check_assigned(family, &shards), Ok(None)))
-        {
-            bound.answer = Answer::Carry(carry);
-            return Ok(());
+        if self.many.has_steps() && routing.shard.is_none() && !self.is_at_one(family, &shards) {
+            return self.in_steps(bound);
         }
         bound.route = match shards.single() {
             Some(shard) => Route::One(target(family, shard)),
@@ -312,6 +279,29 @@ impl<'p, 'a> Placing<'p, 'a> {
         }
     }
 
+    /// Whether one target has all that the statement needs.
+    fn is_at_one(&self, family: &Family, shards: &Shards) -> bool {
+        let carries = matches!(self.many, Many::Carry(_));
+        shards.single().is_some()
+            && self.check_group(family, shards).is_ok()
+            && (!carries || matches!(self.check_assigned(family, shards), Ok(None)))
+    }
+
+    /// A statement that is done in several steps where no target has all it needs.
+    fn in_steps(&self, bound: &mut Bound<'a>) -> Result<(), SqlError>
+    where
+        'p: 'a,
+    {
+        match self.many {
+            Many::Gather(gather) => return self.gathering(gather, bound).gather(bound),
+            Many::Carry(carry) => bound.answer = Answer::Carry(carry),
+            Many::Ahead(ahead) => bound.answer = Answer::Ahead(ahead),
+            Many::Refuse(refusal) => return Err(refusal.clone()),
+            _ => return Err(SqlError::refuse("the statement needs rows of several shards at once")),
+        }
+        Ok(())
+    }
+
     /// What becomes of the answers of several targets.
     fn answer_many(&self, bound: &mut Bound<'a>) -> Result<(), SqlError>
     where
@@ -323,7 +313,8 @@ impl<'p, 'a> Placing<'p, 'a> {
                 bound.window = limit.map(|limit| self.window(limit)).transpose()?;
                 self.check_numbers(merge)
             }
-            Many::Gather(_) | Many::Sum | Many::Rows { .. } => {
+            Many::Gather(_) | Many::Carry(_) | Many::Ahead(_) => self.in_steps(bound),
+            Many::Sum | Many::Rows { .. } => {
                 bound.answer = Answer::Sum;
                 Ok(())
             }
@@ -332,14 +323,6 @@ impl<'p, 'a> Placing<'p, 'a> {
                 let take = self.values.count(limited.count);
                 let take = take.map_err(|_| SqlError::refuse("this LIMIT of a write needs rows of several shards"))?;
                 bound.window = Some(Window { skip: 0, take });
-                Ok(())
-            }
-            Many::Carry(carry) => {
-                bound.answer = Answer::Carry(carry);
-                Ok(())
-            }
-            Many::Ahead(ahead) => {
-                bound.answer = Answer::Ahead(ahead);
                 Ok(())
             }
             Many::Refuse(refusal) => Err(refusal.clone()),

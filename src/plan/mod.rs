@@ -375,6 +375,13 @@ pub enum Many {
     Refuse(SqlError),
 }
 
+impl Many {
+    /// Whether the statement is done in several steps, even where it needs rows of one shard and others of another.
+    fn has_steps(&self) -> bool {
+        matches!(self, Many::Gather(_) | Many::Carry(_) | Many::Ahead(_))
+    }
+}
+
 /// Which rows of an INSERT or REPLACE MySQL counts as duplicates of rows that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicates {

@@ -5,32 +5,17 @@ use crate::error::SqlError;
 use crate::exec::carry::{Into, Rows};
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
-use crate::plan::Planned;
 use crate::plan::ahead::{Ahead, Pieces, Prior, Purpose};
 use crate::session::Session;
 use crate::session::carry::{Reads, may_read_first, with_params};
-use crate::session::topology::Topology;
-use crate::sql::scan::Scan;
-use crate::value::Datum;
-use crate::wire::capabilities::Status;
-
-/// A statement that reads before it writes.
-#[derive(Clone, Copy)]
-pub(super) struct Preceded<'a> {
-    pub(super) sql: &'a [u8],
-    pub(super) scan: &'a Scan,
-    pub(super) topology: &'a Topology,
-    pub(super) planned: &'a Planned,
-    pub(super) ahead: &'a Ahead,
-    pub(super) args: &'a [Datum<'a>],
-}
+use crate::session::run::Execution;
 
 /// What the statement is called in refusals.
 const WHAT: &str = "a write with a subquery over rows of other servers";
 
 impl Session {
     /// Reads, writes, and tells the client what one server would have told.
-    pub(super) async fn run_ahead(&mut self, of: &Preceded<'_>, add: Status) -> Result<(), Stop> {
+    pub(super) async fn run_ahead(&mut self, of: &Execution<'_>, ahead: &Ahead) -> Result<(), Stop> {
         may_read_first(of.planned, WHAT)?;
         if self.needs.settings.variable("sql_safe_updates").is_some() {
             // Values that are written out may lead to a key, a subquery not.
@@ -39,13 +24,13 @@ impl Session {
             );
         }
         let parts = self.begin_parts(of.planned);
-        let outcome = self.ahead(of, parts.own).await;
+        let outcome = self.read_and_write(of, ahead, parts.own).await;
         let outcome = self.end_parts(parts, outcome).await?;
-        self.wrote(&outcome, add);
+        self.wrote(&outcome, of.add);
         Ok(())
     }
 
-    async fn ahead(&mut self, of: &Preceded<'_>, own: bool) -> Result<Outcome, Stop> {
+    async fn read_and_write(&mut self, of: &Execution<'_>, ahead: &Ahead, own: bool) -> Result<Outcome, Stop> {
         let lost = || SqlError::refuse(format!("Shardloom does not support {WHAT} that it cannot find again"));
         let whole = &of.sql[..of.scan.end as usize];
         let sql = &*with_params(whole, 0, (of.scan, of.args), self.reading(), WHAT)?;
@@ -54,7 +39,7 @@ impl Session {
             false => Some(self.plan_text(of.topology, sql)?),
         };
         let (scan, ahead) = match &anew {
-            None => (of.scan, of.ahead),
+            None => (of.scan, ahead),
             Some((scan, planned)) => (scan, planned.ahead().ok_or_else(lost)?),
         };
         let (mut text, mut copied) = (Vec::with_capacity(sql.len()), 0);

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::SqlError;
-use crate::exec::ask::Ask;
 use crate::exec::carry::{Into, Reading, Rows, kept, rows};
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
@@ -18,23 +17,12 @@ use crate::plan::{self, Answer, Plan, Planned, Route, Target, Wishes};
 use crate::rules::catalog::{ColumnInfo, TableInfo};
 use crate::session::Session;
 use crate::session::lookup::Keeping;
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::sql::SqlMode;
 use crate::sql::head::head;
 use crate::sql::scan::{Scan, scan};
 use crate::value::Datum;
-use crate::wire::capabilities::Status;
-
-/// A statement whose rows are carried.
-#[derive(Clone, Copy)]
-pub(super) struct Carrying<'a> {
-    pub(super) sql: &'a [u8],
-    pub(super) scan: &'a Scan,
-    pub(super) topology: &'a Topology,
-    pub(super) planned: &'a Planned,
-    pub(super) carry: &'a Carry,
-    pub(super) args: &'a [Datum<'a>],
-}
 
 /// A piece of a statement from `start` on, with all of the statement's parameters written out: none can stand behind
 /// it, or in front. `what` the statement is.
@@ -127,33 +115,33 @@ pub(super) struct Reads {
 
 impl Session {
     /// Reads the rows, stores them, and tells the client what one server would have told.
-    pub(super) async fn run_carry(&mut self, of: &Carrying<'_>, add: Status) -> Result<(), Stop> {
+    pub(super) async fn run_carry(&mut self, of: &Execution<'_>, carry: &Carry) -> Result<(), Stop> {
         may_read_first(of.planned, WHAT)?;
         let parts = self.begin_parts(of.planned);
-        let outcome = self.carry(of, parts.own).await;
+        let outcome = self.read_and_store(of, carry, parts.own).await;
         let outcome = self.end_parts(parts, outcome).await?;
-        self.wrote(&outcome, add);
+        self.wrote(&outcome, of.add);
         Ok(())
     }
 
-    async fn carry(&mut self, of: &Carrying<'_>, own: bool) -> Result<Outcome, Stop> {
+    async fn read_and_store(&mut self, of: &Execution<'_>, carry: &Carry, own: bool) -> Result<Outcome, Stop> {
         let nothing = || SqlError::refuse(UNKNOWN_TABLE);
-        let info = table_of(of.topology, of.planned, of.carry)?;
-        let [before, query, behind] = of.carry.pieces(of.sql, of.scan).ok_or_else(nothing)?;
+        let info = table_of(of.topology, of.planned, carry)?;
+        let [before, query, behind] = carry.pieces(of.sql, of.scan).ok_or_else(nothing)?;
         let query = &*with_params(query, before.len(), (of.scan, of.args), self.reading(), WHAT)?;
         let into = Into {
-            columns: self.carried_columns(of.carry, &info)?,
+            columns: self.carried_columns(carry, &info)?,
             compared: false,
-            divides: of.carry.divides,
+            divides: carry.divides,
             reading: self.reading(),
             limit: self.proxy.config.limits.statement,
             what: WHAT,
         };
-        let Carry { lockable, reads_tables, .. } = *of.carry;
+        let Carry { lockable, reads_tables, .. } = *carry;
         let of_query = Reads { lockable, reads_tables, own, wishes: of.planned.wishes };
         let rows = self.carried_rows(of.topology, query, &into, of_query).await?;
         if rows.count == 0 {
-            return self.nothing_carried(of.carry, &info).map_err(Stop::Error);
+            return self.nothing_carried(carry, &info).map_err(Stop::Error);
         }
         let mut text = before.to_vec();
         text.extend_from_slice(b" VALUES ");
@@ -163,7 +151,7 @@ impl Session {
         if text.len() > into.limit {
             return Err(into.too_much().into());
         }
-        self.store(of.topology, &text, Some(of.carry)).await
+        self.store(of.topology, &text, Some(carry)).await
     }
 
     /// That the table has the columns which the statement names: what can be told before it runs.
@@ -219,13 +207,14 @@ impl Session {
                 return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
             }
         }
-        let (found, mut planned) = self.plan_text(topology, &text)?;
+        let (scan, mut planned) = self.plan_text(topology, &text)?;
         // The hints stand in front of the query.
         planned.wishes = of.wishes;
+        let part = Execution::own(&text, &scan, topology, &planned);
         let (found_rows, row_count, kind) = (self.found_rows, self.row_count, self.kind);
         let kept = kept(into.limit);
         let client = std::mem::replace(&mut self.client, kept);
-        let outcome = self.run(&text, &found, topology, &planned, Ask::Query, &[], Status::default()).await;
+        let outcome = self.run(&part).await;
         let flushed = self.client.flush().await;
         let kept = std::mem::replace(&mut self.client, client);
         (self.found_rows, self.row_count, self.kind) = (found_rows, row_count, kind);
@@ -256,16 +245,16 @@ impl Session {
         text: &[u8],
         selected: Option<&Carry>,
     ) -> Result<Outcome, Stop> {
-        let (found, planned) = self.plan_text(topology, text)?;
+        let (scan, planned) = self.plan_text(topology, text)?;
+        let of = Execution::own(text, &scan, topology, &planned);
         let made = match &planned.numbering {
-            Some(numbering) => Box::pin(self.make_ids(topology, &planned, numbering, text, &found, &[])).await?,
+            Some(numbering) => Box::pin(self.make_ids(&of, numbering)).await?,
             None => Vec::new(),
         };
         let ids = if made.is_empty() { Ids::None } else { Ids::Written(&made) };
-        let bound = Binding::new(&planned, &topology.rules, text, &found, &[]).with(ids).bind()?;
+        let bound = Binding::new(&planned, &topology.rules, text, &scan, &[]).with(ids).bind()?;
         if let Some(upkeep) = &planned.upkeep {
-            let (planned, bound, scan) = (&planned, &bound, &found);
-            let keeping = Keeping { topology, planned, bound, upkeep, scan, args: &[], ask: Ask::Query, selected };
+            let keeping = Keeping { of: &of, bound: &bound, upkeep, selected };
             return Box::pin(self.write_keeping(&keeping)).await;
         }
         let answer = match bound.answer {
@@ -278,7 +267,7 @@ impl Session {
             Route::Many(targets) => targets.clone(),
             Route::Any => vec![Target { group: self.any_group(topology), shard: None }],
         };
-        self.write(topology, &planned, &bound, &targets, answer, Ask::Query, Share::Whole, selected).await
+        self.write(&of, &bound, &targets, answer, Share::Whole, selected).await
     }
 
     /// The answer where there is nothing to store.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::backend::lease::Lease;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
-use crate::exec::ask::{self, Ask};
+use crate::exec::ask;
 use crate::exec::catalogue::{ask as ask_group, definitions, prepared_definitions, renamed};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
@@ -18,9 +18,10 @@ use crate::plan::catalogue::inventory::Inventory;
 use crate::plan::catalogue::list::{List, ListKind};
 use crate::plan::catalogue::rows::{Answer, Row, logical};
 use crate::plan::catalogue::{Catalogue, Source, Value, Wanted, may_equal, system_schemas};
-use crate::plan::{Bound, Planned, Target};
+use crate::plan::{Bound, Target};
 use crate::rules::GroupId;
 use crate::session::Session;
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::txn::{self, Access, State};
 use crate::value::Datum;
@@ -28,21 +29,18 @@ use crate::wire::capabilities::Status;
 
 impl Session {
     /// Runs a statement over the logical tables of all groups.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one statement, used once")]
     pub(super) async fn run_catalogue(
         &mut self,
-        topology: &Topology,
-        planned: &Planned,
+        of: &Execution<'_>,
         mut bound: Bound<'_>,
         catalogue: &Catalogue,
         target: Target,
-        ask: Ask<'_>,
-        add: Status,
     ) -> Result<(), Stop> {
+        let Execution { topology, planned, ask, add, .. } = *of;
         // The whole answer at once, as from a server that opens no cursor: nobody keeps the connection for it.
         let ask = ask.without_cursor();
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(planned));
+        let mut patience = self.patience(&seat)?;
         // What tables there are is no part of a transaction.
         let wanted = self.needs.wanted(topology, target.group);
         let mut lease =

@@ -13,6 +13,7 @@ use crate::plan::render::Name;
 use crate::rules::{GroupId, PhysicalName, Placement};
 use crate::session::Session;
 use crate::session::reply::{self, Table};
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::sql::ast::Ident;
 use crate::sql::head::Ddl;
@@ -22,14 +23,8 @@ use crate::wire::reply::OkPacket;
 
 impl Session {
     /// A definition at several places.
-    pub(super) async fn run_define(
-        &mut self,
-        topology: &Topology,
-        define: &Define,
-        sql: &[u8],
-        limit: Option<std::time::Duration>,
-        add: Status,
-    ) -> Result<(), Stop> {
+    pub(super) async fn run_define(&mut self, of: &Execution<'_>, define: &Define) -> Result<(), Stop> {
+        let Execution { sql, scan, topology, add, .. } = *of;
         if self.txn.pins().any(|(_, pin)| pin == Pin::LockTables) {
             let why = "a definition of a sharded table, or of one with copies, under LOCK TABLES: UNLOCK TABLES first";
             return Err(SqlError::refuse(why).into());
@@ -38,9 +33,9 @@ impl Session {
             let why = "a definition of a temporary table together with tables in several places: give each its own";
             return Err(SqlError::refuse(why).into());
         }
-        let job = self.job(topology, define, sql);
+        let job = self.job(topology, define, &sql[..scan.end as usize]);
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, limit);
+        let mut patience = self.patience(&seat)?;
         let ground = self.ground(topology, topology.group(define.home));
         let dropping = match (define.verb, define.must_exist) {
             (Ddl::DropTable | Ddl::DropView, true) => Some(Dropping::MustExist),
@@ -86,7 +81,7 @@ impl Session {
             }
         };
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat)?;
         let ground = self.ground(topology, home);
         let done = define::settle(&mut self.client, &ground, id, wish, &mut patience).await;
         self.look_again().await;

@@ -8,6 +8,7 @@ use crate::plan::bind::bind;
 use crate::plan::{self, Answer, Effects, Planned, Route};
 use crate::rules::Placement;
 use crate::session::Session;
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::sql::ast::Span;
 use crate::sql::head::{Head, names_in};
@@ -63,6 +64,7 @@ impl Session {
         };
         let mut out = sql[..inner.start as usize].to_vec();
         bound.render(target, &mut out);
-        self.relay_to(topology, &planned, &bound, target, Some(&out), ask, add).await
+        let of = Execution { sql: text, scan: &found, topology, planned: &planned, ask, args: &[], add };
+        self.relay_to(&of, &bound, target, Some(&out)).await
     }
 }

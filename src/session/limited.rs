@@ -2,74 +2,71 @@
 //! on them, and each then writes as many; both in one transaction. Where no order is asked for, the shards write one
 //! after the other.
 
-use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
 use crate::exec::scatter::{self, Scatter};
 use crate::exec::write::Share;
 use crate::plan::limited::{First, Limited, Stage};
-use crate::plan::{Answer, Bound, Planned, Target};
+use crate::plan::{Answer, Bound, Target};
 use crate::rules::GroupId;
 use crate::session::Session;
-use crate::session::topology::Topology;
+use crate::session::run::Execution;
 use crate::txn::Access;
-use crate::wire::capabilities::Status;
 
 /// A write of the first rows of several targets.
 #[derive(Clone, Copy)]
 pub(super) struct Limiting<'a> {
-    pub(super) topology: &'a Topology,
-    pub(super) planned: &'a Planned,
+    pub(super) of: &'a Execution<'a>,
     pub(super) bound: &'a Bound<'a>,
     pub(super) targets: &'a [Target],
     pub(super) limited: &'a Limited,
-    pub(super) ask: Ask<'a>,
 }
 
 impl Session {
     /// Finds the rows, writes them, and tells the client what one server would have told.
-    pub(super) async fn run_limited(&mut self, of: &Limiting<'_>, add: Status) -> Result<(), Stop> {
-        let outcome = match &of.limited.first {
+    pub(super) async fn run_limited(&mut self, run: &Limiting<'_>) -> Result<(), Stop> {
+        let outcome = match &run.limited.first {
             Some(first) => {
-                let parts = self.begin_parts(of.planned);
-                let outcome = self.write_first(of, first).await;
+                let parts = self.begin_parts(run.of.planned);
+                let outcome = self.write_first(run, first).await;
                 self.end_parts(parts, outcome).await?
             }
             None => {
-                let left = Share::Left(of.bound.window.map_or(u64::MAX, |window| window.take));
-                self.write_share(of, of.targets, left).await?
+                let left = Share::Left(run.bound.window.map_or(u64::MAX, |window| window.take));
+                self.write_share(run, run.targets, left).await?
             }
         };
-        self.wrote(&outcome, add);
+        self.wrote(&outcome, run.of.add);
         Ok(())
     }
 
-    async fn write_first(&mut self, of: &Limiting<'_>, first: &First) -> Result<Outcome, Stop> {
-        let shares = self.shares(of, first).await?;
+    async fn write_first(&mut self, run: &Limiting<'_>, first: &First) -> Result<Outcome, Stop> {
+        let shares = self.shares(run, first).await?;
         let some = |(_, share): &(Target, u64)| *share > 0;
-        let mut wanted: Vec<(Target, u64)> = of.targets.iter().copied().zip(shares).filter(some).collect();
+        let mut wanted: Vec<(Target, u64)> = run.targets.iter().copied().zip(shares).filter(some).collect();
         if wanted.is_empty() {
-            wanted.push((of.targets[0], 0));
+            wanted.push((run.targets[0], 0));
         }
         let (targets, shares): (Vec<Target>, Vec<u64>) = wanted.into_iter().unzip();
-        self.write_share(of, &targets, Share::Each(&shares)).await
+        self.write_share(run, &targets, Share::Each(&shares)).await
     }
 
-    async fn write_share(&mut self, of: &Limiting<'_>, targets: &[Target], share: Share<'_>) -> Result<Outcome, Stop> {
-        self.write(of.topology, of.planned, of.bound, targets, Answer::Sum, of.ask, share, None).await
+    async fn write_share(&mut self, run: &Limiting<'_>, targets: &[Target], share: Share<'_>) -> Result<Outcome, Stop> {
+        self.write(run.of, run.bound, targets, Answer::Sum, share, None).await
     }
 
     /// How many of the first rows each target has.
-    async fn shares(&mut self, of: &Limiting<'_>, first: &First) -> Result<Vec<u64>, Stop> {
-        if of.bound.window.is_some_and(|window| window.take == 0) {
-            return Ok(vec![0; of.targets.len()]);
+    async fn shares(&mut self, run: &Limiting<'_>, first: &First) -> Result<Vec<u64>, Stop> {
+        if run.bound.window.is_some_and(|window| window.take == 0) {
+            return Ok(vec![0; run.targets.len()]);
         }
+        let of = run.of;
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(of.planned));
-        let looking = of.bound.at(Stage::First);
-        let run = Scatter {
+        let mut patience = self.patience(&seat)?;
+        let looking = run.bound.at(Stage::First);
+        let look = Scatter {
             bound: &looking,
-            targets: of.targets,
+            targets: run.targets,
             merge: &first.merge,
             ask: of.ask.without_cursor(),
             cursor: None,
@@ -81,6 +78,6 @@ impl Session {
         };
         let needs = &self.needs;
         let place = |id: GroupId| (of.topology.group(id), needs.wanted(of.topology, id));
-        scatter::shares(&mut self.client, &mut self.txn, &run, Access::Primary, &place, &mut patience).await
+        scatter::shares(&mut self.client, &mut self.txn, &look, Access::Primary, &place, &mut patience).await
     }
 }

@@ -10,11 +10,11 @@ use crate::plan::load::{Destination, Load};
 use crate::plan::{Bound, Planned, Route, Target};
 use crate::rules::GroupId;
 use crate::session::Session;
-use crate::session::topology::Topology;
+use crate::session::run::Execution;
 use crate::sql::Flavour;
 use crate::sql::head::user_variables;
 use crate::txn::State;
-use crate::wire::capabilities::{Capabilities, Status};
+use crate::wire::capabilities::Capabilities;
 
 impl Session {
     /// That a client which is asked for a file has said that it may be.
@@ -39,14 +39,8 @@ impl Session {
     }
 
     /// Loads the client's file, each line where it belongs.
-    pub(super) async fn run_load(
-        &mut self,
-        topology: &Topology,
-        planned: &Planned,
-        bound: &Bound<'_>,
-        load: &Load,
-        add: Status,
-    ) -> Result<(), Stop> {
+    pub(super) async fn run_load(&mut self, of: &Execution<'_>, bound: &Bound<'_>, load: &Load) -> Result<(), Stop> {
+        let Execution { topology, planned, add, .. } = *of;
         if load.commit.is_some() && (*self.txn.state() != State::Auto || !self.autocommit()) {
             let why =
                 "the hint commit= is not for a transaction of the client's: COMMIT it first, and SET autocommit = 1";
@@ -77,7 +71,7 @@ impl Session {
             patience: self.proxy.config.timeouts.read,
         };
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(planned));
+        let mut patience = self.patience(&seat)?;
         let needs = &self.needs;
         let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
         let loaded = load::run(&mut self.client, &mut self.txn, &loading, &place, &mut patience).await?;

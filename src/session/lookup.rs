@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::backend::conn::Answer as Told;
 use crate::error::SqlError;
-use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::exec::lookup::{
     ROWS_AT_ONCE, ROWS_MOST, Row, cell, delete, insert, literal, put_columns, put_datum, put_rows, told,
@@ -21,12 +20,11 @@ use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
 use crate::rules::catalog::ColumnInfo;
 use crate::session::Session;
 use crate::session::query::Understood;
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::sql::ast::Span;
 use crate::sql::scan::{Scan, scan};
 use crate::txn::{Access, Mode};
-use crate::value::Datum;
-use crate::wire::capabilities::Status;
 use crate::wire::command::com;
 
 /// The savepoint of a statement in several parts, inside of a transaction.
@@ -35,13 +33,9 @@ const SAVEPOINT: &str = "shardloom_parts";
 /// A write whose lookups are kept.
 #[derive(Clone, Copy)]
 pub(super) struct Keeping<'a> {
-    pub(super) topology: &'a Topology,
-    pub(super) planned: &'a Planned,
+    pub(super) of: &'a Execution<'a>,
     pub(super) bound: &'a Bound<'a>,
     pub(super) upkeep: &'a Upkeep,
-    pub(super) scan: &'a Scan,
-    pub(super) args: &'a [Datum<'a>],
-    pub(super) ask: Ask<'a>,
     /// What it is to the client, if its rows were carried.
     pub(super) selected: Option<&'a Carry>,
 }
@@ -55,19 +49,19 @@ struct Before {
 
 impl Session {
     /// Runs the write and tells the client.
-    pub(super) async fn run_keeping(&mut self, of: &Keeping<'_>, add: Status) -> Result<(), Stop> {
-        let outcome = self.write_keeping(of).await?;
-        self.wrote(&outcome, add);
+    pub(super) async fn run_keeping(&mut self, keeping: &Keeping<'_>) -> Result<(), Stop> {
+        let outcome = self.write_keeping(keeping).await?;
+        self.wrote(&outcome, keeping.of.add);
         Ok(())
     }
 
     /// The same; the client is told later.
-    pub(super) async fn write_keeping(&mut self, of: &Keeping<'_>) -> Result<Outcome, Stop> {
-        self.may_keep(of)?;
-        let parts = self.begin_parts(of.planned);
+    pub(super) async fn write_keeping(&mut self, keeping: &Keeping<'_>) -> Result<Outcome, Stop> {
+        self.may_keep(keeping)?;
+        let parts = self.begin_parts(keeping.of.planned);
         let own = parts.own;
         let outcome = match self.mark(own).await {
-            Ok(()) => match Box::pin(self.write_parts(of)).await {
+            Ok(()) => match Box::pin(self.write_parts(keeping)).await {
                 Err(Stop::Error(error)) if !own => {
                     let touched = self.txn.touched();
                     Err(Stop::Error(self.txn.take_back(&touched, SAVEPOINT, error).await))
@@ -88,8 +82,8 @@ impl Session {
     }
 
     /// What no plan knows of the session.
-    fn may_keep(&self, of: &Keeping<'_>) -> Result<(), SqlError> {
-        let table = &of.upkeep.table;
+    fn may_keep(&self, keeping: &Keeping<'_>) -> Result<(), SqlError> {
+        let table = &keeping.upkeep.table;
         let refuse = |why: &str| {
             Err(SqlError::refuse(format!(
                 "Shardloom does not support {why} in a write that concerns a lookup of {table}"
@@ -101,39 +95,39 @@ impl Session {
         if self.facts != self.facts_of_now() {
             return refuse("another sql_mode or character set than the statement was prepared under");
         }
-        match &of.planned.plan {
+        match &keeping.of.planned.plan {
             Plan::Sharded(sharded) if sharded.routing.shard.is_some() => refuse("the hint shard="),
             _ => Ok(()),
         }
     }
 
-    async fn write_parts(&mut self, of: &Keeping<'_>) -> Result<Outcome, Stop> {
-        match &of.upkeep.change {
-            Change::Insert(given) => self.keep_inserted(of, given).await,
-            Change::Delete(reach) => self.keep_deleted(of, reach).await,
+    async fn write_parts(&mut self, keeping: &Keeping<'_>) -> Result<Outcome, Stop> {
+        match &keeping.upkeep.change {
+            Change::Insert(given) => self.keep_inserted(keeping, given).await,
+            Change::Delete(reach) => self.keep_deleted(keeping, reach).await,
             Change::Update { reach, identity, computed } => {
-                self.keep_updated(of, reach, identity, computed.is_some()).await
+                self.keep_updated(keeping, reach, identity, computed.is_some()).await
             }
         }
     }
 
     /// The client's own statement.
-    async fn write_owner(&mut self, of: &Keeping<'_>) -> Result<Outcome, Stop> {
-        let targets = self.targets(of.topology, of.bound);
-        let answer = if let Answer::Relay = of.bound.answer { Answer::Sum } else { of.bound.answer };
-        self.write(of.topology, of.planned, of.bound, &targets, answer, of.ask, Share::Whole, of.selected).await
+    async fn write_owner(&mut self, keeping: &Keeping<'_>) -> Result<Outcome, Stop> {
+        let targets = self.targets(keeping.of.topology, keeping.bound);
+        let answer = if let Answer::Relay = keeping.bound.answer { Answer::Sum } else { keeping.bound.answer };
+        self.write(keeping.of, keeping.bound, &targets, answer, Share::Whole, keeping.selected).await
     }
 
     /// INSERT: a row in each lookup for each row that has the whole key.
-    async fn keep_inserted(&mut self, of: &Keeping<'_>, given: &[Box<[Given]>]) -> Result<Outcome, Stop> {
+    async fn keep_inserted(&mut self, keeping: &Keeping<'_>, given: &[Box<[Given]>]) -> Result<Outcome, Stop> {
         let reading = self.reading();
         let (mut texts, mut unknown) = (Vec::new(), None);
-        for (kept, given) in of.upkeep.lookups.iter().zip(given) {
+        for (kept, given) in keeping.upkeep.lookups.iter().zip(given) {
             let mut rows: Vec<Row> = Vec::new();
             for given in given.chunks(kept.columns.len()) {
                 let mut row = Row::new();
                 for (column, given) in kept.columns.iter().zip(given) {
-                    let value = of.bound.given(*given)?;
+                    let value = keeping.bound.given(*given)?;
                     // Into a column without NULL the server puts something else, or refuses the row.
                     let doubtful = value == Value::Unknown || (value == Value::Null && !column.nullable);
                     unknown = unknown.or(doubtful.then(|| column.name.clone()));
@@ -144,25 +138,27 @@ impl Session {
             rows.retain(|row| has_key(kept, row));
             texts.extend(rows.chunks(ROWS_AT_ONCE).map(|rows| (kept, insert(kept, rows))));
         }
-        let outcome = self.write_owner(of).await?;
+        let outcome = self.write_owner(keeping).await?;
         if let Some(column) = unknown {
-            let why =
-                format!("column {column} is in a lookup of {}, and its value is not in the statement", of.upkeep.table);
+            let why = format!(
+                "column {column} is in a lookup of {}, and its value is not in the statement",
+                keeping.upkeep.table
+            );
             return Err(SqlError::refuse(why).into());
         }
         for (kept, text) in texts {
-            self.write_lookup(of, kept, &text).await?;
+            self.write_lookup(keeping, kept, &text).await?;
         }
         Ok(outcome)
     }
 
     /// DELETE: what the rows had in the lookups goes with them.
-    async fn keep_deleted(&mut self, of: &Keeping<'_>, reach: &Reach) -> Result<Outcome, Stop> {
-        let before = self.before(of, reach, &[]).await?;
-        let outcome = self.write_owner(of).await?;
-        self.same_rows(of, outcome.affected_rows, &before)?;
-        for kept in &of.upkeep.lookups {
-            self.take_out(of, kept, before.of(kept)).await?;
+    async fn keep_deleted(&mut self, keeping: &Keeping<'_>, reach: &Reach) -> Result<Outcome, Stop> {
+        let before = self.before(keeping, reach, &[]).await?;
+        let outcome = self.write_owner(keeping).await?;
+        self.same_rows(keeping, outcome.affected_rows, &before)?;
+        for kept in &keeping.upkeep.lookups {
+            self.take_out(keeping, kept, before.of(kept)).await?;
         }
         Ok(outcome)
     }
@@ -170,120 +166,121 @@ impl Session {
     /// UPDATE of unique columns: the rows are read before and behind it.
     async fn keep_updated(
         &mut self,
-        of: &Keeping<'_>,
+        keeping: &Keeping<'_>,
         reach: &Reach,
         identity: &[ColumnInfo],
         computed: bool,
     ) -> Result<Outcome, Stop> {
-        let before = self.before(of, reach, identity).await?;
+        let before = self.before(keeping, reach, identity).await?;
         if computed && before.rows.len() > 1 {
             return Err(SqlError::refuse(format!(
                 "an expression for a unique column of {} that has a lookup, in several rows at once: one server compares \
                  them one after the other; UPDATE them one by one",
-                of.upkeep.table
+                keeping.upkeep.table
             ))
             .into());
         }
-        let outcome = self.write_owner(of).await?;
+        let outcome = self.write_owner(keeping).await?;
         let matched = outcome.info.strip_prefix("Rows matched: ").and_then(|rest| rest.split(' ').next());
-        self.same_rows(of, matched.and_then(|matched| matched.parse().ok()).unwrap_or(u64::MAX), &before)?;
+        self.same_rows(keeping, matched.and_then(|matched| matched.parse().ok()).unwrap_or(u64::MAX), &before)?;
         let mut after = Before { columns: before.columns.clone(), rows: Vec::new() };
         let rows: Vec<Row> = before.rows.iter().map(|row| row[..identity.len()].to_vec()).collect();
         for rows in rows.chunks(ROWS_AT_ONCE) {
             let mut text = after.select();
-            text.extend_from_slice(of.upkeep.quoted.as_bytes());
+            text.extend_from_slice(keeping.upkeep.quoted.as_bytes());
             text.extend_from_slice(b" WHERE ");
             put_rows(identity, rows, &mut text);
             text.extend_from_slice(b" FOR UPDATE");
-            self.read_rows(of, &text, None, &mut after).await?;
+            self.read_rows(keeping, &text, None, &mut after).await?;
         }
         let mut gone = Vec::new();
-        for kept in &of.upkeep.lookups {
+        for kept in &keeping.upkeep.lookups {
             let (old, new) = (before.of(kept), after.of(kept));
             let differs = |rows: &[Row], row: &Row| !rows.contains(row);
             gone.push(new.iter().filter(|row| differs(&old, row)).cloned().collect::<Vec<Row>>());
-            self.take_out(of, kept, old.iter().filter(|row| differs(&new, row)).cloned().collect()).await?;
+            self.take_out(keeping, kept, old.iter().filter(|row| differs(&new, row)).cloned().collect()).await?;
         }
-        for (kept, rows) in of.upkeep.lookups.iter().zip(gone) {
+        for (kept, rows) in keeping.upkeep.lookups.iter().zip(gone) {
             for rows in rows.chunks(ROWS_AT_ONCE) {
-                self.write_lookup(of, kept, &insert(kept, rows)).await?;
+                self.write_lookup(keeping, kept, &insert(kept, rows)).await?;
             }
         }
         Ok(outcome)
     }
 
-    async fn take_out(&mut self, of: &Keeping<'_>, kept: &Kept, rows: Vec<Row>) -> Result<(), Stop> {
+    async fn take_out(&mut self, keeping: &Keeping<'_>, kept: &Kept, rows: Vec<Row>) -> Result<(), Stop> {
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            self.write_lookup(of, kept, &delete(kept, rows)).await?;
+            self.write_lookup(keeping, kept, &delete(kept, rows)).await?;
         }
         Ok(())
     }
 
     /// That the statement concerned the rows which were read and locked before. With READ COMMITTED another session may
     /// have added some in between.
-    fn same_rows(&self, of: &Keeping<'_>, found: u64, before: &Before) -> Result<(), SqlError> {
+    fn same_rows(&self, keeping: &Keeping<'_>, found: u64, before: &Before) -> Result<(), SqlError> {
         if found == before.rows.len() as u64 {
             return Ok(());
         }
-        let message = format!("Record has changed since last read in table '{}'", of.upkeep.table);
+        let message = format!("Record has changed since last read in table '{}'", keeping.upkeep.table);
         Err(SqlError { errno: 1020, state: *b"HY000", message })
     }
 
     /// Locks and reads the rows that the statement concerns.
-    async fn before(&mut self, of: &Keeping<'_>, reach: &Reach, identity: &[ColumnInfo]) -> Result<Before, Stop> {
+    async fn before(&mut self, keeping: &Keeping<'_>, reach: &Reach, identity: &[ColumnInfo]) -> Result<Before, Stop> {
         let mut before = Before { columns: identity.to_vec(), rows: Vec::new() };
-        for column in of.upkeep.lookups.iter().flat_map(|kept| &kept.columns) {
+        for column in keeping.upkeep.lookups.iter().flat_map(|kept| &kept.columns) {
             if !before.columns.iter().any(|known| known.is_named(&column.name)) {
                 before.columns.push(column.clone());
             }
         }
         let gone = || SqlError::refuse("the statement cannot be read anew");
-        let (from, filter) = reach.spans(of.scan).ok_or_else(gone)?;
+        let (from, filter) = reach.spans(keeping.of.scan).ok_or_else(gone)?;
         let mut text = before.select();
-        self.put_piece(of, from, &mut text)?;
+        self.put_piece(keeping, from, &mut text)?;
         if let Some(filter) = filter {
             text.extend_from_slice(b" WHERE ");
-            self.put_piece(of, filter, &mut text)?;
+            self.put_piece(keeping, filter, &mut text)?;
         }
         text.extend_from_slice(format!(" LIMIT {} FOR UPDATE", ROWS_MOST + 1).as_bytes());
         // Where the statement goes, which a lookup may have told.
-        let targets = self.targets(of.topology, of.bound);
-        self.read_rows(of, &text, Some(targets), &mut before).await?;
+        let targets = self.targets(keeping.of.topology, keeping.bound);
+        self.read_rows(keeping, &text, Some(targets), &mut before).await?;
         Ok(before)
     }
 
     /// Appends a piece of the client's text, its parameters written out.
-    fn put_piece(&self, of: &Keeping<'_>, piece: Span, out: &mut Vec<u8>) -> Result<(), SqlError> {
+    fn put_piece(&self, keeping: &Keeping<'_>, piece: Span, out: &mut Vec<u8>) -> Result<(), SqlError> {
         let (mut copied, reading) = (piece.start, self.reading());
-        for (number, at) in of.scan.params.iter().enumerate().filter(|(_, at)| piece.start <= **at && **at < piece.end)
+        for (number, at) in
+            keeping.of.scan.params.iter().enumerate().filter(|(_, at)| piece.start <= **at && **at < piece.end)
         {
-            out.extend_from_slice(Span { start: copied, end: *at }.of(of.bound.sql()));
+            out.extend_from_slice(Span { start: copied, end: *at }.of(keeping.bound.sql()));
             let missing = || SqlError::new(crate::error::Code::WrongArguments, "Incorrect arguments to EXECUTE");
             out.push(b'(');
-            put_datum(of.args.get(number).ok_or_else(missing)?, reading, out)?;
+            put_datum(keeping.of.args.get(number).ok_or_else(missing)?, reading, out)?;
             out.push(b')');
             copied = at + 1;
         }
-        out.extend_from_slice(Span { start: copied, end: piece.end }.of(of.bound.sql()));
+        out.extend_from_slice(Span { start: copied, end: piece.end }.of(keeping.bound.sql()));
         Ok(())
     }
 
     /// Runs a SELECT of our own in the open transaction, on each of its targets or of these.
     async fn read_rows(
         &mut self,
-        of: &Keeping<'_>,
+        keeping: &Keeping<'_>,
         text: &[u8],
         targets: Option<Vec<Target>>,
         into: &mut Before,
     ) -> Result<(), Stop> {
         let reading = self.reading();
-        let (found, planned) = self.own_text(of.topology, text)?;
-        let mut bound = Binding::new(&planned, &of.topology.rules, text, &found, &[]).own().bind()?;
+        let (found, planned) = self.own_text(keeping.of.topology, text)?;
+        let mut bound = Binding::new(&planned, &keeping.of.topology.rules, text, &found, &[]).own().bind()?;
         bound.answer = Answer::Relay;
-        for target in targets.unwrap_or_else(|| self.targets(of.topology, &bound)) {
+        for target in targets.unwrap_or_else(|| self.targets(keeping.of.topology, &bound)) {
             let mut sql = Vec::new();
             bound.render(target, &mut sql);
-            let answer = self.ask_primary(of, target, &sql, Naming::Of(&bound, target)).await?;
+            let answer = self.ask_primary(keeping, target, &sql, Naming::Of(&bound, target)).await?;
             for row in answer.rows {
                 let cells = row.iter().zip(&into.columns);
                 let literals =
@@ -293,7 +290,7 @@ impl Session {
             if into.rows.len() > ROWS_MOST {
                 return Err(SqlError::refuse(format!(
                     "more than {ROWS_MOST} rows of {}, whose lookups are to be kept, in one statement: narrow its condition",
-                    of.upkeep.table
+                    keeping.upkeep.table
                 ))
                 .into());
             }
@@ -304,15 +301,15 @@ impl Session {
     /// One target's answer to a text, on the connection of the open transaction.
     async fn ask_primary(
         &mut self,
-        of: &Keeping<'_>,
+        keeping: &Keeping<'_>,
         target: Target,
         sql: &[u8],
         naming: Naming<'_>,
     ) -> Result<Told, Stop> {
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(of.planned));
-        let wanted = self.needs.wanted(of.topology, target.group);
-        let group = of.topology.group(target.group);
+        let mut patience = self.patience(&seat)?;
+        let wanted = self.needs.wanted(keeping.of.topology, target.group);
+        let group = keeping.of.topology.group(target.group);
         let mut lease = self.txn.lease(target.group, group, Access::Write, &wanted).await?;
         lease.send(com::QUERY, sql);
         let answer = answered(&mut self.client, &mut lease, &mut patience, naming).await;
@@ -324,17 +321,18 @@ impl Session {
     }
 
     /// Writes to a lookup; what the session remembers is of the client's statement alone.
-    async fn write_lookup(&mut self, of: &Keeping<'_>, kept: &Kept, text: &[u8]) -> Result<(), Stop> {
-        let (found, planned) = self.own_text(of.topology, text)?;
-        let bound = Binding::new(&planned, &of.topology.rules, text, &found, &[]).own().bind()?;
+    async fn write_lookup(&mut self, keeping: &Keeping<'_>, kept: &Kept, text: &[u8]) -> Result<(), Stop> {
+        let (found, planned) = self.own_text(keeping.of.topology, text)?;
+        let bound = Binding::new(&planned, &keeping.of.topology.rules, text, &found, &[]).own().bind()?;
+        let of = Execution::own(text, &found, keeping.of.topology, &planned);
         let targets = self.targets(of.topology, &bound);
         let answer = if let Answer::Relay = bound.answer { Answer::Sum } else { bound.answer };
         let (rows, id, known) = (self.row_count, self.last_insert_id, std::mem::take(&mut self.diagnostics));
-        let outcome = self.write(of.topology, &planned, &bound, &targets, answer, Ask::Query, Share::Whole, None).await;
+        let outcome = self.write(&of, &bound, &targets, answer, Share::Whole, None).await;
         (self.row_count, self.last_insert_id, self.diagnostics) = (rows, id, known);
         match outcome {
             Ok(_) => Ok(()),
-            Err(Stop::Error(error)) => Err(Stop::Error(told(error, &of.upkeep.table, &kept.key))),
+            Err(Stop::Error(error)) => Err(Stop::Error(told(error, &keeping.upkeep.table, &kept.key))),
             Err(stop) => Err(stop),
         }
     }

@@ -23,10 +23,13 @@ mod processes;
 pub mod proxy;
 pub mod query;
 pub mod registry;
+mod remember;
 pub mod reply;
+mod run;
 mod seek;
 pub mod set;
 pub mod show;
+mod spread;
 mod temporary;
 pub mod topology;
 mod track;
@@ -35,10 +38,12 @@ mod typing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use crate::backend::conn::Class;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
+use crate::exec::interrupt::{Limit, Patience};
 use crate::exec::spool::Spooled;
 use crate::metrics::{Counters, Kind};
 use crate::rules::GroupId;
@@ -106,6 +111,8 @@ pub struct Session {
     cursor: Option<OpenCursor>,
     /// Scratch for the text that goes to a server.
     text: Vec<u8>,
+    /// How long the running statement may take, all its parts together.
+    limit: Limit,
 }
 
 /// What the session's connections to servers must be like; apart from the rest of the session, because it is
@@ -220,6 +227,7 @@ impl Session {
             multi_statements: capabilities.has(Capabilities::MULTI_STATEMENTS),
             cursor: None,
             text: Vec::new(),
+            limit: Limit::new(Instant::now(), None),
         }
     }
 
@@ -247,7 +255,7 @@ impl Session {
                     Flow::End
                 }
             };
-            let patience = self.patience(&self.seat.entry, None);
+            let patience = Patience::new(&self.seat.entry.kill, self.limit, self.proxy.config.timeouts.write);
             if patience.write(self.client.flush()).await.is_err() {
                 break;
             }

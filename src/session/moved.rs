@@ -2,57 +2,52 @@
 //! and those that have the new key are carried over, all in one transaction.
 
 use crate::error::SqlError;
-use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::exec::moved::{self, Relocation};
 use crate::exec::outcome::Outcome;
 use crate::exec::write::Share;
 use crate::plan::moved::Move;
-use crate::plan::{Answer, Bound, Planned, Route, Target};
+use crate::plan::{Answer, Bound, Route, Target};
 use crate::rules::GroupId;
 use crate::session::Session;
-use crate::session::topology::Topology;
-use crate::wire::capabilities::Status;
-
-/// A statement that moves rows.
-#[derive(Clone, Copy)]
-pub(super) struct Relocating<'a> {
-    pub(super) topology: &'a Topology,
-    pub(super) planned: &'a Planned,
-    pub(super) bound: &'a Bound<'a>,
-    pub(super) rule: &'a Move,
-    pub(super) ask: Ask<'a>,
-}
+use crate::session::run::Execution;
 
 impl Session {
     /// Updates, moves, and tells the client what one server would have told.
-    pub(super) async fn run_moved(&mut self, of: &Relocating<'_>, add: Status) -> Result<(), Stop> {
-        let targets = match &of.bound.route {
+    pub(super) async fn run_moved(&mut self, of: &Execution<'_>, bound: &Bound<'_>, rule: &Move) -> Result<(), Stop> {
+        let targets = match &bound.route {
             Route::One(target) => vec![*target],
             Route::Many(targets) => targets.clone(),
             Route::Any => Vec::new(),
         };
         let parts = self.begin_parts(of.planned);
-        let outcome = self.update_and_move(of, &targets, parts.own).await;
+        let outcome = self.update_and_move(of, bound, rule, &targets, parts.own).await;
         let outcome = self.end_parts(parts, outcome).await?;
-        self.wrote(&outcome, add);
+        self.wrote(&outcome, of.add);
         Ok(())
     }
 
-    async fn update_and_move(&mut self, of: &Relocating<'_>, targets: &[Target], own: bool) -> Result<Outcome, Stop> {
-        let Some(moved) = &of.bound.moved else { return Err(SqlError::refuse("a move without a key").into()) };
+    async fn update_and_move(
+        &mut self,
+        of: &Execution<'_>,
+        bound: &Bound<'_>,
+        rule: &Move,
+        targets: &[Target],
+        own: bool,
+    ) -> Result<Outcome, Stop> {
+        let Some(moved) = &bound.moved else { return Err(SqlError::refuse("a move without a key").into()) };
         let mut from: Vec<(Target, u64)> = targets.iter().map(|target| (*target, 0)).collect();
         from.retain(|(target, _)| *target != moved.to);
         let limit = self.proxy.config.limits.gather;
-        let mut rows = Relocation { bound: of.bound, rule: of.rule, moved, from, limit };
+        let mut rows = Relocation { bound, rule, moved, from, limit };
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(of.planned));
+        let mut patience = self.patience(&seat)?;
         {
             let needs = &self.needs;
             let place = |id: GroupId| (of.topology.group(id), needs.wanted(of.topology, id));
             moved::check(&mut self.client, &mut self.txn, &rows, &place, &mut patience).await?;
         }
-        let outcome = self.write(of.topology, of.planned, of.bound, targets, Answer::Sum, of.ask, Share::Whole, None);
+        let outcome = self.write(of, bound, targets, Answer::Sum, Share::Whole, None);
         let outcome = outcome.await.map_err(foreign_key)?;
         // No row there had the new key before: all that were found have it now.
         for (target, found) in &mut rows.from {

@@ -9,6 +9,7 @@ use crate::exec::variables::quoted_variable;
 use crate::session::Session;
 use crate::session::prepared::Statement;
 use crate::session::query::Understood;
+use crate::session::run::Execution;
 use crate::session::typing::Given;
 use crate::sql::ast::{Ident, LiteralKind, Span};
 use crate::sql::head::{Head, PrepareSource, has_word, head, sole_variable};
@@ -188,8 +189,10 @@ impl Session {
             Err(stop) => Err(stop),
             Ok(Understood::Plan(planned)) => {
                 let using = Using { variables, reading: self.reading() };
-                let (text, scan, ask) = (&statement.sql, &statement.scan, Ask::Named(&using));
-                Box::pin(self.run(text, scan, &topology, &planned, ask, &args, add)).await
+                let (sql, scan, ask) = (&statement.sql, &statement.scan, Ask::Named(&using));
+                self.limit.hint(planned.wishes.timeout_ms);
+                let of = Execution { sql, scan, topology: &topology, planned: &planned, ask, args: &args, add };
+                Box::pin(self.run(&of)).await
             }
             Ok(Understood::Head(_)) => {
                 let text = with_variables(&statement.sql, &statement.scan, &variables);

@@ -4,16 +4,14 @@
 use crate::backend::cluster::Group;
 use crate::error::SqlError;
 use crate::ids::counter::Counted;
-use crate::plan::Planned;
 use crate::plan::numbering::{Id, Numbering};
 use crate::plan::wanted::Wanted;
 use crate::rules::id::IdKind;
 use crate::rules::{GroupId, PhysicalName, Placement};
 use crate::session::Session;
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::sql::SqlMode;
-use crate::sql::scan::Scan;
-use crate::value::Datum;
 
 use std::sync::Arc;
 
@@ -22,15 +20,8 @@ impl Session {
     ///
     /// # Errors
     /// 1235 for settings that ask for other numbers; 1467 if there are no more; those of the servers.
-    pub(super) async fn make_ids(
-        &self,
-        topology: &Topology,
-        planned: &Planned,
-        numbering: &Numbering,
-        sql: &[u8],
-        scan: &Scan,
-        args: &[Datum<'_>],
-    ) -> Result<Vec<Id>, SqlError> {
+    pub(super) async fn make_ids(&self, of: &Execution<'_>, numbering: &Numbering) -> Result<Vec<Id>, SqlError> {
+        let Execution { sql, scan, topology, planned, args, .. } = *of;
         // The mode of now, which a prepared statement follows too.
         let mode = self.facts_of_now().mode;
         let wanted = Wanted::of(numbering, planned, sql, scan, args, mode.has(SqlMode::NO_AUTO_VALUE_ON_ZERO))?;

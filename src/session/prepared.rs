@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::backend::statements::UNTYPED;
 use crate::error::{Code, SqlError};
@@ -70,7 +71,7 @@ pub(super) struct Statement {
 impl Session {
     /// COM_STMT_PREPARE.
     pub(super) async fn prepare(&mut self, sql: &[u8]) -> Flow {
-        self.seat.entry.kill.begin_statement();
+        self.begins(Instant::now());
         let outcome = self.prepare_statement(sql).await;
         match self.finish(outcome.map(drop)) {
             Ok(()) => Flow::Next,
@@ -192,7 +193,7 @@ impl Session {
             false => self.txn.side_lease(target.group, group, Access::Primary, &wanted).await?,
         };
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat)?;
         lease.send(com::STMT_PREPARE, text);
         let style = Style {
             capabilities: self.capabilities,
@@ -234,7 +235,7 @@ impl Session {
     ) -> Result<bool, Stop> {
         let gathering = self.gathering(planned, bound, gather)?;
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat)?;
         let needs = &self.needs;
         let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
         let mut lease = gather::describe(&mut self.client, &self.txn, &gathering, &place, &mut patience).await?;
@@ -364,7 +365,7 @@ impl Session {
 
     /// COM_STMT_FETCH.
     pub(super) async fn fetch(&mut self, id: u32, rows: u32) -> Flow {
-        self.seat.entry.kill.begin_statement();
+        self.begins(Instant::now());
         let Some(statement) = self.prepared.statements.get_mut(&id) else {
             self.error(&unknown(id, "mysqld_stmt_fetch"));
             return Flow::Next;
@@ -427,7 +428,7 @@ impl Session {
             out.extend_from_slice(&rows.to_le_bytes());
         });
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat)?;
         let style = Style {
             capabilities: self.capabilities,
             add: Status::default(),

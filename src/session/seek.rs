@@ -10,27 +10,14 @@ use crate::exec::names::Naming;
 use crate::exec::write::answered;
 use crate::plan::bind::Binding;
 use crate::plan::seek::{Locks, Seek};
-use crate::plan::{Bound, Planned, Route, Target};
+use crate::plan::{Bound, Route, Target};
 use crate::rules::catalog::ColumnInfo;
 use crate::rules::shards::Shards;
 use crate::session::Session;
-use crate::session::topology::Topology;
+use crate::session::run::Execution;
 use crate::sql::ast::Span;
-use crate::sql::scan::Scan;
 use crate::txn::Access;
-use crate::value::Datum;
 use crate::wire::command::com;
-
-/// A statement whose shard is sought.
-#[derive(Clone, Copy)]
-pub(super) struct Seeking<'a> {
-    pub(super) sql: &'a [u8],
-    pub(super) scan: &'a Scan,
-    pub(super) topology: &'a Topology,
-    pub(super) planned: &'a Planned,
-    pub(super) seek: &'a Seek,
-    pub(super) args: &'a [Datum<'a>],
-}
 
 impl Session {
     /// The shards that have the rows; none if they are not known, as of a key that the lookup does not have.
@@ -38,7 +25,7 @@ impl Session {
     /// # Errors
     /// Those of the shard itself, which the statement would have met there: a lock that is waited for in vain, a
     /// deadlock, a lost connection.
-    pub(super) async fn sought(&mut self, of: &Seeking<'_>) -> Result<Option<Shards>, Stop> {
+    pub(super) async fn sought(&mut self, of: &Execution<'_>, seek: &Seek) -> Result<Option<Shards>, Stop> {
         if self.facts != self.facts_of_now() {
             // Prepared under another sql_mode: a text of our own would be read otherwise.
             return Ok(None);
@@ -47,12 +34,12 @@ impl Session {
         let Some(keys) = of.planned.sought(of.sql, of.scan, of.args) else { return Ok(None) };
         let row = |key: &Vec<_>| key.iter().map(|value| literal(value, reading)).collect::<Result<Row, SqlError>>();
         let Ok(keys) = keys.iter().map(row).collect::<Result<Vec<Row>, SqlError>>() else { return Ok(None) };
-        let Some(rows) = self.looked_up(of, &keys).await? else { return Ok(None) };
+        let Some(rows) = self.looked_up(of, seek, &keys).await? else { return Ok(None) };
         let mut text = b"SELECT 1 FROM ".to_vec();
-        text.extend_from_slice(of.seek.owner.as_bytes());
+        text.extend_from_slice(seek.owner.as_bytes());
         text.extend_from_slice(b" WHERE ");
-        put_rows(&of.seek.columns, &rows, &mut text);
-        match of.seek.locks {
+        put_rows(&seek.columns, &rows, &mut text);
+        match seek.locks {
             Locks::None => {}
             Locks::Write => text.extend_from_slice(b" FOR UPDATE"),
             Locks::Clause(from, to) => {
@@ -71,14 +58,14 @@ impl Session {
     }
 
     /// The keys and their sharding keys as the lookup has them, if it has all of them.
-    async fn looked_up(&mut self, of: &Seeking<'_>, keys: &[Row]) -> Result<Option<Vec<Row>>, Stop> {
-        let columns = &of.seek.columns;
+    async fn looked_up(&mut self, of: &Execution<'_>, seek: &Seek, keys: &[Row]) -> Result<Option<Vec<Row>>, Stop> {
+        let columns = &seek.columns;
         let mut text = b"SELECT ".to_vec();
         put_columns(columns, &mut text);
         text.extend_from_slice(b" FROM ");
-        text.extend_from_slice(of.seek.lookup.as_bytes());
+        text.extend_from_slice(seek.lookup.as_bytes());
         text.extend_from_slice(b" WHERE ");
-        put_rows(&columns[..of.seek.key.len()], keys, &mut text);
+        put_rows(&columns[..seek.key.len()], keys, &mut text);
         let access = if self.access(of.planned) == Access::Replica { Access::Replica } else { Access::Primary };
         let Some(told) = self.ask_all(of, &text, access, true).await? else { return Ok(None) };
         let reading = self.reading();
@@ -100,7 +87,7 @@ impl Session {
     /// already, and its errors do not matter.
     async fn ask_all(
         &mut self,
-        of: &Seeking<'_>,
+        of: &Execution<'_>,
         text: &[u8],
         access: Access,
         hint: bool,
@@ -125,7 +112,7 @@ impl Session {
     /// The answer of one target of it.
     async fn ask_one(
         &mut self,
-        of: &Seeking<'_>,
+        of: &Execution<'_>,
         bound: &Bound<'_>,
         target: Target,
         access: Access,
@@ -139,7 +126,7 @@ impl Session {
             false => !self.txn.is_open() && self.autocommit(),
         };
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.time_limit(of.planned));
+        let mut patience = self.patience(&seat)?;
         let wanted = self.needs.wanted(of.topology, target.group);
         let leased = match aside {
             true => self.txn.side_lease(target.group, group, access, &wanted).await,

@@ -314,7 +314,7 @@ impl Session {
             out.extend_from_slice(wildcard);
         });
         let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat, self.proxy.config.timeouts.query);
+        let mut patience = self.patience(&seat)?;
         let style = crate::exec::relay::Style {
             capabilities: self.capabilities,
             add: Status::default(),
