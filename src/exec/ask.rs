@@ -1,18 +1,19 @@
 //! How a statement is put to a server: as text, or as an execution of a prepared statement with the
 //! client's parameters, in either protocol. It knows no answer but that to a PREPARE of its own.
 
-use crate::backend::conn::BackendError;
+use crate::backend::conn::{BackendError, Conn};
 use crate::backend::lease::Lease;
 use crate::backend::statements::{Prepared, UNTYPED};
 use crate::error::SqlError;
 use crate::exec::carry::Reading;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
-use crate::exec::relay::lost;
+use crate::exec::relay::{lost, preludes};
 use crate::plan::numbering::Id;
 use crate::plan::{Bound, Params, Pick, Target};
 use crate::wire::command::com;
 use crate::wire::error::WireError;
+use crate::wire::link::Link;
 use crate::wire::reply::{ERR, ErrPacket, PrepareOk};
 use crate::wire::response::{Event, Kind, Response};
 use crate::wire::statement::{Param, put_execute};
@@ -107,17 +108,18 @@ pub fn send_at_once(
 /// Queues the statement `text` on a connection. For an execution it is first prepared there, in a round
 /// of its own, unless it is already; its number there is returned.
 pub async fn send(
+    client: &mut Link,
     lease: &mut Lease,
     ask: Ask<'_>,
     text: &[u8],
     params: &Params,
-    patience: &Patience<'_>,
+    patience: &mut Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Option<u32>, Stop> {
     let (given, flags) = match ask {
         Ask::Execute { params, flags } => (params, flags),
         Ask::Named(using) => {
-            prepare_by_name(lease, text, using.reading, patience, naming).await?;
+            prepare_by_name(client, lease, text, using.reading, patience, naming).await?;
             lease.send_with(|out| put_execute_by_name(out, &using.variables, params));
             return Ok(None);
         }
@@ -128,7 +130,7 @@ pub async fn send(
     };
     let prepared = match lease.find_prepared(text, types_of(given)) {
         Some(prepared) => prepared,
-        None => prepare(lease, text, types_of(given), patience, naming).await?,
+        None => prepare(client, lease, text, types_of(given), patience, naming).await?,
     };
     execute(lease, prepared, flags, given, params);
     Ok(Some(prepared.id))
@@ -169,10 +171,11 @@ fn param<'p>((pick, number): (&'p Pick, &'p [u8; 8]), given: &[Param<'p>]) -> Op
 
 /// Prepares `text` on the connection by name, in a round of its own.
 async fn prepare_by_name(
+    client: &mut Link,
     lease: &mut Lease,
     text: &[u8],
     reading: Reading,
-    patience: &Patience<'_>,
+    patience: &mut Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<(), Stop> {
     lease.send_with(|out| {
@@ -181,10 +184,12 @@ async fn prepare_by_name(
         reading.put_text(text, out);
     });
     lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
-    lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
-    match lease.read_answer().await {
+    preludes(client, lease, patience).await?;
+    let (conn, server) = lease.split();
+    let thread_id = conn.thread_id;
+    match patience.watch(client, server, thread_id, conn.read_answer()).await? {
         Ok(_) => Ok(()),
-        Err(BackendError::Server(error)) => Err(Stop::Error(naming.error(error))),
+        Err(BackendError::Server(error)) => Err(Stop::Error(naming.error(patience.explain(error)))),
         Err(error) => Err(lost(lease, patience, error)),
     }
 }
@@ -211,15 +216,15 @@ fn put_execute_by_name(out: &mut Vec<u8>, variables: &[String], params: &Params)
 
 /// Prepares `text` on the connection, keeping only its id.
 async fn prepare(
+    client: &mut Link,
     lease: &mut Lease,
     text: &[u8],
     types: u64,
-    patience: &Patience<'_>,
+    patience: &mut Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Prepared, Stop> {
     lease.send(com::STMT_PREPARE, text);
-    let answer = read_prepare(lease, |_| Ok(())).await.map_err(|error| lost(lease, patience, error))?;
-    let ok = answer.map_err(|error| Stop::Error(naming.error(error)))?;
+    let ok = read_prepare(client, lease, |_| Ok(()), patience, naming).await?;
     let prepared = Prepared { id: ok.statement, params: ok.params };
     lease.remember_prepared(text, types, prepared);
     Ok(prepared)
@@ -229,22 +234,38 @@ async fn prepare(
 /// column as a packet.
 ///
 /// # Errors
-/// A lost connection; the server's refusal is in the inner result.
+/// The server's refusal, with the client's names; a lost connection; what ends the patience.
 pub async fn read_prepare(
+    client: &mut Link,
     lease: &mut Lease,
+    column: impl FnMut(&[u8]) -> Result<(), WireError>,
+    patience: &mut Patience<'_>,
+    naming: Naming<'_>,
+) -> Result<PrepareOk, Stop> {
+    lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
+    preludes(client, lease, patience).await?;
+    let (conn, server) = lease.split();
+    let thread_id = conn.thread_id;
+    match patience.watch(client, server, thread_id, read_description(conn, column)).await? {
+        Ok(Ok(head)) => Ok(head),
+        Ok(Err(error)) => Err(Stop::Error(naming.error(patience.explain(error)))),
+        Err(error) => Err(lost(lease, patience, error)),
+    }
+}
+
+async fn read_description(
+    conn: &mut Conn,
     mut column: impl FnMut(&[u8]) -> Result<(), WireError>,
 ) -> Result<Result<PrepareOk, SqlError>, BackendError> {
-    lease.link.flush().await?;
-    lease.finish_preludes().await?;
-    let mut response = Response::new(Kind::Prepare, lease.capabilities);
+    let mut response = Response::new(Kind::Prepare, conn.capabilities);
     let mut head = PrepareOk::default();
-    lease.expect_answer();
+    conn.expect_answer();
     loop {
-        let packet = lease.link.expect_packet().await?;
-        let payload = lease.link.payload(&packet);
+        let packet = conn.link.expect_packet().await?;
+        let payload = conn.link.payload(&packet);
         if payload.first() == Some(&ERR) && head.statement == 0 {
             let error = ErrPacket::decode(payload)?.to_sql_error();
-            lease.failed();
+            conn.failed();
             return Ok(Err(error));
         }
         match response.packet(payload)? {
@@ -253,7 +274,7 @@ pub async fn read_prepare(
             _ => {}
         }
         if response.is_done() {
-            lease.described();
+            conn.described();
             return Ok(Ok(head));
         }
     }

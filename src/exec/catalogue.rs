@@ -1,13 +1,13 @@
 //! The round trips of a statement about the catalogue: how a server defines its columns, and what servers tell of their
 //! tables. It does not know which statement it is.
 
-use crate::backend::conn::{Answer, BackendError};
+use crate::backend::conn::{Answer, BackendError, Conn};
 use crate::backend::lease::Lease;
 use crate::error::SqlError;
 use crate::exec::ask::{Ask, read_prepare, send};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
-use crate::exec::relay::lost;
+use crate::exec::relay::{lost, preludes};
 use crate::plan::Params;
 use crate::plan::catalogue::ask::{About, Question};
 use crate::plan::catalogue::inline::{Column, Shape};
@@ -17,6 +17,7 @@ use crate::wire::column::flags::UNSIGNED;
 use crate::wire::column::{ColumnDef, ColumnType};
 use crate::wire::command::com;
 use crate::wire::error::WireError;
+use crate::wire::link::Link;
 use crate::wire::reply::ErrPacket;
 use crate::wire::response::{Event, Kind, Response};
 
@@ -26,6 +27,7 @@ use crate::wire::response::{Event, Kind, Response};
 /// # Errors
 /// The server's refusal of the statement; a lost connection.
 pub async fn definitions(
+    client: &mut Link,
     lease: &mut Lease,
     ask: Ask<'_>,
     text: &[u8],
@@ -33,8 +35,12 @@ pub async fn definitions(
     patience: &mut Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Vec<Box<[u8]>>, Stop> {
-    send(lease, ask, text, params, patience, naming).await?;
-    match read_columns(lease, ask.kind(), naming).await {
+    send(client, lease, ask, text, params, patience, naming).await?;
+    lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
+    preludes(client, lease, patience).await?;
+    let (conn, server) = lease.split();
+    let thread_id = conn.thread_id;
+    match patience.watch(client, server, thread_id, read_columns(conn, ask.kind(), naming)).await? {
         Ok(Ok(definitions)) => Ok(definitions),
         Ok(Err(error)) => Err(Stop::Error(naming.error(patience.explain(error)))),
         Err(error) => Err(lost(lease, patience, error)),
@@ -42,24 +48,22 @@ pub async fn definitions(
 }
 
 async fn read_columns(
-    lease: &mut Lease,
+    conn: &mut Conn,
     kind: Kind,
     naming: Naming<'_>,
 ) -> Result<Result<Vec<Box<[u8]>>, SqlError>, BackendError> {
-    lease.link.flush().await?;
-    lease.finish_preludes().await?;
-    let mut response = Response::new(kind, lease.capabilities);
+    let mut response = Response::new(kind, conn.capabilities);
     let mut definitions = Vec::new();
-    response.set_sequence(lease.expect_answer());
+    response.set_sequence(conn.expect_answer());
     loop {
-        let packet = lease.link.expect_packet().await?;
-        let payload = lease.link.payload(&packet);
+        let packet = conn.link.expect_packet().await?;
+        let payload = conn.link.payload(&packet);
         match response.packet(payload)? {
             Event::ColumnDef { .. } => definitions.push(logical(payload, naming)?),
-            Event::End(end) | Event::Ok(end) => lease.answered(end.status),
+            Event::End(end) | Event::Ok(end) => conn.answered(end.status),
             Event::Err { .. } => {
                 let error = ErrPacket::decode(payload)?.to_sql_error();
-                lease.failed();
+                conn.failed();
                 return Ok(Err(error));
             }
             _ => {}
@@ -83,9 +87,10 @@ fn logical(packet: &[u8], naming: Naming<'_>) -> Result<Box<[u8]>, WireError> {
 /// # Errors
 /// As [`definitions`].
 pub async fn prepared_definitions(
+    client: &mut Link,
     lease: &mut Lease,
     text: &[u8],
-    patience: &Patience<'_>,
+    patience: &mut Patience<'_>,
     naming: Naming<'_>,
 ) -> Result<Vec<Box<[u8]>>, Stop> {
     lease.send(com::STMT_PREPARE, text);
@@ -94,14 +99,9 @@ pub async fn prepared_definitions(
         definitions.push(logical(packet, naming)?);
         Ok(())
     };
-    match read_prepare(lease, keep).await {
-        Ok(Ok(prepared)) => {
-            lease.close_statement(prepared.statement);
-            Ok(definitions)
-        }
-        Ok(Err(error)) => Err(Stop::Error(naming.error(error))),
-        Err(error) => Err(lost(lease, patience, error)),
-    }
+    let prepared = read_prepare(client, lease, keep, patience, naming).await?;
+    lease.close_statement(prepared.statement);
+    Ok(definitions)
 }
 
 /// Definitions in which the name of a column is another one.

@@ -3,7 +3,7 @@
 
 use crate::backend::lease::Lease;
 use crate::exec::interrupt::{Patience, Stop};
-use crate::exec::relay::lost;
+use crate::exec::relay::{lost, preludes};
 use crate::wire::link::Link;
 use crate::wire::response::{Event, Response};
 
@@ -16,7 +16,7 @@ pub async fn drain(
     most: usize,
 ) -> Result<bool, Stop> {
     if lease.has_preludes() {
-        lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+        preludes(client, lease, patience).await?;
         lease.expect_answer();
     }
     let mut read = 0;

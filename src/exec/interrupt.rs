@@ -48,9 +48,10 @@ impl From<SqlError> for Stop {
     }
 }
 
-/// What `answer` gives, if it is ready now or when the task is woken next. A pull of the switch wakes it too.
-async fn first_wake<F: Future>(mut answer: Pin<&mut F>, kill: &Kill) -> Option<F::Output> {
-    let mut woken = false;
+/// What `answer` gives, if it is ready now or, unless in a `hurry`, when the task is woken next. A pull of the switch wakes
+/// it too.
+async fn first_wake<F: Future>(mut answer: Pin<&mut F>, kill: &Kill, hurry: bool) -> Option<F::Output> {
+    let mut woken = hurry;
     poll_fn(|context| match answer.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending if std::mem::replace(&mut woken, true) || kill.wakes(context) => Poll::Ready(None),
@@ -208,7 +209,7 @@ impl<'a> Patience<'a> {
         // Nearly always the first thing that happens is the answer. The client is not watched until something else does:
         // the sweep over all sessions wakes each that has been at one statement for a while.
         let first = !std::mem::replace(&mut self.watchful, true) && self.deadline.is_none();
-        if first && let Some(output) = first_wake(answer.as_mut(), self.kill).await {
+        if first && let Some(output) = first_wake(answer.as_mut(), self.kill, false).await {
             return Ok(output);
         }
         loop {
@@ -254,10 +255,15 @@ impl<'a> Patience<'a> {
         holds: bool,
         mut wait: Pin<&mut F>,
     ) -> Result<F::Output, Stop> {
-        // Nearly always there is nothing to wait for.
-        match poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await {
-            Poll::Ready(output) => Ok(output),
-            Poll::Pending => Box::pin(self.reach_at_last(client, holds, wait)).await,
+        if self.stage == Stage::Waiting
+            && let Some(end) = self.kill.take_end()
+        {
+            self.told_to_end(end.into());
+        }
+        // Nearly always there is nothing to wait for, or not for long: see `watch`.
+        match first_wake(wait.as_mut(), self.kill, self.deadline.is_some()).await {
+            Some(output) => Ok(output),
+            None => Box::pin(self.reach_at_last(client, holds, wait)).await,
         }
     }
 

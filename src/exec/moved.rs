@@ -10,7 +10,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::Place;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
-use crate::exec::relay::lost;
+use crate::exec::relay::{lost, preludes};
 use crate::exec::whole::{Whole, take_back};
 use crate::exec::write::answered;
 use crate::plan::moved::{Move, Moved};
@@ -151,7 +151,7 @@ async fn read(
     of.rule.put_select(of.name(target)?, of.moved, &mut text);
     lease.send(com::QUERY, &text);
     lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
-    lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+    preludes(client, lease, patience).await?;
     lease.expect_answer();
     let mut response = Response::new(Kind::Query, lease.capabilities);
     let mut failure = None;

@@ -2,6 +2,7 @@
 //! column definitions (to put logical names back) and the last packet (to patch flags) are.
 
 use std::io;
+use std::pin::pin;
 
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
@@ -53,7 +54,7 @@ pub async fn relay(
 ) -> Result<Outcome, Stop> {
     lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
     if lease.has_preludes() {
-        Box::pin(lease.finish_preludes()).await.map_err(|error| lost(lease, patience, error))?;
+        Box::pin(preludes(client, lease, patience)).await?;
     }
     let first = lease.expect_answer();
     let mut response = Response::new(kind, lease.capabilities);
@@ -341,6 +342,19 @@ fn defined(definitions: &[Box<[u8]>], number: usize, sent: &[u8], binary: bool) 
     let mut out = Vec::new();
     ColumnDef { ty: sent.ty, ..column }.encode(&mut out);
     Ok(out)
+}
+
+/// Reads the answers to what was sent in front of a statement. That is not to be killed: the statement behind it would run
+/// without it.
+///
+/// # Errors
+/// As [`lost`]; what ends the patience.
+pub async fn preludes(client: &mut Link, lease: &mut Lease, patience: &mut Patience<'_>) -> Result<(), Stop> {
+    if !lease.has_preludes() {
+        return Ok(());
+    }
+    let finished = patience.reach(client, true, pin!(lease.finish_preludes())).await?;
+    finished.map_err(|error| lost(lease, patience, error))
 }
 
 /// What a failed backend means to the statement. The server's own error at this place is the answer to a

@@ -5,6 +5,7 @@
 //! has one connection, on which its targets run one after the other.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
 use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
@@ -15,7 +16,7 @@ use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::merge::{Merger, Step, Want};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
-use crate::exec::relay::lost;
+use crate::exec::relay::{lost, preludes};
 use crate::exec::spool::Spool;
 use crate::exec::whole;
 use crate::plan::Bound;
@@ -73,8 +74,8 @@ pub async fn run(
     patience: &mut Patience<'_>,
 ) -> Result<Outcome, Stop> {
     let shared = txn.is_open() || txn.pins().next().is_some();
-    let mut lanes = lease(txn, scatter.targets, access, place, shared).await?;
-    let outcome = match start(&mut lanes, scatter, patience).await {
+    let mut lanes = lease(client, txn, scatter.targets, access, place, patience, shared).await?;
+    let outcome = match start(client, &mut lanes, scatter, patience).await {
         Ok(()) => answer(client, &mut lanes, scatter, patience).await,
         Err(stop) => Err(stop),
     };
@@ -91,8 +92,8 @@ pub async fn shares(
     patience: &mut Patience<'_>,
 ) -> Result<Vec<u64>, Stop> {
     let shared = txn.is_open() || txn.pins().next().is_some();
-    let mut lanes = lease(txn, scatter.targets, access, place, shared).await?;
-    let shares = match start(&mut lanes, scatter, patience).await {
+    let mut lanes = lease(client, txn, scatter.targets, access, place, patience, shared).await?;
+    let shares = match start(client, &mut lanes, scatter, patience).await {
         Ok(()) => count(client, &mut lanes, scatter, patience).await,
         Err(stop) => Err(stop),
     };
@@ -136,12 +137,14 @@ struct Lane {
 }
 
 async fn lease(
+    client: &mut Link,
     txn: &mut Txn,
     targets: &[Target],
     access: Access,
     place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
     shared: bool,
-) -> Result<Vec<Lane>, SqlError> {
+) -> Result<Vec<Lane>, Stop> {
     let mut lanes = Vec::with_capacity(targets.len());
     let mut from = 0;
     // Targets are sorted by group, and every statement asks for connections in that order: no two
@@ -152,19 +155,21 @@ async fn lease(
         let sources = from..from + of_group.len();
         from = sources.end;
         if shared {
-            match txn.lease(id, group, access, &wanted).await {
+            let holds = txn.holds(id);
+            let leased = patience.reach(client, holds, pin!(txn.lease(id, group, access, &wanted))).await;
+            match leased.and_then(|leased| Ok(leased?)) {
                 Ok(lease) => lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None }),
-                Err(error) => {
+                Err(stop) => {
                     for lane in lanes {
                         let Lane { group, lease, .. } = lane;
                         txn.settle_unasked(group, lease).await;
                     }
-                    return Err(error);
+                    return Err(stop);
                 }
             }
         } else {
             let wanted = vec![wanted; of_group.len()];
-            let leases = txn.side_leases(id, group, access, &wanted).await?;
+            let leases = patience.reach(client, false, pin!(txn.side_leases(id, group, access, &wanted))).await??;
             for (lease, source) in leases.into_iter().zip(sources) {
                 lanes.push(Lane { group: id, lease, waiting: VecDeque::from([source]), running: None });
             }
@@ -174,7 +179,12 @@ async fn lease(
 }
 
 /// Sends the first statement of every lane.
-async fn start(lanes: &mut [Lane], scatter: &Scatter<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
+async fn start(
+    client: &mut Link,
+    lanes: &mut [Lane],
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+) -> Result<(), Stop> {
     for lane in lanes {
         if let Some(clock) = &scatter.clock {
             lane.lease.send_prelude(clock.as_bytes());
@@ -182,19 +192,28 @@ async fn start(lanes: &mut [Lane], scatter: &Scatter<'_>, patience: &mut Patienc
         if let Some(id) = scatter.last_insert_id {
             lane.lease.set_insert_id(id);
         }
-        send_next(lane, scatter, patience).await?;
+        send_next(client, lane, scatter, patience).await?;
     }
     Ok(())
 }
 
 /// Sends the next statement of a lane, if it has one.
-async fn send_next(lane: &mut Lane, scatter: &Scatter<'_>, patience: &mut Patience<'_>) -> Result<(), Stop> {
+async fn send_next(
+    client: &mut Link,
+    lane: &mut Lane,
+    scatter: &Scatter<'_>,
+    patience: &mut Patience<'_>,
+) -> Result<(), Stop> {
     let Some(source) = lane.waiting.pop_front() else { return Ok(()) };
+    if let Some(error) = patience.ended() {
+        // The target before was done before it heard of it.
+        return Err(Stop::Error(error));
+    }
     let target = scatter.targets[source];
     let mut text = Vec::new();
     let params: Params = scatter.bound.render(target, &mut text);
     let naming = Naming::Of(scatter.bound, target);
-    ask::send(&mut lane.lease, scatter.ask, &text, &params, patience, naming).await?;
+    ask::send(client, &mut lane.lease, scatter.ask, &text, &params, patience, naming).await?;
     lane.lease.link.flush().await.map_err(|error| patience.lost(&lane.lease, error))?;
     lane.lease.expect_answer();
     lane.running = Some((source, Response::new(scatter.ask.kind(), lane.lease.capabilities)));
@@ -331,7 +350,7 @@ async fn pump(
     outcome: &mut Outcome,
 ) -> Result<(), Stop> {
     if lane.running.is_none() {
-        send_next(lane, scatter, patience).await?;
+        send_next(client, lane, scatter, patience).await?;
         return read_columns(client, lane, scatter, patience, columns).await;
     }
     let packet = packet(client, lane, patience).await?;
@@ -360,7 +379,7 @@ async fn read_columns(
     patience: &mut Patience<'_>,
     columns: &mut Columns,
 ) -> Result<(), Stop> {
-    lane.lease.finish_preludes().await.map_err(|error| lost(&lane.lease, patience, error))?;
+    preludes(client, &mut lane.lease, patience).await?;
     lane.lease.expect_answer();
     let (mut expected, mut seen) = (0, 0);
     let first = !columns.complete;

@@ -3,6 +3,8 @@
 
 mod total;
 
+use std::pin::pin;
+
 use crate::backend::conn::{Answer as Told, BackendError};
 use crate::backend::lease::Lease;
 use crate::error::SqlError;
@@ -11,7 +13,7 @@ use crate::exec::ask::{self, Ask};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
-use crate::exec::relay::lost;
+use crate::exec::relay::{lost, preludes};
 use crate::exec::whole::{self, Whole, may_span};
 use crate::exec::write::total::Total;
 use crate::plan::Bound;
@@ -126,9 +128,9 @@ async fn parts<'w>(
     let mut outcome = Ok(());
     for some in groups.chunks(if in_turn { 1 } else { groups.len() }) {
         let from = lanes.len();
-        outcome = match lease(txn, write, some, whole, place, &mut lanes, reached).await {
+        outcome = match lease(client, txn, write, some, whole, place, patience, &mut lanes, reached).await {
             Ok(()) => at_once(client, &mut lanes[from..], &mut total, patience).await,
-            Err(error) => Err(error.into()),
+            Err(stop) => Err(stop),
         };
         if outcome.is_err() || total.is_enough() {
             break;
@@ -164,20 +166,24 @@ struct Lane<'w> {
 
 /// Connections to these groups, in their order, as every statement takes them: no two wait for each other. What goes in
 /// front of the statement is queued on all of them, if all could be had.
+#[allow(clippy::too_many_arguments, reason = "a piece of `parts`")]
 async fn lease<'w>(
+    client: &mut Link,
     txn: &mut Txn,
     write: &'w Write<'w>,
     groups: &[&'w [Target]],
     whole: Whole,
     place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
     lanes: &mut Vec<Lane<'w>>,
     reached: &mut Vec<GroupId>,
-) -> Result<(), SqlError> {
+) -> Result<(), Stop> {
     let from = lanes.len();
     for targets in groups {
         let id = targets[0].group;
         let (group, wanted) = place(id);
-        let lease = txn.lease(id, group, Access::Write, &wanted).await?;
+        let holds = txn.holds(id);
+        let lease = patience.reach(client, holds, pin!(txn.lease(id, group, Access::Write, &wanted))).await??;
         txn.wrote(id);
         let first = write.targets.partition_point(|target| target.group < id);
         lanes.push(Lane { group: id, lease, targets, first, told: Vec::new() });
@@ -212,11 +218,18 @@ async fn at_once(
         if total.is_enough() {
             break;
         }
+        if round > 0
+            && let Some(error) = patience.ended()
+        {
+            // The servers were done before they heard of it.
+            failure = Some(error);
+            break;
+        }
         let (mut asked, mut refusal) = (live, None);
         for (at, lane) in lanes[..live].iter_mut().enumerate() {
             let Some(target) = lane.targets.get(round) else { continue };
             let stage = total.stage(lane.first + round);
-            match send(&mut lane.lease, total.write, *target, stage, patience).await {
+            match send(client, &mut lane.lease, total.write, *target, stage, patience).await {
                 Ok(()) => {}
                 Err(Stop::Error(error)) => {
                     (asked, refusal) = (at, Some(error));
@@ -253,11 +266,12 @@ async fn at_once(
 
 /// Sends one target its statement.
 async fn send(
+    client: &mut Link,
     lease: &mut Lease,
     write: &Write<'_>,
     target: Target,
     stage: Stage,
-    patience: &Patience<'_>,
+    patience: &mut Patience<'_>,
 ) -> Result<(), Stop> {
     let naming = Naming::Of(write.bound, target);
     let mut text = Vec::new();
@@ -265,7 +279,7 @@ async fn send(
         Stage::Whole => write.bound.render(target, &mut text),
         stage => write.bound.at(stage).render(target, &mut text),
     };
-    ask::send(lease, write.ask, &text, &params, patience, naming).await?;
+    ask::send(client, lease, write.ask, &text, &params, patience, naming).await?;
     lease.link.flush().await.map_err(|error| patience.lost(lease, error))
 }
 
@@ -311,7 +325,7 @@ async fn read(
     lease: &mut Lease,
     patience: &mut Patience<'_>,
 ) -> Result<Result<Told, SqlError>, Stop> {
-    lease.finish_preludes().await.map_err(|error| lost(lease, patience, error))?;
+    preludes(client, lease, patience).await?;
     let (conn, server) = lease.split();
     let thread_id = conn.thread_id;
     match patience.watch(client, server, thread_id, conn.read_answer()).await? {

@@ -2,6 +2,7 @@
 //! one server runs it over those rows. What a physical table is called is for `plan` to know.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use crate::backend::lease::Lease;
@@ -43,15 +44,15 @@ impl Session {
         let mut patience = self.patience(&seat)?;
         // What tables there are is no part of a transaction.
         let wanted = self.needs.wanted(topology, target.group);
-        let mut lease =
-            self.txn.side_lease(target.group, topology.group(target.group), Access::Primary, &wanted).await?;
+        let lease = self.txn.side_lease(target.group, topology.group(target.group), Access::Primary, &wanted);
+        let mut lease = patience.reach(&mut self.client, false, pin!(lease)).await??;
         let mut text = Vec::new();
         let params = bound.render(target, &mut text);
         let is_list = catalogue.relations.iter().all(|wanted| matches!(wanted.source, Source::List(_)));
         let naming = Naming::Of(&bound, target);
         let found = match planned.effects.replica_ok || is_list {
-            true => definitions(&mut lease, ask, &text, &params, &mut patience, naming).await?,
-            false => prepared_definitions(&mut lease, &text, &patience, naming).await?,
+            true => definitions(&mut self.client, &mut lease, ask, &text, &params, &mut patience, naming).await?,
+            false => prepared_definitions(&mut self.client, &mut lease, &text, &mut patience, naming).await?,
         };
         let found = self.listed_definitions(topology, catalogue, found)?;
         let mut budget = self.proxy.config.limits.merge_memory_per_query;
@@ -72,7 +73,7 @@ impl Session {
             statement: None,
             insert_id: None,
         };
-        ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
+        ask::send(&mut self.client, &mut lease, ask, &text, &params, &mut patience, naming).await?;
         let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
         // With its rows in it no text comes a second time.
         if let Some(statement) = lease.prepared.forget(&text) {

@@ -2,6 +2,7 @@
 //! or change are locked and read first; the owner's rows are written before the lookups', always in this order, so that
 //! no two sessions hold what the other one waits for next.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use crate::backend::conn::Answer as Told;
@@ -310,7 +311,9 @@ impl Session {
         let mut patience = self.patience(&seat)?;
         let wanted = self.needs.wanted(keeping.of.topology, target.group);
         let group = keeping.of.topology.group(target.group);
-        let mut lease = self.txn.lease(target.group, group, Access::Write, &wanted).await?;
+        let holds = self.txn.holds(target.group);
+        let lease = self.txn.lease(target.group, group, Access::Write, &wanted);
+        let mut lease = patience.reach(&mut self.client, holds, pin!(lease)).await??;
         lease.send(com::QUERY, sql);
         let answer = answered(&mut self.client, &mut lease, &mut patience, naming).await;
         match &answer {

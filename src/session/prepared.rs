@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -187,13 +188,20 @@ impl Session {
         let wanted = self.needs.wanted(topology, target.group);
         let group = topology.group(target.group);
         // Describing has no part in a transaction, but must see what it has: temporary tables.
-        let held = self.txn.groups().any(|held| held == target.group);
-        let mut lease = match held {
-            true => self.txn.lease(target.group, group, Access::Primary, &wanted).await?,
-            false => self.txn.side_lease(target.group, group, Access::Primary, &wanted).await?,
-        };
+        let held = self.txn.holds(target.group);
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat)?;
+        let client = &mut self.client;
+        let mut lease = match held {
+            true => {
+                let lease = pin!(self.txn.lease(target.group, group, Access::Primary, &wanted));
+                patience.reach(client, true, lease).await??
+            }
+            false => {
+                let lease = pin!(self.txn.side_lease(target.group, group, Access::Primary, &wanted));
+                patience.reach(client, false, lease).await??
+            }
+        };
         lease.send(com::STMT_PREPARE, text);
         let style = Style {
             capabilities: self.capabilities,
@@ -421,14 +429,15 @@ impl Session {
     async fn fetch_from(&mut self, id: u32, group: GroupId, statement: u32, rows: u32) -> Result<(), Stop> {
         let topology = self.topology();
         let wanted = self.needs.wanted(&topology, group);
-        let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
+        let seat = self.seat.entry.clone();
+        let mut patience = self.patience(&seat)?;
+        let lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted);
+        let mut lease = patience.reach(&mut self.client, true, pin!(lease)).await??;
         lease.send_with(|out| {
             out.push(com::STMT_FETCH);
             out.extend_from_slice(&statement.to_le_bytes());
             out.extend_from_slice(&rows.to_le_bytes());
         });
-        let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat)?;
         let style = Style {
             capabilities: self.capabilities,
             add: Status::default(),

@@ -1,6 +1,8 @@
 //! A planned statement: bound to its targets, and run in the way that its plan says. How each way goes is for its own
 //! file; the one of nearly all statements, an answer of one target that is passed on, is here.
 
+use std::pin::pin;
+
 use crate::backend::lease::Lease;
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{self, Ask};
@@ -215,9 +217,19 @@ impl Session {
         let free = self.has_no_part(planned, group);
         let access = self.access(planned);
         let wanted = self.needs.wanted(topology, group);
+        // Of the fields themselves, as the client's is written to meanwhile.
+        let mut patience = Patience::new(&self.seat.entry.kill, self.limit, self.proxy.config.timeouts.write);
+        let (client, members) = (&mut self.client, topology.group(group));
         let mut lease = match free {
-            true => self.txn.side_lease(group, topology.group(group), access, &wanted).await?,
-            false => self.txn.lease(group, topology.group(group), access, &wanted).await?,
+            true => {
+                let lease = pin!(self.txn.side_lease(group, members, access, &wanted));
+                patience.reach(client, false, lease).await??
+            }
+            false => {
+                let holds = self.txn.holds(group);
+                let lease = pin!(self.txn.lease(group, members, access, &wanted));
+                patience.reach(client, holds, lease).await??
+            }
         };
         if effects.writes {
             self.txn.wrote(group);
@@ -238,8 +250,6 @@ impl Session {
             // The server tells the last of several ids that are written out, MySQL the first of those it made.
             insert_id: bound.made_id().filter(|_| bound.is_certain()),
         };
-        // Of the fields themselves, as the client's is written to meanwhile.
-        let mut patience = Patience::new(&self.seat.entry.kill, self.limit, self.proxy.config.timeouts.write);
         let sent = match text {
             None => ask::send_at_once(&mut lease, ask, bound, target, &mut self.text),
             Some(text) => {
@@ -249,7 +259,10 @@ impl Session {
         };
         let sent = match sent {
             Ok(statement) => Ok(statement),
-            Err(params) => Box::pin(ask::send(&mut lease, ask, &self.text, &params, &patience, naming)).await,
+            Err(params) => {
+                let send = ask::send(&mut self.client, &mut lease, ask, &self.text, &params, &mut patience, naming);
+                Box::pin(send).await
+            }
         };
         self.text.clear();
         self.text.shrink_to(super::KEPT_INPUT);

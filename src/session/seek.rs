@@ -2,6 +2,8 @@
 //! seen there: else, as another transaction may have written one of the two and not yet the other, or this one sees an
 //! older state of one of them, all shards are asked as if there were no lookup.
 
+use std::pin::pin;
+
 use crate::backend::conn::Answer as Told;
 use crate::error::SqlError;
 use crate::exec::interrupt::Stop;
@@ -122,15 +124,22 @@ impl Session {
         bound.render(target, &mut sql);
         let group = of.topology.group(target.group);
         let aside = match hint {
-            true => !self.txn.groups().any(|held| held == target.group),
+            true => !self.txn.holds(target.group),
             false => !self.txn.is_open() && self.autocommit(),
         };
         let seat = self.seat.entry.clone();
         let mut patience = self.patience(&seat)?;
         let wanted = self.needs.wanted(of.topology, target.group);
+        let (client, holds) = (&mut self.client, self.txn.holds(target.group));
         let leased = match aside {
-            true => self.txn.side_lease(target.group, group, access, &wanted).await,
-            false => self.txn.lease(target.group, group, access, &wanted).await,
+            true => {
+                let lease = pin!(self.txn.side_lease(target.group, group, access, &wanted));
+                patience.reach(client, false, lease).await?
+            }
+            false => {
+                let lease = pin!(self.txn.lease(target.group, group, access, &wanted));
+                patience.reach(client, holds, lease).await?
+            }
         };
         let mut lease = match leased {
             Ok(lease) => lease,

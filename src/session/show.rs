@@ -271,7 +271,7 @@ impl Session {
 
     /// COM_FIELD_LIST: the columns of a table, as old clients ask for them.
     pub(super) async fn field_list(&mut self, table: &[u8], wildcard: &[u8]) -> super::Flow {
-        self.seat.entry.kill.begin_statement();
+        self.begins(std::time::Instant::now());
         let outcome = self.list_fields(table, wildcard).await;
         match self.finish(outcome) {
             Ok(()) => super::Flow::Next,
@@ -306,15 +306,16 @@ impl Session {
         };
         // The command names no schema: it is the connection's.
         let wanted = crate::txn::Wanted { database: Some(&database), ..self.needs.wanted(&topology, group) };
-        let mut lease = self.txn.side_lease(group, topology.group(group), Access::Primary, &wanted).await?;
+        let seat = self.seat.entry.clone();
+        let mut patience = self.patience(&seat)?;
+        let lease = self.txn.side_lease(group, topology.group(group), Access::Primary, &wanted);
+        let mut lease = patience.reach(&mut self.client, false, std::pin::pin!(lease)).await??;
         lease.send_with(|out| {
             out.push(crate::wire::command::com::FIELD_LIST);
             out.extend_from_slice(table.as_bytes());
             out.push(0);
             out.extend_from_slice(wildcard);
         });
-        let seat = self.seat.entry.clone();
-        let mut patience = self.patience(&seat)?;
         let style = crate::exec::relay::Style {
             capabilities: self.capabilities,
             add: Status::default(),

@@ -97,7 +97,7 @@ impl Session {
             Style { capabilities: self.capabilities, add, naming, statement: None, definitions: &[], insert_id: None };
         // A cursor would need the copies for as long as it is open: all rows are sent at once, as a server may do.
         let ask = ask.without_cursor();
-        ask::send(&mut lease, ask, &text, &params, &patience, naming).await?;
+        ask::send(&mut self.client, &mut lease, ask, &text, &params, &mut patience, naming).await?;
         let outcome = relay(&mut self.client, &mut lease, ask.kind(), &mut patience, &style).await?;
         self.remember(&mut lease, planned, &outcome, naming, None).await;
         if let Some(statement) = lease.prepared.forget(&text) {

@@ -272,6 +272,11 @@ impl Txn {
         self.held.keys().copied()
     }
 
+    /// Whether the session holds a connection to a group.
+    pub fn holds(&self, group: GroupId) -> bool {
+        self.held.contains_key(&group)
+    }
+
     /// The mode of the open transaction, or that which one would have that a statement with this mode opens.
     pub fn mode(&self, wanted: Mode) -> Mode {
         self.reach.mode.unwrap_or(wanted)
