@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 use twox_hash::XxHash3_128;
 
 use crate::plan::ahead::{Ahead, Prior};
-use crate::plan::gather::{Gather, Pulled, Source};
+use crate::plan::gather::{Gather, Pulled, Source, Twin};
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::{Part, Text};
@@ -248,7 +248,8 @@ fn gather_size(gather: &Gather) -> usize {
         let columns: usize = source.columns.iter().map(|column| size_of::<Pulled>() + column.name.len()).sum();
         size_of::<Source>() + columns + source.routing.as_ref().map_or(0, routing_size)
     };
-    text_size(&gather.text) + gather.sources.iter().map(source).sum::<usize>()
+    let twins: usize = gather.twins.iter().map(|twin| size_of::<Twin>() + twin.copy.len()).sum();
+    text_size(&gather.text) + gather.sources.iter().map(source).sum::<usize>() + twins
 }
 
 fn text_size(text: &Text) -> usize {

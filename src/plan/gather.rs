@@ -13,8 +13,37 @@ pub const COPY: &str = "_shardloom_gather_";
 pub struct Gather {
     /// The tables to be copied, one for each reference: MySQL opens a temporary table only once in a statement (1137).
     pub sources: Box<[Source]>,
+    /// Copies of copies, for what is read again: they count on behind the sources.
+    pub twins: Box<[Twin]>,
     /// The client's statement, in which `Part::Table(n)` and `Part::Schema(n)` mean the copy of source `n`.
     pub text: Text,
+}
+
+impl Gather {
+    /// The name of a copy by its number.
+    pub fn copy(&self, number: u16) -> Option<&str> {
+        let number = usize::from(number);
+        match number.checked_sub(self.sources.len()) {
+            None => self.sources.get(number).map(|source| &*source.copy),
+            Some(twin) => self.twins.get(twin).map(|twin| &*twin.copy),
+        }
+    }
+
+    /// The names of all copies, each with the source that it has the rows of.
+    pub fn copies(&self) -> impl Iterator<Item = (&Source, &str)> {
+        let own = self.sources.iter().map(|source| (source, &*source.copy));
+        let twins = self.twins.iter().filter_map(|twin| Some((self.sources.get(usize::from(twin.of))?, &*twin.copy)));
+        own.chain(twins)
+    }
+}
+
+/// A copy of the copy of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// The source's number.
+    pub of: u16,
+    /// Its name.
+    pub copy: Box<str>,
 }
 
 /// A table reference, and what is copied of it.

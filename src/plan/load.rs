@@ -3,7 +3,8 @@
 
 use crate::error::{Code, SqlError};
 use crate::plan::functions::{Nature, nature};
-use crate::plan::resolve::{Model, parts};
+use crate::plan::parts::parts;
+use crate::plan::resolve::Model;
 use crate::plan::route::KeyColumn;
 use crate::plan::text::{Composer, Rewrite, Text};
 use crate::plan::write::key_columns;

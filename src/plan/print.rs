@@ -240,6 +240,10 @@ impl<'a> Out<'_, 'a> {
                 );
             }
         }
+        for twin in &gather.twins {
+            let of = gather.copy(twin.of).unwrap_or_default();
+            self.push("again", format!("{of} as {}, for what is read once more", twin.copy));
+        }
     }
 
     fn merge(&mut self, merge: &Merge) {

@@ -1,7 +1,7 @@
 //! Rendering: the text of a bound statement for one of its targets, and the logical names behind its physical ones.
 //! It decides nothing.
 
-use crate::plan::gather::{Extent, Source};
+use crate::plan::gather::{Extent, Gather, Source};
 use crate::plan::limited::{Limited, Stage};
 use crate::plan::numbering::{Id, Ids, Numbering, RowId, SHOWN};
 use crate::plan::route::Routing;
@@ -159,15 +159,15 @@ impl<'a> Bound<'a> {
 
     /// The copies of a gather, and the tables that they are to the client.
     fn copies(&self) -> impl Iterator<Item = Name<'a>> + use<'a, '_> {
-        let sources = match self.answer {
-            Answer::Gather(gather) => &*gather.sources,
-            _ => &[],
+        let gather = match self.answer {
+            Answer::Gather(gather) => Some(gather),
+            _ => None,
         };
         let copied = self.gathered.as_ref().map(|gathered| gathered.schema);
-        sources.iter().filter_map(move |source| {
+        gather.into_iter().flat_map(Gather::copies).filter_map(move |(source, copy)| {
             let table = self.planned.tables.get(usize::from(source.table))?;
             let (schema, name) = (&table.schema, &table.name);
-            Some(Name { physical_schema: copied?, physical: &source.copy, schema, table: name })
+            Some(Name { physical_schema: copied?, physical: copy, schema, table: name })
         })
     }
 
@@ -274,8 +274,8 @@ impl<'a> Bound<'a> {
     }
 
     /// Appends the name of the copy of a source.
-    pub fn put_copy(&self, source: &Source, out: &mut Vec<u8>) {
-        put_name(self.gathered.as_ref().map_or("", |gathered| gathered.schema), &source.copy, out);
+    pub fn put_copy(&self, copy: &str, out: &mut Vec<u8>) {
+        put_name(self.gathered.as_ref().map_or("", |gathered| gathered.schema), copy, out);
     }
 
     /// The logical schema and table behind physical ones on a target, for column definitions; none if they stay.
@@ -391,7 +391,7 @@ impl<'a> Bound<'a> {
 
     fn write_table(&self, table: u16, target: Target, out: &mut Vec<u8>) {
         if let Answer::Gather(gather) = self.answer {
-            return gather.sources.get(usize::from(table)).into_iter().for_each(|source| self.put_copy(source, out));
+            return gather.copy(table).into_iter().for_each(|copy| self.put_copy(copy, out));
         }
         let Some(table) = self.planned.tables.get(usize::from(table)) else { return };
         if let Some(name) = target.shard.and_then(|shard| table.physical.get(shard as usize)) {

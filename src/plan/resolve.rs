@@ -10,13 +10,13 @@ use crate::error::{Code, SqlError};
 use crate::plan::catalogue::is_system_schema;
 use crate::plan::catalogue::relation::{Found, Relation, find};
 use crate::plan::functions::{Nature, nature};
+use crate::plan::parts::{columns_of, parts, position};
 use crate::plan::text::Rewrite;
 use crate::plan::{Effects, Place, Session, Table};
 use crate::rules::catalog::{Catalog, TableInfo};
 use crate::rules::{FamilyId, GroupId, Placement, RuleSet, ShardedTable};
 use crate::sql::ast::{
-    BinaryOp, Body, Cte, Expr, Function, Ident, JoinKind, LiteralKind, ObjectName, OrderItem, Query, Select,
-    SelectItem, Span, TableRef, UnaryOp,
+    BinaryOp, Body, Cte, Expr, Function, Ident, ObjectName, OrderItem, Query, Select, SelectItem, Span, TableRef,
 };
 use crate::sql::walk::{self, Node};
 
@@ -66,7 +66,46 @@ pub(super) struct Model<'a> {
     apart: bool,
     query_ids: HashMap<*const Query, QueryId>,
     ref_ids: HashMap<*const TableRef, RefId>,
-    visible_ctes: Vec<(&'a str, Option<QueryId>)>,
+    /// The common table expressions.
+    pub(super) ctes: Vec<CteNode<'a>>,
+    /// Where they are read, in the order of the text but for WITH, which comes first.
+    pub(super) cte_uses: Vec<CteUse>,
+    /// The numbers of those that names can mean where the text is being read.
+    visible_ctes: Vec<usize>,
+}
+
+/// A common table expression.
+pub(super) struct CteNode<'a> {
+    /// Its tree.
+    pub(super) ast: &'a Cte,
+    /// What it is; none as long as it is read itself, where it can be recursive.
+    pub(super) query: Option<QueryId>,
+}
+
+/// A place where a common table expression is read.
+#[derive(Clone)]
+pub(super) struct CteUse {
+    /// Its number among the statement's.
+    pub(super) cte: usize,
+    /// Its name there.
+    pub(super) span: Span,
+    /// What its columns are qualified with there.
+    pub(super) label: Label,
+    /// It is read by itself.
+    pub(super) recursive: bool,
+    /// The select items around it that have no alias: their names are their texts.
+    pub(super) items: Vec<Span>,
+}
+
+/// What the columns of a table reference are qualified with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Label {
+    /// An alias.
+    Alias,
+    /// Its own name.
+    Name,
+    /// Its own name, and there is no room for an alias.
+    None,
 }
 
 /// A table reference.
@@ -229,6 +268,8 @@ impl<'a> Model<'a> {
             apart: false,
             query_ids: HashMap::new(),
             ref_ids: HashMap::new(),
+            ctes: Vec::new(),
+            cte_uses: Vec::new(),
             visible_ctes: Vec::new(),
         }
     }
@@ -300,18 +341,20 @@ impl<'a> Model<'a> {
     /// As [`Model::query`].
     pub(super) fn ctes(&mut self, ctes: &'a [Cte], recursive: bool, parent: Option<BlockId>) -> Result<(), SqlError> {
         for cte in ctes {
+            let number = self.ctes.len();
+            self.ctes.push(CteNode { ast: cte, query: None });
             if recursive {
-                self.visible_ctes.push((&cte.name.name, None));
+                self.visible_ctes.push(number);
             }
             let refs = self.refs.len();
             let id = self.query(&cte.query, parent)?;
             self.queries[id.0].names = &cte.columns;
             self.queries[id.0].recursive =
                 recursive && self.refs[refs..].iter().any(|inner| matches!(inner.source, Source::Opaque));
-            if recursive {
-                self.visible_ctes.pop();
+            self.ctes[number].query = Some(id);
+            if !recursive {
+                self.visible_ctes.push(number);
             }
-            self.visible_ctes.push((&cte.name.name, Some(id)));
         }
         Ok(())
     }
@@ -330,7 +373,7 @@ impl<'a> Model<'a> {
             }
             Body::Table(name) => {
                 let block = self.block(parent, None);
-                let source = self.source(name)?;
+                let source = self.source(name, Label::None)?;
                 if let Source::Table(table, _) = source {
                     self.rename(table, name, false);
                     if self.relation(table, name)?.is_some() {
@@ -403,7 +446,7 @@ impl<'a> Model<'a> {
     fn table_ref(&mut self, tree: &'a TableRef, block: BlockId, aliased: bool) -> Result<(), SqlError> {
         match tree {
             TableRef::Table { name, alias, partitions, span } => {
-                let source = self.source(name)?;
+                let source = self.source(name, if alias.is_some() { Label::Alias } else { Label::Name })?;
                 if let Source::Table(table, _) = source {
                     if *partitions && self.is_rewritten(table) {
                         let why = "PARTITION (...) of a sharded table is not supported";
@@ -500,16 +543,20 @@ impl<'a> Model<'a> {
     ///
     /// # Errors
     /// As [`Model::table`].
-    fn source(&mut self, name: &ObjectName) -> Result<Source<'a>, SqlError> {
+    fn source(&mut self, name: &ObjectName, label: Label) -> Result<Source<'a>, SqlError> {
         if name.schema.is_none() {
-            let cte = self.visible_ctes.iter().rev().find(|(cte, _)| cte.eq_ignore_ascii_case(&name.name.name));
-            match cte {
-                Some((_, Some(query))) => {
-                    self.queries[query.0].uses += 1;
-                    return Ok(Source::Query(*query));
-                }
-                Some((_, None)) => return Ok(Source::Opaque),
-                None => {}
+            let named = |cte: &&usize| self.ctes[**cte].ast.name.name.eq_ignore_ascii_case(&name.name.name);
+            if let Some(cte) = self.visible_ctes.iter().rev().find(named).copied() {
+                let query = self.ctes[cte].query;
+                let (span, recursive) = (name.span, query.is_none());
+                self.cte_uses.push(CteUse { cte, span, label, recursive, items: Vec::new() });
+                return Ok(match query {
+                    Some(query) => {
+                        self.queries[query.0].uses += 1;
+                        Source::Query(query)
+                    }
+                    None => Source::Opaque,
+                });
             }
         }
         let table = self.table(name)?;
@@ -628,8 +675,11 @@ impl<'a> Model<'a> {
                 {
                     self.quoted_aliases.push(alias.span.start);
                 }
-                let edits = self.edits.len();
+                let (edits, uses) = (self.edits.len(), self.cte_uses.len());
                 self.expr(expr, Some(block))?;
+                if alias.is_none() {
+                    self.cte_uses[uses..].iter_mut().for_each(|found| found.items.push(*span));
+                }
                 let renamed = self.edits.len() > edits && alias.is_none() && !matches!(expr, Expr::Column { .. });
                 if renamed {
                     self.edits.push((Span { start: span.end, end: span.end }, Rewrite::NameOf(*span)));
@@ -682,52 +732,6 @@ impl<'a> Model<'a> {
     pub(super) fn order(&mut self, items: &'a [OrderItem], block: Option<BlockId>) -> Result<(), SqlError> {
         self.pins.extend(items.iter().filter_map(|item| position(&item.expr)));
         items.iter().try_for_each(|item| self.expr(&item.expr, block))
-    }
-
-    /// The select item that an item of GROUP BY or ORDER BY means by its position.
-    pub(super) fn item_at(&self, select: &'a Select, expr: &Expr) -> Option<usize> {
-        let Expr::Literal { kind: LiteralKind::Integer, span, .. } = strip(expr) else { return None };
-        let number: usize = std::str::from_utf8(span.of(self.sql)).ok()?.parse().ok()?;
-        let position = number.checked_sub(1)?;
-        let items = select.items.get(..=position)?;
-        items.iter().all(|item| matches!(item, SelectItem::Expr { .. })).then_some(position)
-    }
-
-    /// The select items of this name: an alias, or the column's own name.
-    pub(super) fn items_named(&self, select: &'a Select, name: &str) -> Vec<usize> {
-        let is_named = |item: &SelectItem| match item {
-            SelectItem::Expr { alias: Some(alias), .. } => alias.name.eq_ignore_ascii_case(name),
-            SelectItem::Expr { expr, .. } => {
-                matches!(strip(expr), Expr::Column { name: own, .. } if own.name.eq_ignore_ascii_case(name))
-            }
-            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => false,
-        };
-        (0..select.items.len()).filter(|index| is_named(&select.items[*index])).collect()
-    }
-
-    /// The expression that an item of GROUP BY means: a select item by position, a column, or a select item by alias,
-    /// in this order of preference, as MySQL has it.
-    pub(super) fn group_expr(&self, block: BlockId, expr: &'a Expr) -> &'a Expr {
-        let Some(select) = self.blocks[block.0].select else { return expr };
-        let item = match strip(expr) {
-            Expr::Column { table: None, name, .. } => {
-                let own = self.unqualified(block, &name.name.to_ascii_lowercase());
-                match (own, self.items_named(select, &name.name).as_slice()) {
-                    (Lookup::Absent, [only]) => Some(*only),
-                    _ => None,
-                }
-            }
-            _ => self.item_at(select, expr),
-        };
-        match item.map(|index| &select.items[index]) {
-            Some(SelectItem::Expr { expr, .. }) => expr,
-            _ => expr,
-        }
-    }
-
-    /// The column that an item of GROUP BY means.
-    pub(super) fn group_column(&self, block: BlockId, expr: &'a Expr) -> Option<Column> {
-        self.column(block, self.group_expr(block, expr))
     }
 
     /// The names of the key columns of a sharded table, by level.
@@ -921,282 +925,9 @@ impl<'a> Model<'a> {
             (Place::Sharded(_) | Place::Broadcast | Place::Single(_) | Place::System, _) => {}
         }
     }
-
-    /// The reference that a qualifier means, from the inside out.
-    fn labelled(&self, schema: Option<&str>, table: &str, block: Option<BlockId>) -> Option<RefId> {
-        let mut scope = block;
-        while let Some(block) = scope {
-            let block = &self.blocks[block.0];
-            let of_schema = |id: &&RefId| schema.is_none_or(|schema| self.refs[id.0].schema == Some(schema));
-            let mut candidates = block.from.iter().filter(of_schema);
-            let same_case = candidates.clone().find(|id| self.refs[id.0].label == table);
-            // Servers that tell `t` from `T` give an error where only the other one is there.
-            let found = same_case.or_else(|| candidates.find(|id| self.refs[id.0].label.eq_ignore_ascii_case(table)));
-            if let Some(found) = found {
-                return Some(*found);
-            }
-            scope = block.parent;
-        }
-        None
-    }
-
-    /// The column that an expression is, if it is one and its reference is certain.
-    pub(super) fn column(&self, block: BlockId, expr: &Expr) -> Option<Column> {
-        let Expr::Column { schema, table, name, .. } = strip(expr) else { return None };
-        let lower = name.name.to_ascii_lowercase();
-        if let Some(table) = table {
-            let schema = schema.as_ref().map(|schema| schema.name.as_str());
-            let of = self.labelled(schema, &table.name, Some(block))?;
-            return Some(Column { of, name: lower });
-        }
-        let mut scope = Some(block);
-        while let Some(block) = scope {
-            match self.unqualified(block, &lower) {
-                Lookup::Found(of) => return Some(Column { of, name: lower }),
-                Lookup::Unsure => return None,
-                Lookup::Absent => scope = self.blocks[block.0].parent,
-            }
-        }
-        None
-    }
-
-    /// Which reference of one block has a column of this name.
-    fn unqualified(&self, block: BlockId, name: &str) -> Lookup {
-        let from = &self.blocks[block.0].from;
-        let mut found = None;
-        let mut unsure = false;
-        for id in from {
-            match self.has_column(*id, name) {
-                Some(true) if found.is_some() => return self.common(block, name),
-                Some(true) => found = Some(*id),
-                Some(false) => {}
-                None => unsure = true,
-            }
-        }
-        match found {
-            Some(id) => Lookup::Found(id),
-            None if unsure => match (from.as_slice(), self.blocks[block.0].parent) {
-                ([only], None) => Lookup::Found(*only),
-                _ => Lookup::Unsure,
-            },
-            None => Lookup::Absent,
-        }
-    }
-
-    /// A column that several references have: joined by USING or NATURAL it is that of the leftmost, as long as no
-    /// RIGHT JOIN makes it another.
-    fn common(&self, block: BlockId, name: &str) -> Lookup {
-        let trees = &self.blocks[block.0].trees;
-        let (mut shared, mut right) = (false, false);
-        let mut todo: Vec<&TableRef> = trees.clone();
-        while let Some(tree) = todo.pop() {
-            match tree {
-                TableRef::Join { left, right: other, kind, natural, using, .. } => {
-                    shared |= *natural || using.iter().any(|column| column.name.eq_ignore_ascii_case(name));
-                    right |= *kind == JoinKind::Right;
-                    todo.extend([&**left, &**other]);
-                }
-                TableRef::Nested(inner) => todo.extend(inner),
-                TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => {}
-            }
-        }
-        let known = self.blocks[block.0].from.iter().all(|id| self.has_column(*id, name).is_some());
-        let first = self.blocks[block.0].from.iter().find(|id| self.has_column(**id, name) == Some(true));
-        match first {
-            Some(first) if shared && !right && known && trees.len() == 1 => Lookup::Found(*first),
-            _ => Lookup::Unsure,
-        }
-    }
-
-    /// Whether a reference has a column of this name (in lower case); `None` if that is unknown.
-    pub(super) fn has_column(&self, id: RefId, name: &str) -> Option<bool> {
-        match self.refs[id.0].source {
-            Source::Table(_, info) => info.map(|info| info.column(name).is_some()),
-            Source::Query(query) => {
-                let outputs = self.outputs(query)?;
-                // An expression without an alias is named by its text, which is not looked into.
-                let unnamed = outputs.iter().any(|output| output.name.is_empty());
-                let found = outputs.iter().any(|output| output.name == name);
-                if found || !unnamed { Some(found) } else { None }
-            }
-            Source::Opaque => None,
-        }
-    }
-
-    /// The output columns of a query expression; `None` if they are not all known.
-    pub(super) fn outputs(&self, query: QueryId) -> Option<Vec<Output<'a>>> {
-        let node = &self.queries[query.0];
-        if node.recursive {
-            return None;
-        }
-        let mut outputs = self.body_outputs(&node.body)?;
-        if !node.names.is_empty() {
-            if node.names.len() != outputs.len() {
-                return None;
-            }
-            for (output, name) in outputs.iter_mut().zip(node.names) {
-                output.name = name.name.to_ascii_lowercase();
-            }
-        }
-        Some(outputs)
-    }
-
-    /// The output columns of a body: those of the leftmost SELECT.
-    fn body_outputs(&self, body: &BodyNode) -> Option<Vec<Output<'a>>> {
-        match body {
-            BodyNode::Block(block) => self.block_outputs(*block),
-            BodyNode::Set(sides) => self.body_outputs(&sides[0]),
-            BodyNode::Nested(query) => self.outputs(*query),
-            BodyNode::Values | BodyNode::Pending => None,
-        }
-    }
-
-    /// The output columns of a block, stars expanded.
-    pub(super) fn block_outputs(&self, block: BlockId) -> Option<Vec<Output<'a>>> {
-        let found = &self.blocks[block.0];
-        let Some(select) = found.select else {
-            return found.from.first().and_then(|id| self.ref_columns(*id));
-        };
-        let mut outputs = Vec::new();
-        for item in &select.items {
-            match item {
-                SelectItem::Wildcard(_) => {
-                    if found.trees.iter().any(|tree| shares_columns(tree)) {
-                        return None;
-                    }
-                    for id in &found.from {
-                        outputs.extend(self.ref_columns(*id)?);
-                    }
-                }
-                SelectItem::QualifiedWildcard(name, _) => {
-                    let schema = name.schema.as_ref().map(|schema| schema.name.as_str());
-                    let id = self.labelled(schema, &name.name.name, Some(block))?;
-                    outputs.extend(self.ref_columns(id)?);
-                }
-                SelectItem::Expr { expr, alias, .. } => {
-                    let name = match (alias, strip(expr)) {
-                        (Some(alias), _) => &alias.name,
-                        (None, Expr::Column { name, .. }) => &name.name,
-                        (None, _) => "",
-                    };
-                    let name = name.to_ascii_lowercase();
-                    outputs.push(Output { name, expr: Some(expr), column: self.column(block, expr) });
-                }
-            }
-        }
-        Some(outputs)
-    }
-
-    /// All columns of a reference.
-    fn ref_columns(&self, id: RefId) -> Option<Vec<Output<'a>>> {
-        let names: Vec<String> = match self.refs[id.0].source {
-            Source::Table(_, info) => info?.visible().map(|column| column.name.to_ascii_lowercase()).collect(),
-            Source::Query(query) => self.outputs(query)?.into_iter().map(|output| output.name).collect(),
-            Source::Opaque => return None,
-        };
-        let output = |name: String| Output { column: Some(Column { of: id, name: name.clone() }), name, expr: None };
-        Some(names.into_iter().map(output).collect())
-    }
 }
 
 /// A refusal of something that needs rows of several shards.
 pub(super) fn several(sql: &[u8], what: &str, span: Span) -> SqlError {
     SqlError::refuse_at(&format!("{what} needs rows of several shards:"), sql, span.start as usize)
-}
-
-/// An output column of a query.
-#[derive(Clone, Debug)]
-pub(super) struct Output<'a> {
-    /// Its name in lower case; empty if it is the text of an expression.
-    pub(super) name: String,
-    /// Its expression, if it is not from a star.
-    pub(super) expr: Option<&'a Expr>,
-    /// The column that it is, if it is one.
-    pub(super) column: Option<Column>,
-}
-
-/// What looking for a name gave.
-enum Lookup {
-    Found(RefId),
-    Absent,
-    Unsure,
-}
-
-/// Whether a join of the tree merges columns of equal names, so that `*` has fewer columns than the tables.
-fn shares_columns(tree: &TableRef) -> bool {
-    match tree {
-        TableRef::Join { left, right, natural, using, .. } => {
-            *natural || !using.is_empty() || shares_columns(left) || shares_columns(right)
-        }
-        TableRef::Nested(trees) => trees.iter().any(shares_columns),
-        TableRef::Table { .. } | TableRef::Derived { .. } | TableRef::Function { .. } => false,
-    }
-}
-
-/// Whether an aggregate of this block stands in an expression; subqueries are not entered.
-pub(super) fn has_aggregate(expr: &Expr) -> bool {
-    match expr {
-        Expr::Function(function) if !function.over && nature(&function.name) == Nature::Aggregate => true,
-        _ => parts(expr).into_iter().any(has_aggregate),
-    }
-}
-
-/// Whether an expression may have another value each time it is computed from the same row.
-pub(super) fn is_random(expr: &Expr) -> bool {
-    let random = match expr {
-        Expr::Function(function) => matches!(
-            nature(&function.name),
-            Nature::Random | Nature::Stored | Nature::Server | Nature::UserLock | Nature::LastInsertId
-        ),
-        _ => false,
-    };
-    random || parts(expr).into_iter().any(is_random)
-}
-
-/// The number of the literal that an item of GROUP BY or ORDER BY is, if it means a position.
-fn position(expr: &Expr) -> Option<u32> {
-    match strip(expr) {
-        Expr::Literal { index, kind: LiteralKind::Integer, .. } => Some(*index),
-        _ => None,
-    }
-}
-
-/// An expression without the parentheses and plus signs around it, which MySQL's parser drops too.
-pub(super) fn strip(expr: &Expr) -> &Expr {
-    match expr {
-        Expr::Paren(inner, _) | Expr::Unary { op: UnaryOp::Plus, expr: inner, .. } => strip(inner),
-        _ => expr,
-    }
-}
-
-/// The direct sub-expressions of an expression, subqueries not entered.
-pub(super) fn parts(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::Column { .. }
-        | Expr::Literal { .. }
-        | Expr::Param { .. }
-        | Expr::Keyword(..)
-        | Expr::Variable { .. }
-        | Expr::Subquery(..)
-        | Expr::Exists(..) => Vec::new(),
-        Expr::Unary { expr, .. }
-        | Expr::Is { expr, .. }
-        | Expr::Paren(expr, _)
-        | Expr::Cast { expr, .. }
-        | Expr::InSubquery { expr, .. } => vec![expr],
-        Expr::Binary { left, right, .. } => vec![left, right],
-        Expr::Between { expr, low, high, .. } => vec![expr, low, high],
-        Expr::InList { expr, list, .. } => std::iter::once(&**expr).chain(list).collect(),
-        Expr::Tuple(list, _) => list.iter().collect(),
-        Expr::Function(function) => function.args.iter().collect(),
-        Expr::Other { parts, .. } => parts.iter().collect(),
-    }
-}
-
-/// The column expressions in an expression, subqueries not entered.
-pub(super) fn columns_of<'e>(expr: &'e Expr, found: &mut Vec<&'e Expr>) {
-    match expr {
-        Expr::Column { .. } => found.push(expr),
-        _ => parts(expr).into_iter().for_each(|part| columns_of(part, found)),
-    }
 }

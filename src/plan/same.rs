@@ -1,7 +1,8 @@
 //! Whether two expressions of a block are the same one, as GROUP BY, ORDER BY and the select list repeat them.
 //! It knows no algebra: `a + b` and `b + a` are two expressions.
 
-use crate::plan::resolve::{BlockId, Model, parts, strip};
+use crate::plan::parts::{parts, strip};
+use crate::plan::resolve::{BlockId, Model};
 use crate::sql::ast::{BinaryOp, Expr};
 
 /// Whether two expressions are the same; then `pins` gets the literals whose values made them so.

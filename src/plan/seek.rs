@@ -5,7 +5,8 @@
 use crate::plan::Planned;
 use crate::plan::locality::Locality;
 use crate::plan::numbering::Ids;
-use crate::plan::resolve::{BlockId, Column, Model, RefId, Source, strip};
+use crate::plan::parts::strip;
+use crate::plan::resolve::{BlockId, Column, Model, RefId, Source};
 use crate::plan::slot::Slot;
 use crate::plan::text::put_name;
 use crate::plan::ties::slot;

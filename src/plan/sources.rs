@@ -6,7 +6,9 @@ use crate::plan::functions::{Nature, nature};
 use crate::plan::gather::{COPY, Form, Gather, Link, Literal, Pulled, Source};
 use crate::plan::locality::reached;
 use crate::plan::named::Words;
-use crate::plan::resolve::{Column, Model, RefId, Source as Meaning, columns_of, parts, strip};
+use crate::plan::parts::{columns_of, parts, strip};
+use crate::plan::resolve::{Column, Model, RefId, Source as Meaning};
+use crate::plan::reused::opened_once;
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::Composer;
 use crate::plan::ties::Ties;
@@ -57,8 +59,11 @@ pub(super) fn gather(
             links: known_of.links.into(),
         });
     }
-    let text = Composer::new(scan, std::mem::take(&mut model.edits)).plain()?;
-    Ok(Gather { sources: sources.into(), text })
+    let (text, twins) = match session.facts.flavour {
+        Flavour::MySql => opened_once(&model, scan, sources.len())?,
+        Flavour::MariaDb => (Composer::new(scan, std::mem::take(&mut model.edits)).plain()?, Box::default()),
+    };
+    Ok(Gather { sources: sources.into(), twins, text })
 }
 
 /// What would not be the same on another connection, or over copies.
@@ -78,10 +83,6 @@ fn check(model: &Model<'_>) -> Result<(), SqlError> {
     for node in &model.queries {
         if let Some(locks) = node.ast.locking {
             return refuse("FOR UPDATE or FOR SHARE", locks.start);
-        }
-        let copied = node.refs.clone().any(|id| model.place(RefId(id)).is_some());
-        if node.uses > 1 && copied && model.session.facts.flavour == Flavour::MySql {
-            return refuse("a common table expression that is used more than once", node.ast.span.start);
         }
     }
     if effects.sets_variables || effects.user_locks || effects.stored_function {

@@ -1,7 +1,7 @@
 //! Where the parameters of a prepared statement stand, as far as it matters to what MySQL takes their values for: next to
 //! a column, or anywhere else. It knows no values.
 
-use crate::plan::resolve::strip;
+use crate::plan::parts::strip;
 use crate::rules::catalog::{Catalog, ColumnType};
 use crate::sql::Facts;
 use crate::sql::ast::{Assignment, BinaryOp, Expr, InsertSource, Statement, TableRef};

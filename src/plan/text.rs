@@ -86,6 +86,11 @@ impl<'a> Composer<'a> {
         Composer { scan, edits }
     }
 
+    /// The edits that names ask for, in the order of the text.
+    pub fn edits(&self) -> &[(Span, Rewrite)] {
+        &self.edits
+    }
+
     /// The text with the edits of names only.
     ///
     /// # Errors
@@ -154,7 +159,11 @@ impl<'a> Composer<'a> {
         Ok((self.anchor(span.start)?, self.anchor(span.end)?))
     }
 
-    fn rewrite(&self, rewrite: &Rewrite) -> Result<Part, SqlError> {
+    /// What takes the place of a name.
+    ///
+    /// # Errors
+    /// As [`Composer::plain`].
+    pub fn rewrite(&self, rewrite: &Rewrite) -> Result<Part, SqlError> {
         Ok(match rewrite {
             Rewrite::Table(table) => Part::Table(*table),
             Rewrite::TableAs(table, name) => {

@@ -8,7 +8,9 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::plan::Place;
-use crate::plan::resolve::{BlockId, BodyNode, Column, Model, Output, QueryId, RefId, Source, strip};
+use crate::plan::columns::Output;
+use crate::plan::parts::strip;
+use crate::plan::resolve::{BlockId, BodyNode, Column, Model, QueryId, RefId, Source};
 use crate::plan::route::{Condition, KeyColumn};
 use crate::plan::slot::Slot;
 use crate::rules::FamilyId;

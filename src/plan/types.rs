@@ -1,7 +1,8 @@
 //! What kind of value an expression has, as far as merging needs it: how its values are compared, and by what.
 //! It knows no rows; where it is not sure it says so, and the servers' column definitions decide at run time.
 
-use crate::plan::resolve::{BlockId, BodyNode, Column, Model, QueryId, Source, strip};
+use crate::plan::parts::strip;
+use crate::plan::resolve::{BlockId, BodyNode, Column, Model, QueryId, Source};
 use crate::rules::catalog::{ColumnInfo, ColumnType};
 use crate::sql::ast::{BinaryOp, Expr, Keyword, LiteralKind, UnaryOp};
 

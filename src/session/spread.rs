@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use crate::error::{Code, SqlError};
 use crate::exec::ask;
-use crate::exec::gather::{self, Gathering};
+use crate::exec::gather;
+use crate::exec::gather::home::Gathering;
 use crate::exec::interrupt::Stop;
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;

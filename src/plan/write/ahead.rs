@@ -3,7 +3,8 @@
 
 use crate::error::SqlError;
 use crate::plan::ahead::{Ahead, Prior, Purpose};
-use crate::plan::resolve::{BlockId, BodyNode, QueryId, RefId, Source, parts, strip};
+use crate::plan::parts::{parts, strip};
+use crate::plan::resolve::{BlockId, BodyNode, QueryId, RefId, Source};
 use crate::plan::ties::is_comparison;
 use crate::plan::write::limited::Clauses;
 use crate::plan::write::{Scope, Writing};

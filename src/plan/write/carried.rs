@@ -3,7 +3,8 @@
 
 use crate::error::SqlError;
 use crate::plan::carry::Carry;
-use crate::plan::resolve::{QueryId, parts, strip};
+use crate::plan::parts::{parts, strip};
+use crate::plan::resolve::QueryId;
 use crate::plan::route::By;
 use crate::plan::write::{Writing, duplicates};
 use crate::plan::{Many, Plan};

@@ -4,7 +4,7 @@
 use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
 use crate::plan::numbering::{Numbering, RowId};
-use crate::plan::resolve::{parts, strip};
+use crate::plan::parts::{parts, strip};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Rewrite, quote};
 use crate::plan::ties::slot;

@@ -4,8 +4,9 @@
 use crate::error::SqlError;
 use crate::plan::limited::{First, Limited};
 use crate::plan::locality::Locality;
+use crate::plan::parts::strip;
 use crate::plan::read::merge;
-use crate::plan::resolve::{Model, several, strip};
+use crate::plan::resolve::{Model, several};
 use crate::plan::select::{Merging, is_constant};
 use crate::plan::text::{Composer, Part, Rewrite};
 use crate::plan::ties::{Ties, slot};

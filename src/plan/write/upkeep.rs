@@ -3,7 +3,8 @@
 
 use crate::error::SqlError;
 use crate::plan::numbering::Numbering;
-use crate::plan::resolve::{RefId, Source, strip};
+use crate::plan::parts::strip;
+use crate::plan::resolve::{RefId, Source};
 use crate::plan::slot::Slot;
 use crate::plan::text::put_name;
 use crate::plan::ties::slot;

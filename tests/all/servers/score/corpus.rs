@@ -88,6 +88,16 @@ impl Corpus {
         self.layouts.as_ref().is_none_or(|names| names.iter().any(|name| name == layout.schema()))
     }
 
+    /// Prints the cases that are not identical everywhere.
+    pub(super) fn print(&self, results: &Results) {
+        for (i, case) in self.cases.iter().enumerate() {
+            let told = told(i, results);
+            if !told.is_empty() {
+                println!("{}: {}\n    {}", self.name, case.sql, told.join("\n    "));
+            }
+        }
+    }
+
     /// Writes the file anew, with what became of its cases.
     pub(super) fn write(&self, results: &Results) {
         let mut text = String::new();

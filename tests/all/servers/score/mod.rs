@@ -1,7 +1,8 @@
 //! The yardstick: the same statements to one server with all rows and to Shardloom, and all that they say compared.
 //!
 //! `make test` runs the corpora in every layout and a few random statements; `make score` runs SEEDS times 1,000.
-//! `CORPUS=joins LAYOUT=key8 cargo test --test all servers::score` runs a part, and keeps no score.
+//! `CORPUS=joins LAYOUT=key8 cargo test --test all servers::score -- --nocapture` runs a part, and
+//! prints what is not identical; UPDATE=1 writes its rows of the page, if it ran in all layouts on both vendors.
 
 pub(super) mod client;
 mod corpus;
@@ -55,7 +56,11 @@ fn answers_are_those_of_one_server() {
         found.extend(run_corpora(&world, &corpora, &layouts, &mut results));
         let table = tally(flavour, &corpora, &results);
         println!("{flavour}: {} s; {}", started.elapsed().as_secs(), sums(&table));
-        score.tables.insert(flavour, table);
+        if whole {
+            score.tables.insert(flavour, table);
+        } else {
+            score.tables.entry(flavour).or_default().extend(table);
+        }
         if part.is_none() || part.as_deref() == Some("random") {
             let told = run_random(&world, &layouts, &mut found);
             println!("{flavour}: {} s; random: {told}", started.elapsed().as_secs());
@@ -64,7 +69,10 @@ fn answers_are_those_of_one_server() {
             }
         }
     }
-    if update && whole {
+    if part.is_some() {
+        corpora.iter().zip(&results).for_each(|(corpus, results)| corpus.print(results));
+    }
+    if update && only_layout.is_none() && only_vendor.is_none() {
         corpora.iter().zip(&results).for_each(|(corpus, results)| corpus.write(results));
         score.write();
     }
