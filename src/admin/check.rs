@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::admin::guarantee::{self, Guarantee};
+use crate::admin::replicas;
 use crate::backend::cluster::Group;
 use crate::backend::conn::Class;
 use crate::backend::schema::tables;
@@ -102,6 +103,7 @@ pub async fn check(rules: &RuleSet, groups: &[Arc<Group>]) -> Result<Findings, S
             let (guarantee, warnings) = guarantee::of(group).await?;
             found.guarantee = Some(found.guarantee.map_or(guarantee, |least| least.min(guarantee)));
             found.warnings.extend(warnings.into_iter().map(Finding::from));
+            found.warnings.extend(replicas::of(group).await?.into_iter().map(Finding::from));
         }
         files(&mut found, group).await?;
     }

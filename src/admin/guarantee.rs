@@ -142,7 +142,10 @@ impl Facts {
             why.push("semi-synchronous replication goes on alone while no replica is connected".to_owned());
         }
         if self.mariadb {
-            why.push("MariaDB may not have prepared branches on replicas".to_owned());
+            let crash = "replicas of MariaDB that followed a server through its crash may stop or hang";
+            why.push(format!(
+                "{crash}: promote one instead of starting that server again, or make them anew (MDEV-21469)"
+            ));
         }
         why
     }
@@ -206,7 +209,7 @@ mod tests {
             (
                 Facts { mariadb: true, number: 101_119, ..sync(true, &["performance_schema=OFF"]) },
                 Guarantee::Machines,
-                &["MariaDB may not have prepared branches on replicas"],
+                &["promote one instead of starting that server again"],
             ),
             (Facts { number: 80_029, ..sync(true, &[]) }, Guarantee::Refused, &["is older than 8.0.30"]),
             (

@@ -5,3 +5,4 @@ pub mod create;
 pub mod guarantee;
 pub mod http;
 pub mod prometheus;
+pub mod replicas;

@@ -80,16 +80,21 @@ impl Group {
         let found = tokio::time::timeout(self.policy.primary_wait, primary.wait_for(Option::is_some)).await;
         match found.ok().and_then(Result::ok).and_then(|index| *index) {
             Some(index) => Ok(&self.members[index].server),
-            None => Err(SqlError::new(
-                Code::BackendLost,
-                format!(
-                    "Group {} has no writable primary (waited {:?}): {}",
-                    self.name,
-                    self.policy.primary_wait,
-                    self.describe()
-                ),
-            )),
+            None => {
+                let waited = format!(" (waited {:?})", self.policy.primary_wait);
+                Err(self.has_no_primary(&waited))
+            }
         }
+    }
+
+    /// What to tell whoever does not wait for a primary, while there is none.
+    pub fn no_primary(&self) -> SqlError {
+        self.has_no_primary("")
+    }
+
+    fn has_no_primary(&self, waited: &str) -> SqlError {
+        let message = format!("Group {} has no writable primary{waited}: {}", self.name, self.describe());
+        SqlError::new(Code::BackendLost, message)
     }
 
     /// The primary, if there is one now.

@@ -7,11 +7,10 @@ use clap::{Args, Subcommand};
 
 use crate::cli::{RulesFolder, live};
 use crate::commit::id::GlobalId;
-use crate::commit::protocol::Decision;
 use crate::metrics::Metrics;
 use crate::server::topology;
 use crate::txn::ledger::Ledger;
-use crate::txn::recovery;
+use crate::txn::recovery::{self, Said, Unasked};
 
 /// Arguments of `txn`.
 #[derive(Debug, Args)]
@@ -57,16 +56,15 @@ impl Txn {
                 let ledger = Ledger::new(0, Duration::ZERO, Arc::new(Metrics::new(1)));
                 recovery::finish_now(&groups, only, &ledger).await.map_err(|error| error.to_string())?;
             }
-            let left = recovery::left(&groups).await.map_err(|error| error.to_string())?;
+            let (left, unasked) = recovery::left(&groups).await;
             for (global, left) in &left {
-                let decision = match left.decision {
-                    Some(Decision::Commit) => "commit",
-                    Some(Decision::Abort) => "abort",
-                    None => "none",
+                let nowhere = match left.said {
+                    Said::Unasked => "not among the groups that could be asked",
+                    Said::Decided(_) | Said::Nothing => "not among the groups",
                 };
                 println!("{global}");
-                println!("  commit point  {}", left.commit_point.as_deref().unwrap_or("not among the groups"));
-                println!("  decision      {decision}");
+                println!("  commit point  {}", left.commit_point.as_deref().unwrap_or(nowhere));
+                println!("  decision      {}", left.said);
                 for (what, places) in [("prepared on", &left.prepared), ("committed on", &left.committed)] {
                     if !places.is_empty() {
                         println!("  {what:<13} {}", places.join(", "));
@@ -74,7 +72,10 @@ impl Txn {
                 }
             }
             println!("{} transactions", left.len());
-            Ok(())
+            // What is shown is not all there may be, and a script should notice.
+            let unasked: Vec<String> =
+                unasked.iter().map(|Unasked { group, why }| format!("group {group} cannot be asked: {why}")).collect();
+            if unasked.is_empty() { Ok(()) } else { Err(unasked.join("\n")) }
         })
     }
 }

@@ -91,7 +91,7 @@ impl Session {
             Head::Show(show) => {
                 let words = String::from_utf8_lossy(show.arguments.of(sql)).trim().to_ascii_uppercase();
                 let table = match (show.kind, words.as_str()) {
-                    (ShowKind::Shardloom, "TRANSACTIONS") => self.transactions(topology).await?,
+                    (ShowKind::Shardloom, "TRANSACTIONS") => self.transactions(topology).await,
                     _ => self.show(&show, sql, topology)?,
                 };
                 return self.answer(table, ask, add);

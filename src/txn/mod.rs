@@ -7,7 +7,7 @@ mod finish;
 pub mod kill;
 pub mod ledger;
 pub mod recovery;
-mod site;
+pub mod site;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

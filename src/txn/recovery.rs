@@ -2,6 +2,7 @@
 //! traces of what is over. Every proxy does this, without a leader; what is safe is decided by `commit::protocol`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backend::cluster::Group;
-use crate::commit::id::{BranchId, GlobalId};
+use crate::commit::id::{BranchId, GlobalId, Identity};
 use crate::commit::protocol::{Decision, Step, after_fence, may_forget, may_unmark, resolve};
 use crate::error::{Code, SqlError};
 use crate::txn::ledger::Ledger;
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 6;
 /// A look that takes longer is given up.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// How long one group may take to tell what is left on it, if somebody waits for that.
+const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// How far the clocks of a group's servers may be apart, in seconds.
 const SKEW: u64 = 60;
 /// Looks that miss a branch before it is called lost.
@@ -65,12 +68,35 @@ pub(super) async fn settle(group: &Group, global: GlobalId, limit: Duration) -> 
     tokio::time::timeout(limit, ask).await.ok().flatten()
 }
 
+/// What a commit point says of a transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Said {
+    /// It has decided.
+    Decided(Decision),
+    /// It knows nothing of it, or is not among the groups.
+    #[default]
+    Nothing,
+    /// It could not be asked, or may be a group that could not be.
+    Unasked,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Said::Decided(Decision::Commit) => "commit",
+            Said::Decided(Decision::Abort) => "abort",
+            Said::Nothing => "none",
+            Said::Unasked => "unknown",
+        })
+    }
+}
+
 /// A transaction over several groups that has left something on the servers.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
-    /// What its commit point says of it, if it says anything.
-    pub decision: Option<Decision>,
-    /// The server that is its commit point's primary now, if it is among the groups.
+    /// What its commit point says of it.
+    pub said: Said,
+    /// The server that is its commit point's primary now (the group, if that could not be asked), if it is among them.
     pub commit_point: Option<String>,
     /// Where a branch of it is prepared.
     pub prepared: Vec<String>,
@@ -78,56 +104,99 @@ pub struct Left {
     pub committed: Vec<String>,
 }
 
-/// All such transactions: those being committed right now, and those that wait for recovery.
-///
-/// # Errors
-/// That of a group that cannot be asked: then not all can be told.
-pub async fn left(groups: &[Arc<Group>]) -> Result<BTreeMap<GlobalId, Left>, SqlError> {
+/// A group that could not be asked what is left on it.
+#[derive(Clone, Debug)]
+pub struct Unasked {
+    /// Its name in the rules.
+    pub group: String,
+    /// What its primary's error was, or why there is none.
+    pub why: String,
+}
+
+/// What is left on all groups: what is being committed right now, and what waits for recovery. Groups that cannot be asked
+/// are told; of the others all is.
+pub async fn left(groups: &[Arc<Group>]) -> (BTreeMap<GlobalId, Left>, Vec<Unasked>) {
     let mut left: BTreeMap<GlobalId, Left> = BTreeMap::new();
-    let mut names = BTreeMap::new();
+    let (mut names, mut unasked, mut silent) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for group in groups {
-        let Some(mut site) = Site::open(group.primary().await?).await? else { continue };
-        site.see_branches().await?;
-        site.see_decisions().await?;
-        let name = || site.server.name.clone();
-        for (global, _) in &site.prepared {
-            left.entry(*global).or_default().prepared.push(name());
+        match tokio::time::timeout(ASK_LIMIT, ask(group, &mut left)).await {
+            Ok(Ok(Some((identity, name)))) => drop(names.insert(identity, name)),
+            Ok(Ok(None)) => {}
+            failed => {
+                let late = || format!("no answer within {ASK_LIMIT:?}");
+                let why =
+                    failed.map_or_else(|_| late(), |answer| answer.err().map_or_else(late, |error| error.message));
+                // Whom this process knows already.
+                let known = group.members().iter().find_map(|member| member.server.group_identity.get());
+                silent.extend(known.map(|identity| (*identity, group.name.clone())));
+                unasked.push(Unasked { group: group.name.clone(), why });
+            }
         }
-        for (global, _) in &site.markers {
-            left.entry(*global).or_default().committed.push(name());
-        }
-        for (global, (decision, _)) in &site.decisions {
-            left.entry(*global).or_default().decision = Some(*decision);
-        }
-        names.insert(site.identity, name());
     }
     for (global, left) in &mut left {
-        left.commit_point = names.get(&global.commit_point).cloned();
+        left.commit_point = names.get(&global.commit_point).or_else(|| silent.get(&global.commit_point)).cloned();
+        if !names.contains_key(&global.commit_point) && !unasked.is_empty() {
+            left.said = Said::Unasked;
+        }
     }
-    Ok(left)
+    (left, unasked)
+}
+
+/// Adds what is left on one group; its name among transactions and that of its primary, if it ever had a part in any.
+async fn ask(group: &Group, left: &mut BTreeMap<GlobalId, Left>) -> Result<Option<(Identity, String)>, SqlError> {
+    // To look is no reason to wait until there is one.
+    let Some(primary) = group.current_primary() else { return Err(group.no_primary()) };
+    let Some(mut site) = Site::open(primary).await? else { return Ok(None) };
+    site.see_branches().await?;
+    site.see_decisions().await?;
+    let name = || site.server.name.clone();
+    for (global, _) in &site.prepared {
+        left.entry(*global).or_default().prepared.push(name());
+    }
+    for (global, _) in &site.markers {
+        left.entry(*global).or_default().committed.push(name());
+    }
+    for (global, (decision, _)) in &site.decisions {
+        left.entry(*global).or_default().said = Said::Decided(*decision);
+    }
+    Ok(Some((site.identity, name())))
 }
 
 /// Finishes what is prepared on any group now, without waiting for its coordinator; `only`: of that transaction.
 ///
 /// # Errors
-/// If something is prepared still, or nothing is of that one transaction.
+/// If something is prepared still, nothing is of that one transaction, or a group cannot be asked.
 pub async fn finish_now(groups: &[Arc<Group>], only: Option<GlobalId>, ledger: &Ledger) -> Result<(), SqlError> {
     let concerns =
         |(global, left): (&GlobalId, &Left)| only.is_none_or(|only| only == *global) && !left.prepared.is_empty();
-    if let Some(only) = only
-        && !left(groups).await?.iter().any(concerns)
-    {
-        return Err(SqlError::new(Code::Unknown, format!("nothing is prepared of a transaction {only}")));
+    if let Some(only) = only {
+        let (left, unasked) = left(groups).await;
+        if !left.iter().any(concerns) {
+            all_asked(&unasked)?;
+            return Err(SqlError::new(Code::Unknown, format!("nothing is prepared of a transaction {only}")));
+        }
     }
     let mut memory = Memory { only, ..Memory::default() };
     for _ in 0..TRIES {
         look(ledger, Duration::ZERO, groups, &mut memory).await;
-        if !left(groups).await?.iter().any(concerns) {
-            return Ok(());
+        let (left, unasked) = left(groups).await;
+        if !left.iter().any(concerns) {
+            return all_asked(&unasked);
         }
         tokio::time::sleep(PAUSE).await;
     }
     Err(SqlError::new(Code::Unknown, "some transactions are prepared still: the log tells why"))
+}
+
+/// That there is nothing on the groups that were asked means little if there are others.
+fn all_asked(unasked: &[Unasked]) -> Result<(), SqlError> {
+    match unasked.first() {
+        None => Ok(()),
+        Some(Unasked { group, why }) => Err(SqlError::new(
+            Code::BackendLost,
+            format!("group {group} cannot be asked what is prepared there: {why}"),
+        )),
+    }
 }
 
 /// What is remembered from look to look.

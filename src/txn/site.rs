@@ -68,17 +68,9 @@ impl<'s> Site<'s> {
         Ok(())
     }
 
-    /// The branches of ours that XA RECOVER lists: `formatID`, lengths of both parts, both parts in one.
     async fn recover(&mut self) -> Result<BTreeSet<(GlobalId, BranchId)>, SqlError> {
         let found = self.metadata.ask("XA RECOVER").await.map_err(|error| error.to_client(&self.server.name))?;
-        let ours = |row: usize| {
-            let number = |column| found.text(row, column)?.parse::<usize>().ok();
-            let (global, branch) = (number(1)?, number(2)?);
-            let data = found.text(row, 3)?;
-            let branch = BranchId::parse(data.get(global..global + branch)?)?;
-            (number(0)? == FORMAT as usize).then_some((GlobalId::parse(data.get(..global)?)?, branch))
-        };
-        Ok((0..found.rows.len()).filter_map(ours).collect())
+        Ok(branches_of_ours(&found))
     }
 
     pub(super) async fn see_decisions(&mut self) -> Result<(), SqlError> {
@@ -226,6 +218,18 @@ impl<'s> Site<'s> {
             }
         }
     }
+}
+
+/// The branches of ours that XA RECOVER lists: `formatID`, lengths of both parts, both parts in one.
+pub fn branches_of_ours(found: &Answer) -> BTreeSet<(GlobalId, BranchId)> {
+    let ours = |row: usize| {
+        let number = |column| found.text(row, column)?.parse::<usize>().ok();
+        let (global, branch) = (number(1)?, number(2)?);
+        let data = found.text(row, 3)?;
+        let branch = BranchId::parse(data.get(global..global + branch)?)?;
+        (number(0)? == FORMAT as usize).then_some((GlobalId::parse(data.get(..global)?)?, branch))
+    };
+    (0..found.rows.len()).filter_map(ours).collect()
 }
 
 /// Whether InnoDB's status shows a prepared transaction that a connection holds.

@@ -2,14 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
 
-use crate::servers::proxy::{Client, PASSWORD, TestProxy, write_rules};
-use crate::servers::testbed::{TestCluster, folder, installations, wait_until};
+use crate::servers::proxy::{Client, PASSWORD, TestProxy};
+use crate::servers::testbed::{TestCluster, installations, wait_until};
 
 /// Three groups; an account's group is its id modulo 3.
 pub(crate) const RULES: &str = r#"
@@ -323,100 +322,7 @@ fn a_deadlock_on_one_group_rolls_all_back() {
     }
 }
 
-/// What a proxy has left is shown, resolved by its decision, and never touched if it is not ours to decide.
-#[test]
-fn what_is_left_is_shown_and_resolved() {
-    for installation in installations() {
-        let cluster = bank(&installation);
-        // A proxy that takes nobody for dead.
-        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
-            config.timeouts.in_doubt = Duration::from_secs(86_400);
-        });
-        let mut client = connect(&proxy, "atomic");
-        assert_eq!(client.show("UPDATE acct SET v = 1"), "ok 12");
-        wait_until_clean(&cluster.cluster);
-        assert_eq!(client.show("SHOW SHARDLOOM TRANSACTIONS"), "");
-
-        let groups = &cluster.cluster.groups;
-        let server = |g: usize| Client::connect(&groups[g].primary.addr(), account::USER, account::PASSWORD, "bank");
-        let identity = |g: usize| server(g).show("SELECT identity FROM _shardloom.group_identity");
-        let (point, branch) = (identity(0), format!("{}-00000001", identity(1)));
-        let name = |point: &str, number: u32| format!("sl1-{point}-000000000001-{number:010x}-ffffffff-00000001");
-        let leave = |global: &str| {
-            let mut one = server(1);
-            for sql in [
-                format!("XA START '{global}','{branch}',1397489665"),
-                "UPDATE acct_1 SET v = v + 1 WHERE id = 1".to_owned(),
-                format!("INSERT INTO _shardloom.branch VALUES ('{global}','{branch}')"),
-                format!("XA END '{global}','{branch}',1397489665"),
-                format!("XA PREPARE '{global}','{branch}',1397489665"),
-            ] {
-                one.run(&sql);
-            }
-        };
-        let rules = folder();
-        write_rules(rules.path(), &cluster.cluster, RULES);
-        let txn = |action: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_shardloom"));
-            let output = command.arg("txn").args(action).arg("--rules").arg(rules.path()).output().unwrap();
-            String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-        };
-
-        // Without a decision: shown, and rolled back when somebody says so. A fence is left until its deadline.
-        let undecided = name(&point, 1);
-        leave(&undecided);
-        let shown = client.show("SHOW SHARDLOOM TRANSACTIONS");
-        let (g0, g1) = (format!("g0 ({})", groups[0].primary.addr()), format!("g1 ({})", groups[1].primary.addr()));
-        assert_eq!(shown, format!("{undecided}|{g0}|none|{g1}||in doubt|NULL|NULL|NULL"));
-        wait_for_metric(&proxy, "shardloom_transactions_in_doubt 1");
-        let listed = txn(&["list"]);
-        assert!(
-            listed.contains(&format!(
-                "{undecided}\n  commit point  {g0}\n  decision      none\n  prepared on   {g1}\n1 transactions"
-            )),
-            "{listed}"
-        );
-        let resolved = txn(&["resolve"]);
-        assert!(
-            resolved.contains(&format!("{undecided}\n  commit point  {g0}\n  decision      abort\n1 transactions")),
-            "{resolved}"
-        );
-        assert_eq!(client.show("SELECT v FROM acct WHERE id = 1"), "1");
-
-        // One of two, by its name.
-        let (one, other) = (name(&point, 5), name(&point, 6));
-        leave(&one);
-        let resolved = txn(&["resolve", "--only", &other]);
-        assert!(resolved.contains(&format!("nothing is prepared of a transaction {other}")), "{resolved}");
-        assert!(txn(&["resolve", "--only", "x"]).contains("not the name of a transaction"));
-        let resolved = txn(&["resolve", "--only", &one]);
-        assert!(resolved.contains(&format!("{one}\n  commit point  {g0}\n  decision      abort\n")), "{resolved}");
-        wait_for_metric(&proxy, "shardloom_transactions_in_doubt 0");
-
-        // Decided: the proxy finishes it, and the client's rows are there.
-        let decided = name(&point, 2);
-        leave(&decided);
-        server(0).run(&format!("INSERT INTO _shardloom.decision VALUES ('{decided}','C','{branch}')"));
-        wait_until_clean(&cluster.cluster);
-        assert_eq!(client.show("SELECT v FROM acct WHERE id = 1"), "2");
-
-        // Another cluster's, by the same servers: nobody's business here.
-        let foreign = name("00000000000000aa", 3);
-        leave(&foreign);
-        let resolved = txn(&["resolve"]);
-        assert!(resolved.contains("some transactions are prepared still"), "{resolved}");
-        assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{foreign}|NULL|none|{g1}|")));
-        server(1).run(&format!("XA ROLLBACK '{foreign}','{branch}',1397489665"));
-
-        // A branch that should be there and is not: an alarm, and the decision stays.
-        let lost = name(&point, 4);
-        server(0).run(&format!("INSERT INTO _shardloom.decision VALUES ('{lost}','C','{branch}')"));
-        wait_for_metric(&proxy, "shardloom_branches_lost_total 1");
-        assert!(client.show("SHOW SHARDLOOM TRANSACTIONS").contains(&format!("{lost}|{g0}|commit||")));
-    }
-}
-
-fn wait_for_metric(proxy: &TestProxy, line: &str) {
+pub(crate) fn wait_for_metric(proxy: &TestProxy, line: &str) {
     wait_until(line, || metrics(proxy).lines().any(|told| told == line));
 }
 

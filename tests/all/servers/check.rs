@@ -10,7 +10,7 @@ use shardloom::sql::Flavour;
 
 use crate::servers::proxy::write_rules;
 use crate::servers::shop::RULES;
-use crate::servers::testbed::{TestCluster, folder, installations};
+use crate::servers::testbed::{PATIENCE, TestCluster, folder, installations, wait_until};
 
 /// Two groups, and a folder with rules for them.
 struct Site {
@@ -238,5 +238,51 @@ emails    = { family = "by_value", column = "email" }
             let told = format!("error: {place} shop.orders: {told}");
             assert!(!fine && text.contains(&told), "{told}\n{text}");
         }
+    }
+}
+
+/// What a crash of a MariaDB server leaves on its replicas, made by hand: a branch that only the replica has, and the end of
+/// one that it has not.
+#[test]
+fn replicas_that_disagree_with_their_primary_about_branches_are_told() {
+    for installation in installations().into_iter().filter(|found| found.flavour == Flavour::MariaDb) {
+        let cluster = TestCluster::start(&installation, &Layout::new(2, 1));
+        let folder = folder();
+        write_rules(folder.path(), &cluster.cluster, "[schema.shop]\nhome = \"g0\"\n");
+        let said = || said(Command::new(env!("CARGO_BIN_EXE_shardloom")).arg("check").arg(folder.path())).1;
+        let group = &cluster.cluster.groups[0];
+        let name = |number: u32| {
+            format!(
+                "'sl1-00000000000000aa-000000000001-{number:010x}-ffffffff-00000001','00000000000000bb-00000001',1397489665"
+            )
+        };
+        let prepare = |number: u32| {
+            let name = name(number);
+            group.primary.sql(&format!(
+                "XA START {name}; INSERT INTO shop.t VALUES ({number}); XA END {name}; XA PREPARE {name}"
+            ))
+        };
+        group.primary.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY)").unwrap();
+        // Prepared on both, as it should be.
+        prepare(1).unwrap();
+        group.catch_up(PATIENCE).unwrap();
+        let told = format!("g0 ({}): it has 1 prepared branches that its primary has not", group.replicas[0].addr());
+        assert!(!said().contains(&told));
+        // Then only on the replica.
+        wait_until("the branch is free", || {
+            group.primary.sql(&format!("SET sql_log_bin = 0; XA ROLLBACK {}", name(1))).is_ok()
+        });
+        let text = said();
+        assert!(text.contains(&told) && text.contains(name(1).trim_end_matches(",1397489665")), "{text}");
+        group.replicas[0].sql(&format!("SET sql_log_bin = 0; XA ROLLBACK {}", name(1))).unwrap();
+        assert!(!said().contains(&told));
+
+        // Ended twice.
+        prepare(2).unwrap();
+        group.catch_up(PATIENCE).unwrap();
+        group.replicas[0].sql(&format!("SET sql_log_bin = 0; XA COMMIT {}", name(2))).unwrap();
+        wait_until("the branch is free", || group.primary.sql(&format!("XA COMMIT {}", name(2))).is_ok());
+        let told = format!("g0 ({}): it stopped at a branch that it has not", group.replicas[0].addr());
+        wait_until("the replica has stopped", || said().contains(&told));
     }
 }

@@ -15,6 +15,7 @@ mod gather;
 mod hostile;
 mod ids;
 mod keys;
+mod left;
 mod load;
 mod lookup;
 mod merge;

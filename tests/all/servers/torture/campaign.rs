@@ -11,15 +11,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use shardloom::demo::cluster::{Cluster, Group};
 use shardloom::demo::folder::TempFolder;
 use shardloom::demo::install::{Installation, account};
-use shardloom::demo::server::free_port;
+use shardloom::demo::server::{Server, free_port};
 use shardloom::sql::Flavour;
 use shardloom::wire::auth::hash_password;
 
 use crate::servers::atomic::leftovers;
-use crate::servers::failover::{fail_over, layout};
+use crate::servers::failover::{fail_over, follows, layout};
 use crate::servers::proxy::{Client, PASSWORD, write_rules};
 use crate::servers::score::dice::Dice;
-use crate::servers::testbed::{TestCluster, folder, wait_until};
+use crate::servers::testbed::{PATIENCE, TestCluster, folder, wait_until};
 use crate::servers::torture::history::{BALANCE, Stored};
 use crate::servers::torture::work::{ACCOUNTS, LISTS, Shared, numbers, rules, work};
 
@@ -44,20 +44,10 @@ const FAULTS: [Fault; 7] = [
     Fault::ProxyFrozen,
     Fault::ServerKilled,
     Fault::ServerFrozen,
+    Fault::ReplicaPromoted,
     Fault::ConnectionsCut,
     Fault::ResolveByHand,
-    // The last, as MariaDB goes without: see `faults`.
-    Fault::ReplicaPromoted,
 ];
-
-/// What can happen to servers of a flavour. A replica of MariaDB's may lack a branch that its primary has prepared, once that
-/// was killed, and stops at its XA COMMIT (docs/transactions.md): it cannot be promoted.
-fn faults(flavour: Flavour) -> &'static [Fault] {
-    match flavour {
-        Flavour::MySql => &FAULTS,
-        Flavour::MariaDb => &FAULTS[..FAULTS.len() - 1],
-    }
-}
 
 /// Three groups with a replica each, and two proxies.
 pub(super) struct Campaign {
@@ -106,30 +96,30 @@ impl Campaign {
         let addresses = [self.proxies[0].address, self.proxies[1].address];
         let end = Instant::now() + duration;
         let flavour = self.cluster.cluster.groups[0].primary.installation().flavour;
-        let faults = faults(flavour);
         std::thread::scope(|scope| {
             for client in 0..CLIENTS {
                 let (shared, seed) = (&shared, self.seed * CLIENTS + client);
                 scope.spawn(move || work(shared, addresses, seed));
             }
             // A fault that fails (a server that does not start, say) must not leave the clients at work for ever.
-            let faults = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let striking = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 while Instant::now() < end {
                     let (least, more) = QUIET;
                     std::thread::sleep(Duration::from_millis(least + self.dice.below(more as usize) as u64));
-                    let fault = faults[self.dice.below(faults.len())];
+                    let fault = FAULTS[self.dice.below(FAULTS.len())];
                     self.let_happen(fault);
                     self.dice.next_case();
                     *self.survived.entry(fault).or_default() += 1;
                 }
             }));
             shared.end();
-            if let Err(panic) = faults {
+            if let Err(panic) = striking {
                 std::panic::resume_unwind(panic);
             }
         });
         let (took, left) = self.settle();
         let stored = self.stored();
+        self.compare_replicas();
         let history = shared.history.into_inner().unwrap();
         assert!(left.is_empty(), "{flavour}, SEED={}: left on the servers: {left:#?}", self.seed);
         let verdict = match history.judge(&stored) {
@@ -172,10 +162,15 @@ impl Campaign {
                 self.proxies[proxy].signal(Signal::CONT);
             }
             Fault::ServerKilled => {
-                let server = &mut self.cluster.cluster.groups[group].primary;
-                server.kill();
+                let group = &mut self.cluster.cluster.groups[group];
+                group.primary.kill();
                 std::thread::sleep(for_a_while / 2);
-                server.restart().unwrap();
+                group.primary.restart().unwrap();
+                if group.primary.installation().flavour == Flavour::MariaDb {
+                    // Its replicas may stop now, or wait for ever (docs/transactions.md).
+                    std::thread::sleep(for_a_while / 2);
+                    remake_replica(group);
+                }
             }
             Fault::ServerFrozen => {
                 let server = &self.cluster.cluster.groups[group].primary;
@@ -188,9 +183,7 @@ impl Campaign {
                 wait_until_safe(group);
                 fail_over(group);
                 std::thread::sleep(for_a_while);
-                // Who comes back has nothing that the others do not know of.
-                group.primary.sql("FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()").unwrap();
-                group.replicas[0].become_copy_of(&mut group.primary).unwrap();
+                remake_replica(group);
             }
             Fault::ConnectionsCut => {
                 let server = &self.cluster.cluster.groups[group].primary;
@@ -223,6 +216,17 @@ impl Campaign {
         }
     }
 
+    /// What a replica has is what its primary has, and nothing is prepared there that nobody will ever end.
+    fn compare_replicas(&self) {
+        for (g, group) in self.cluster.cluster.groups.iter().enumerate() {
+            group.catch_up(PATIENCE).unwrap();
+            let tables =
+                format!("CHECKSUM TABLE bank.acct_{g}, bank.list_{g}, bank.note_{g}, bank.slot_{g}; XA RECOVER");
+            let has = |server: &Server| server.sql(&tables).unwrap();
+            assert_eq!(has(&group.replicas[0]), has(&group.primary), "SEED={}: a replica differs", self.seed);
+        }
+    }
+
     fn stored(&self) -> Stored {
         let mut stored = Stored::default();
         for (g, group) in (0..).zip(&self.cluster.cluster.groups) {
@@ -248,22 +252,18 @@ impl Campaign {
     }
 }
 
+/// Who comes back has nothing that the others do not know of.
+fn remake_replica(group: &mut Group) {
+    group.primary.sql("FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()").unwrap();
+    group.replicas[0].become_copy_of(&mut group.primary).unwrap();
+}
+
 /// Waits until the replica has all that was acknowledged, and whatever is acknowledged from then on: while a server was
 /// started again or copied, its primary went on without it.
 fn wait_until_safe(group: &Group) {
     wait_until("the replica has all that is acknowledged", || {
         follows(group) && group.catch_up(Duration::from_secs(5)).is_ok() && follows(group)
     });
-}
-
-/// Whether the primary acknowledges only what the replica has.
-fn follows(group: &Group) -> bool {
-    let status = "SHOW GLOBAL STATUS WHERE Variable_name RLIKE '^rpl_semi_sync_(source|master)_(status|clients)$'";
-    let status = group.primary.sql(status).unwrap();
-    let has = |what: &str, value: &str| {
-        status.lines().any(|line| line.split_once('\t').is_some_and(|(name, is)| name.ends_with(what) && is == value))
-    };
-    has("_status", "ON") && has("_clients", "1")
 }
 
 impl Proxy {
