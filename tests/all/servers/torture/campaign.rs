@@ -148,6 +148,8 @@ impl Campaign {
         let proxy = self.dice.below(self.proxies.len());
         let group = self.dice.below(3);
         let for_a_while = Duration::from_millis(self.dice.below(4000) as u64);
+        // A primary waits for its replica between what it logs and what it does.
+        let gap = Duration::from_millis(if self.dice.chance(50) { 100 + self.dice.below(400) as u64 } else { 0 });
         match fault {
             Fault::ProxyKilled => {
                 self.proxies[proxy].kill();
@@ -163,7 +165,7 @@ impl Campaign {
             }
             Fault::ServerKilled => {
                 let group = &mut self.cluster.cluster.groups[group];
-                group.primary.kill();
+                kill_primary(group, gap);
                 std::thread::sleep(for_a_while / 2);
                 group.primary.restart().unwrap();
                 if group.primary.installation().flavour == Flavour::MariaDb {
@@ -181,6 +183,7 @@ impl Campaign {
             Fault::ReplicaPromoted => {
                 let group = &mut self.cluster.cluster.groups[group];
                 wait_until_safe(group);
+                kill_primary(group, gap);
                 fail_over(group);
                 std::thread::sleep(for_a_while);
                 remake_replica(group);
@@ -250,6 +253,16 @@ impl Campaign {
         }
         stored
     }
+}
+
+/// Kills it when it has waited so long for its replica, which has all of that the moment after.
+fn kill_primary(group: &mut Group, gap: Duration) {
+    if !gap.is_zero() {
+        group.replicas[0].freeze();
+        std::thread::sleep(gap);
+    }
+    group.primary.kill();
+    group.replicas[0].thaw();
 }
 
 /// Who comes back has nothing that the others do not know of.
