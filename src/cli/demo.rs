@@ -15,7 +15,7 @@ use crate::demo::folder::TempFolder;
 use crate::demo::install::{FLAVOURS, Installation, ServerError};
 use crate::demo::shop;
 use crate::demo::stand::{Folder, Stand};
-use crate::server::{self, Addresses, Signal};
+use crate::server::{self, Addresses, Signal, StartError};
 use crate::sql::Flavour;
 
 /// Arguments of `demo`.
@@ -61,17 +61,17 @@ impl Demo {
             };
         }
         let stand = self.set_up().map_err(|error| error.to_string())?;
-        let config = stand.write_configuration().map_err(|error| error.to_string())?;
-        let config = serve::read(&config)?;
-        serve::log(&config.log);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
         let stand = Arc::new(stand);
-        let ended = runtime.block_on(serve_and_load(config, stand.clone(), self.rows));
-        drop(runtime); // waits for the thread that loads
+        let mut tries = 1;
+        let ended = loop {
+            match run_proxy(&stand, self.rows) {
+                Err(End::PortTaken(_)) if tries < PORT_TRIES => tries += 1,
+                ended => break ended,
+            }
+        };
         println!("Stopping.");
         let stopped = Arc::into_inner(stand).map_or(Ok(()), Stand::stop);
-        ended?;
+        ended.map_err(|(End::PortTaken(why) | End::Failed(why))| why)?;
         stopped.map_err(|error| error.to_string())
     }
 
@@ -113,8 +113,34 @@ fn print(part: Part, orders: u64) -> io::Result<()> {
     out.flush()
 }
 
+/// How many ports are tried.
+const PORT_TRIES: usize = 5;
+
+/// Why the proxy ended that was not told to.
+enum End {
+    /// Somebody took a port between our look and the proxy's bind.
+    PortTaken(String),
+    Failed(String),
+}
+
+impl From<String> for End {
+    fn from(why: String) -> End {
+        End::Failed(why)
+    }
+}
+
+/// The proxy until its end, on ports that are free now.
+fn run_proxy(stand: &Arc<Stand>, orders: u64) -> Result<(), End> {
+    let config = stand.write_configuration().map_err(|error| error.to_string())?;
+    let config = serve::read(&config)?;
+    serve::log(&config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // The runtime's end waits for the thread that loads.
+    runtime.map_err(|error| error.to_string())?.block_on(serve_and_load(config, stand.clone(), orders))
+}
+
 /// The proxy until it is told to stop, or until loading fails.
-async fn serve_and_load(config: Config, stand: Arc<Stand>, orders: u64) -> Result<(), String> {
+async fn serve_and_load(config: Config, stand: Arc<Stand>, orders: u64) -> Result<(), End> {
     let (signals, receiver) = mpsc::unbounded_channel();
     let (ready, started) = oneshot::channel();
     let watching = tokio::spawn(serve::watch_signals(signals.clone()));
@@ -132,8 +158,11 @@ async fn serve_and_load(config: Config, stand: Arc<Stand>, orders: u64) -> Resul
     })
     .await;
     watching.abort();
-    served.map_err(|error| error.to_string())?;
-    loading.await.map_err(|error| error.to_string())?
+    served.map_err(|error| match &error {
+        StartError::Io { error: io, .. } if io.kind() == io::ErrorKind::AddrInUse => End::PortTaken(error.to_string()),
+        _ => End::Failed(error.to_string()),
+    })?;
+    Ok(loading.await.map_err(|error| error.to_string())??)
 }
 
 /// Loads the shop, if it is not, and welcomes the visitor.
