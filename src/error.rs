@@ -148,6 +148,7 @@ impl Code {
 
 impl SqlError {
     /// An error of the proxy's own.
+    #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> SqlError {
         let (errno, state) = code.number();
         SqlError { errno, state: *state, message: message.into() }
@@ -159,6 +160,7 @@ impl SqlError {
     }
 
     /// Error 1235: the statement is understood or not, but not answered; `why` is a whole sentence.
+    #[cold]
     pub fn refuse(why: impl Into<String>) -> SqlError {
         SqlError::new(Code::Refused, why)
     }

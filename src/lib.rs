@@ -15,6 +15,7 @@ pub mod exec;
 pub mod ids;
 pub mod metrics;
 pub mod plan;
+pub mod rare;
 pub mod rules;
 pub mod sequence;
 pub mod server;

@@ -448,6 +448,7 @@ impl Conn {
 }
 
 impl From<WireError> for BackendError {
+    #[cold]
     fn from(error: WireError) -> BackendError {
         match error {
             WireError::Io(error) => BackendError::Io(error),
@@ -459,6 +460,7 @@ impl From<WireError> for BackendError {
 
 impl BackendError {
     /// What a client is told; `server` is the name of the group and the address.
+    #[cold]
     pub fn to_client(&self, server: &str) -> SqlError {
         match self {
             BackendError::Server(error) => error.clone(),

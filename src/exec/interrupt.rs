@@ -13,6 +13,7 @@ use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
 use crate::backend::server::Server;
 use crate::error::{Code, SqlError};
+use crate::rare::boxed;
 use crate::txn::kill::{End, Kill};
 use crate::wire::link::Link;
 
@@ -43,6 +44,7 @@ impl Stop {
 }
 
 impl From<SqlError> for Stop {
+    #[cold]
     fn from(error: SqlError) -> Stop {
         Stop::Error(error)
     }
@@ -263,7 +265,7 @@ impl<'a> Patience<'a> {
         // Nearly always there is nothing to wait for, or not for long: see `watch`.
         match first_wake(wait.as_mut(), self.kill, self.deadline.is_some()).await {
             Some(output) => Ok(output),
-            None => Box::pin(self.reach_at_last(client, holds, wait)).await,
+            None => boxed(self.reach_at_last(client, holds, wait)).await,
         }
     }
 

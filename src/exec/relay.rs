@@ -12,6 +12,7 @@ use crate::exec::infile;
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
+use crate::rare::boxed;
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::{ColumnDef, Origin};
 use crate::wire::error::WireError;
@@ -54,7 +55,7 @@ pub async fn relay(
 ) -> Result<Outcome, Stop> {
     lease.link.flush().await.map_err(|error| lost(lease, patience, error.into()))?;
     if lease.has_preludes() {
-        Box::pin(preludes(client, lease, patience)).await?;
+        boxed(preludes(client, lease, patience)).await?;
     }
     let first = lease.expect_answer();
     let mut response = Response::new(kind, lease.capabilities);
@@ -84,7 +85,7 @@ pub async fn relay(
             Ok(Step::LocalInfile) => {
                 relay.pass(client, lease, patience).await?;
                 let pump = infile::pump(client, lease, style.capabilities, relay.response.sequence());
-                relay.response.set_sequence(Box::pin(pump).await?);
+                relay.response.set_sequence(boxed(pump).await?);
             }
             Err(error) => {
                 // The client may have the beginning of a row whose end was only looked at: it has to come before the error.
@@ -294,7 +295,7 @@ impl Relay {
     async fn pass(&mut self, client: &mut Link, lease: &mut Lease, patience: &Patience<'_>) -> Result<(), Stop> {
         let bytes = &lease.link.buffered()[self.passed..self.at];
         if client.queued() + bytes.len() >= FLUSH_AT {
-            Box::pin(patience.write(client.flush_then(bytes))).await?;
+            boxed(patience.write(client.flush_then(bytes))).await?;
         } else {
             client.push_raw(bytes);
         }

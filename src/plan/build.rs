@@ -46,6 +46,7 @@ pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &
     if let Err(refusal) = build.hints(&mut planned) {
         planned.plan = Plan::Refuse(refusal);
     }
+    planned.plain = planned.is_plain();
     planned
 }
 
@@ -121,6 +122,7 @@ impl<'a> Build<'a> {
             pins: Box::default(),
             effects: Effects::default(),
             wishes: Wishes::default(),
+            plain: false,
             numbering: None,
             upkeep: None,
             seek: None,

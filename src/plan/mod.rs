@@ -273,6 +273,9 @@ pub struct Planned {
     pub effects: Effects,
     /// What its hint says.
     pub wishes: Wishes,
+    /// It neither asks its session for anything nor leaves anything to it, and has nothing of the parts below: it is
+    /// bound and run. Derived from all of these, see [`Planned::is_plain`].
+    pub plain: bool,
     /// The ids that are to be made for its rows, if it is an INSERT that needs some.
     pub numbering: Option<Box<Numbering>>,
     /// What it has to do to lookups, if it writes a table that has some.
@@ -287,6 +290,21 @@ pub struct Planned {
     pub rules_version: u64,
     /// What the bytes of its literals mean.
     pub facts: Facts,
+}
+
+impl Planned {
+    /// Whether the statement is to be bound and run, and nothing else: no effect on its session but what its rows and
+    /// ids are, no wish, no further part.
+    pub fn is_plain(&self) -> bool {
+        let Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, .. } = self.effects;
+        let harmless =
+            Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, ..Effects::default() };
+        self.effects == harmless
+            && self.wishes == Wishes::default()
+            && self.numbering.is_none()
+            && self.upkeep.is_none()
+            && self.seek.is_none()
+    }
 }
 
 /// How a statement is answered.

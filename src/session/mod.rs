@@ -46,6 +46,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::interrupt::{Limit, Patience};
 use crate::exec::spool::Spooled;
 use crate::metrics::{Counters, Kind};
+use crate::rare::boxed;
 use crate::rules::GroupId;
 use crate::session::diagnostics::Diagnostics;
 use crate::session::door::Guest;
@@ -359,7 +360,7 @@ impl Session {
                 let outcome = self.use_schema(&String::from_utf8_lossy(schema));
                 self.done(outcome);
             }
-            Command::StmtPrepare(sql) => return Box::pin(self.prepare(sql)).await,
+            Command::StmtPrepare(sql) => return boxed(self.prepare(sql)).await,
             Command::StmtExecute(execute) => return self.execute(execute).await,
             Command::StmtSendLongData { statement, param, data } => self.long_data(statement, param, data),
             Command::StmtClose(statement) => self.close_statement(statement),
@@ -367,8 +368,8 @@ impl Session {
                 let outcome = self.reset_statement(statement);
                 self.done(outcome);
             }
-            Command::StmtFetch { statement, rows } => return Box::pin(self.fetch(statement, rows)).await,
-            Command::FieldList { table, wildcard } => return Box::pin(self.field_list(table, wildcard)).await,
+            Command::StmtFetch { statement, rows } => return boxed(self.fetch(statement, rows)).await,
+            Command::FieldList { table, wildcard } => return boxed(self.field_list(table, wildcard)).await,
             Command::Statistics => {
                 let line = format!(
                     "Uptime: {}  Threads: {}  Questions: {}",
@@ -391,7 +392,7 @@ impl Session {
                 let outcome = self.kill(Some(u64::from(id)), false);
                 self.done(outcome);
             }
-            Command::ChangeUser(request) => return Box::pin(self.change_user(request)).await,
+            Command::ChangeUser(request) => return boxed(self.change_user(request)).await,
             Command::ResetConnection => {
                 self.reset();
                 self.ok();

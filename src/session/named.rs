@@ -81,7 +81,7 @@ impl Session {
         self.check_using(sql, using)?;
         let text = self.prepared_text(sql, source).await?;
         let id = self.prepare_unheard(&text).await?;
-        let Some(mut statement) = self.prepared.take(id) else { return Ok(()) };
+        let Some(mut statement) = self.prepared.remove(id) else { return Ok(()) };
         self.execute_prepared(&mut statement, sql, using, add).await
     }
 
@@ -92,10 +92,7 @@ impl Session {
 
     fn forget(&mut self, name: &str) -> bool {
         let known = self.prepared.names.remove(name);
-        known.is_some_and(|id| {
-            let found = self.prepared.take(id);
-            found.is_some()
-        })
+        known.is_some_and(|id| self.prepared.remove(id).is_some())
     }
 
     /// Prepares a statement as COM_STMT_PREPARE does, without telling the client.

@@ -43,8 +43,8 @@ const FLUSH_AT: usize = 16 << 10;
 /// The prepared statements of a session.
 #[derive(Default)]
 pub struct Prepared {
-    /// Boxed, because a statement is taken out while it runs.
-    statements: BTreeMap<u32, Box<Statement>>,
+    /// None: it is taken out while it runs.
+    statements: BTreeMap<u32, Option<Box<Statement>>>,
     /// The numbers of those that were prepared by SQL text, by their lower-case names.
     pub(super) names: BTreeMap<String, u32>,
     next: u32,
@@ -270,13 +270,13 @@ impl Session {
 
     /// COM_STMT_EXECUTE.
     pub(super) async fn execute(&mut self, execute: Execute<'_>) -> Flow {
-        let Some(mut statement) = self.prepared.statements.remove(&execute.statement) else {
+        let Some(mut statement) = self.prepared.take(execute.statement) else {
             self.error(&unknown(execute.statement, "mysqld_stmt_execute"));
             return Flow::Next;
         };
         self.close_cursor(&mut statement);
         let flow = self.execute_statement(&mut statement, &execute).await;
-        self.prepared.statements.insert(execute.statement, statement);
+        self.prepared.put_back(execute.statement, statement);
         flow
     }
 
@@ -336,7 +336,7 @@ impl Session {
     /// COM_STMT_SEND_LONG_DATA; has no answer, so an error waits for the execution.
     pub(super) fn long_data(&mut self, id: u32, param: u16, data: &[u8]) {
         let limit = self.proxy.config.limits.packet;
-        let Some(statement) = self.prepared.statements.get_mut(&id) else { return };
+        let Some(statement) = self.prepared.get_mut(id) else { return };
         if param >= statement.params {
             let error = SqlError::new(Code::WrongArguments, "Incorrect arguments to mysqld_stmt_send_long_data");
             statement.long_error.get_or_insert(error);
@@ -354,27 +354,27 @@ impl Session {
 
     /// COM_STMT_CLOSE; has no answer.
     pub(super) fn close_statement(&mut self, id: u32) {
-        if let Some(mut statement) = self.prepared.statements.remove(&id) {
+        if let Some(mut statement) = self.prepared.remove(id) {
             self.close_cursor(&mut statement);
         }
     }
 
     /// COM_STMT_RESET.
     pub(super) fn reset_statement(&mut self, id: u32) -> Result<(), SqlError> {
-        let Some(mut statement) = self.prepared.statements.remove(&id) else {
+        let Some(mut statement) = self.prepared.take(id) else {
             return Err(unknown(id, "mysqld_stmt_reset"));
         };
         self.close_cursor(&mut statement);
         statement.long_data.clear();
         statement.long_error = None;
-        self.prepared.statements.insert(id, statement);
+        self.prepared.put_back(id, statement);
         Ok(())
     }
 
     /// COM_STMT_FETCH.
     pub(super) async fn fetch(&mut self, id: u32, rows: u32) -> Flow {
         self.begins(Instant::now());
-        let Some(statement) = self.prepared.statements.get_mut(&id) else {
+        let Some(statement) = self.prepared.get_mut(id) else {
             self.error(&unknown(id, "mysqld_stmt_fetch"));
             return Flow::Next;
         };
@@ -415,7 +415,7 @@ impl Session {
             _ => Status::LAST_ROW_SENT,
         };
         if left == 0
-            && let Some(statement) = self.prepared.statements.get_mut(&id)
+            && let Some(statement) = self.prepared.get_mut(id)
         {
             statement.cursor = Some(OpenCursor::Spooled(spooled));
         }
@@ -452,7 +452,7 @@ impl Session {
                 self.txn.settle(group, lease);
                 if outcome.status.has(Status::LAST_ROW_SENT) || outcome.error.is_some() {
                     self.unpin_cursors();
-                } else if let Some(open) = self.prepared.statements.get_mut(&id) {
+                } else if let Some(open) = self.prepared.get_mut(id) {
                     open.cursor = Some(OpenCursor::Server { group, statement });
                 }
                 Ok(())
@@ -494,7 +494,7 @@ impl Session {
             long_error: None,
             cursor: None,
         };
-        self.prepared.statements.insert(id, Box::new(statement));
+        self.prepared.put_back(id, Box::new(statement));
     }
 
     /// Gives up a cursor that is open: its connection is closed with it.
@@ -506,7 +506,7 @@ impl Session {
 
     /// Connections are kept for cursors as long as any statement has one.
     fn unpin_cursors(&mut self) {
-        let mut cursors = self.prepared.statements.values().filter_map(|statement| statement.cursor.as_ref());
+        let mut cursors = self.prepared.statements.values().flatten().filter_map(|statement| statement.cursor.as_ref());
         if !cursors.any(|cursor| matches!(cursor, OpenCursor::Server { .. })) {
             self.txn.unpin(Pin::Cursor);
         }
@@ -516,17 +516,26 @@ impl Session {
 impl Prepared {
     /// The text of a statement.
     pub(super) fn text(&self, id: u32) -> Option<&[u8]> {
-        self.statements.get(&id).map(|statement| &*statement.sql)
+        self.statements.get(&id)?.as_ref().map(|statement| &*statement.sql)
     }
 
     /// Takes a statement out while it runs.
     pub(super) fn take(&mut self, id: u32) -> Option<Box<Statement>> {
-        self.statements.remove(&id)
+        self.statements.get_mut(&id)?.take()
     }
 
-    /// Puts it back.
+    /// Puts it back, or puts in a new one.
     pub(super) fn put_back(&mut self, id: u32, statement: Box<Statement>) {
-        self.statements.insert(id, statement);
+        *self.statements.entry(id).or_default() = Some(statement);
+    }
+
+    /// Takes it out for good.
+    pub(super) fn remove(&mut self, id: u32) -> Option<Box<Statement>> {
+        self.statements.remove(&id)?
+    }
+
+    fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
+        self.statements.get_mut(&id)?.as_deref_mut()
     }
 
     fn free_number(&mut self) -> u32 {

@@ -12,6 +12,7 @@ use crate::exec::interrupt::{Limit, Stop};
 use crate::metrics::Kind;
 use crate::plan::cache::PlanKey;
 use crate::plan::{self, Planned};
+use crate::rare::boxed;
 use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::session::{Flow, Session};
@@ -83,7 +84,7 @@ impl Session {
         if let Ok(Understood::Plan(planned)) = &understood
             && self.is_behind(planned, &topology)
         {
-            understood = Box::pin(self.understand_behind(sql, scan, &mut topology)).await;
+            understood = boxed(self.understand_behind(sql, scan, &mut topology)).await;
         }
         let (kind, outcome) = match understood {
             Err(stop) => (Kind::Refused, Err(stop)),
@@ -95,15 +96,13 @@ impl Session {
                 (self.kind, outcome)
             }
             // Boxed, as its many branches must not make each idle session larger.
-            Ok(Understood::Head(head)) => {
-                (Kind::Local, Box::pin(self.local(sql, scan, *head, &topology, ask, add)).await)
-            }
+            Ok(Understood::Head(head)) => (Kind::Local, boxed(self.local(sql, scan, *head, &topology, ask, add)).await),
         };
         if self.seat.entry.kill.take_victim() && matches!(self.txn.state(), State::Open(_)) {
-            Box::pin(self.txn.roll_back()).await;
+            boxed(self.txn.roll_back()).await;
         }
         if self.txn.needs_review() {
-            Box::pin(self.txn.review()).await;
+            boxed(self.txn.review()).await;
         }
         self.txn.running(None);
         let refused = matches!(&outcome, Err(Stop::Error(error)) if error.errno == 1235);

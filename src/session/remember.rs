@@ -4,6 +4,7 @@ use crate::backend::lease::Lease;
 use crate::exec::names::Naming;
 use crate::exec::outcome::Outcome;
 use crate::plan::Planned;
+use crate::rare::boxed;
 use crate::rules::GroupId;
 use crate::session::{OpenCursor, Session};
 use crate::txn::Pin;
@@ -38,7 +39,7 @@ impl Session {
         if !wants_more && !planned.effects.sets_variables {
             return;
         }
-        Box::pin(self.remember_more(lease, outcome, naming, calc, insert_id)).await;
+        boxed(self.remember_more(lease, outcome, naming, calc, insert_id)).await;
     }
 
     /// The rare cases of [`Session::remember`], each a round of its own behind the answer.

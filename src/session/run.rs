@@ -13,6 +13,7 @@ use crate::metrics::Kind;
 use crate::plan::bind::Binding;
 use crate::plan::numbering::Ids;
 use crate::plan::{Answer, Bound, Params, Plan, Planned, Role, Route, Target};
+use crate::rare::boxed;
 use crate::rules::GroupId;
 use crate::session::limited::Limiting;
 use crate::session::lookup::Keeping;
@@ -77,12 +78,29 @@ impl Session {
 
     /// Runs a planned statement of the client's.
     pub(super) async fn run(&mut self, of: &Execution<'_>) -> Result<(), Stop> {
-        let Execution { sql, scan, topology, planned, ask, args, add } = *of;
+        let Execution { sql, scan, topology, planned, args, .. } = *of;
         if self.is_next(planned) {
-            return Box::pin(self.run_next(of)).await;
+            return boxed(self.run_next(of)).await;
         }
         self.txn.check()?;
         self.may_touch(planned)?;
+        if !planned.plain {
+            return boxed(self.run_special(of)).await;
+        }
+        self.needs.mode = self.guest.mode;
+        let bound = Binding::new(planned, &topology.rules, sql, scan, args).bind()?;
+        match (&bound.route, bound.answer) {
+            (Route::One(target), Answer::Relay) if !bound.is_unsure() => {
+                let target = *target;
+                self.relay_to(of, &bound, target, None).await
+            }
+            _ => boxed(self.run_bound(of, bound)).await,
+        }
+    }
+
+    /// A statement that wants something of its session, or has effects on it, or parts beside itself.
+    async fn run_special(&mut self, of: &Execution<'_>) -> Result<(), Stop> {
+        let Execution { sql, scan, topology, planned, ask, args, add } = *of;
         self.may_ask_for_file(planned)?;
         self.needs.mode = planned.wishes.transaction.map_or(self.guest.mode, Mode::from);
         if let Some(wish) = planned.wishes.transaction
@@ -94,13 +112,13 @@ impl Session {
         }
         let effects = planned.effects;
         if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
-            return Box::pin(self.session_function(sql, effects, ask, add)).await;
+            return self.session_function(sql, effects, ask, add).await;
         }
         if effects.implicit_commit {
-            Box::pin(self.end_transaction(true)).await?;
+            self.end_transaction(true).await?;
         }
         let made = match &planned.numbering {
-            Some(numbering) => Box::pin(self.make_ids(of, numbering)).await?,
+            Some(numbering) => self.make_ids(of, numbering).await?,
             None => Vec::new(),
         };
         let ids = match (made.is_empty(), ask.is_binary()) {
@@ -108,81 +126,78 @@ impl Session {
             (false, true) => Ids::Params(&made),
             (false, false) => Ids::Written(&made),
         };
-        let is_of_one = |bound: &Bound<'_>| {
-            matches!(bound.route, Route::One(_) | Route::Any)
-                && !matches!(
-                    bound.answer,
-                    Answer::Gather(_) | Answer::Carry(_) | Answer::Ahead(_) | Answer::Load(_) | Answer::Move(_)
-                )
-        };
         let binding = Binding::new(planned, &topology.rules, sql, scan, args);
-        // Bound twice rather than kept over the question, as it must not make each idle session larger.
         let shards = match &planned.seek {
             Some(seek) if !binding.with(ids).bind().is_ok_and(|bound| is_of_one(&bound)) => {
-                Box::pin(self.sought(of, seek)).await?
+                self.sought(of, seek).await?
             }
             _ => None,
         };
         let found = shards.as_ref().and_then(|shards| binding.on(shards).bind().ok());
         let bound = found.map_or_else(|| binding.with(ids).bind(), Ok)?;
+        self.run_bound(of, bound).await
+    }
+
+    /// A statement that is bound: in the way its plan says.
+    async fn run_bound(&mut self, of: &Execution<'_>, bound: Bound<'_>) -> Result<(), Stop> {
+        let Execution { topology, planned, .. } = *of;
         let of_one = is_of_one(&bound);
         if !of_one {
             self.kind = kind_of(bound.answer);
         }
         if (!of_one || planned.upkeep.is_some()) && self.txn.is_doubtful() {
-            Box::pin(self.txn.review()).await;
+            boxed(self.txn.review()).await;
         }
         if let Some(upkeep) = &planned.upkeep {
             let keeping = Keeping { of, bound: &bound, upkeep, selected: None };
-            return Box::pin(self.run_keeping(&keeping)).await;
+            return boxed(self.run_keeping(&keeping)).await;
         }
-        // Boxed but for the last, as they must not make each idle session larger.
+        // Each in a box, as the largest would else be the size of all.
         let target = match (&bound.route, bound.answer) {
             (Route::One(target), Answer::Relay) if bound.is_unsure() => {
                 let targets = [*target];
-                return Box::pin(self.run_write(of, &bound, &targets, Answer::Sum)).await;
+                return boxed(self.run_write(of, &bound, &targets, Answer::Sum)).await;
             }
             (_, Answer::Gather(gather)) => {
-                return Box::pin(self.run_gather(of, &bound, gather)).await;
+                return boxed(self.run_gather(of, &bound, gather)).await;
             }
             (_, Answer::Define(define)) if define.steps.len() > 1 => {
-                return Box::pin(self.run_define(of, define)).await;
+                return boxed(self.run_define(of, define)).await;
             }
             (Route::One(target), Answer::Catalogue(catalogue)) => {
                 let target = *target;
-                return Box::pin(self.run_catalogue(of, bound, catalogue, target)).await;
+                return boxed(self.run_catalogue(of, bound, catalogue, target)).await;
             }
             (_, Answer::Load(load)) => {
-                return Box::pin(self.run_load(of, &bound, load)).await;
+                return boxed(self.run_load(of, &bound, load)).await;
             }
             (_, Answer::Carry(carry)) => {
-                return Box::pin(self.run_carry(of, carry)).await;
+                return boxed(self.run_carry(of, carry)).await;
             }
             (_, Answer::Ahead(ahead)) => {
-                return Box::pin(self.run_ahead(of, ahead)).await;
+                return boxed(self.run_ahead(of, ahead)).await;
             }
             (Route::Many(targets), Answer::Limited(limited)) => {
                 let limiting = Limiting { of, bound: &bound, targets, limited };
-                return Box::pin(self.run_limited(&limiting)).await;
+                return boxed(self.run_limited(&limiting)).await;
             }
             (_, Answer::Move(rule)) => {
-                return Box::pin(self.run_moved(of, &bound, rule)).await;
+                return boxed(self.run_moved(of, &bound, rule)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
-                return Box::pin(self.run_merge(of, &bound, targets, merge)).await;
+                return boxed(self.run_merge(of, &bound, targets, merge)).await;
             }
             (Route::Many(targets), answer) => {
-                return Box::pin(self.run_write(of, &bound, targets, answer)).await;
+                return boxed(self.run_write(of, &bound, targets, answer)).await;
             }
             (Route::One(target), _) => *target,
             (Route::Any, _) => Target { group: self.any_group(topology), shard: None },
         };
-        if effects.defines {
-            let outcome = Box::pin(self.relay_to(of, &bound, target, None)).await;
-            Box::pin(self.look_again()).await;
-            return outcome;
+        let outcome = boxed(self.relay_to(of, &bound, target, None)).await;
+        if planned.effects.defines {
+            boxed(self.look_again()).await;
         }
-        self.relay_to(of, &bound, target, None).await
+        outcome
     }
 
     /// That all schemas in a plan are among the user's. Two of the servers' own are open to everyone.
@@ -261,7 +276,7 @@ impl Session {
             Ok(statement) => Ok(statement),
             Err(params) => {
                 let send = ask::send(&mut self.client, &mut lease, ask, &self.text, &params, &mut patience, naming);
-                Box::pin(send).await
+                boxed(send).await
             }
         };
         self.text.clear();
@@ -273,14 +288,20 @@ impl Session {
         };
         match outcome {
             Ok(outcome) => {
-                self.pin_for(group, &mut lease, planned, &outcome, statement);
+                if !planned.plain || outcome.status.has(Status::CURSOR_EXISTS) {
+                    self.pin_for(group, &mut lease, planned, &outcome, statement);
+                }
                 self.remember(&mut lease, planned, &outcome, naming, bound.made_id()).await;
+                if planned.plain {
+                    self.give_back(group, lease, free);
+                    return Ok(());
+                }
                 let defines = effects.temporary_table || (effects.defines && !self.temporary.is_empty());
                 if defines && outcome.error.is_none() {
-                    Box::pin(self.follow_temporary(&mut lease, bound, target)).await;
+                    boxed(self.follow_temporary(&mut lease, bound, target)).await;
                 }
-                if planned.effects.sets_variables {
-                    Box::pin(self.carry_variables(&mut lease, bound.sql())).await;
+                if effects.sets_variables {
+                    boxed(self.carry_variables(&mut lease, bound.sql())).await;
                 }
                 self.give_back(group, lease, free);
                 if defines && self.temporary.is_empty() {
@@ -347,6 +368,15 @@ impl Session {
         self.limit.check()?;
         Ok(Patience::new(&entry.kill, self.limit, self.proxy.config.timeouts.write))
     }
+}
+
+/// Whether a statement is one target's, whose answer is passed on.
+fn is_of_one(bound: &Bound<'_>) -> bool {
+    matches!(bound.route, Route::One(_) | Route::Any)
+        && !matches!(
+            bound.answer,
+            Answer::Gather(_) | Answer::Carry(_) | Answer::Ahead(_) | Answer::Load(_) | Answer::Move(_)
+        )
 }
 
 /// What a statement counts as that is not one target's.

@@ -21,6 +21,7 @@ use crate::backend::server::Server;
 use crate::backend::settings::Settings;
 use crate::commit::id::{BranchId, GlobalId};
 use crate::error::{Code, SqlError};
+use crate::rare::boxed;
 use crate::rules::GroupId;
 use crate::sql::hint::TransactionMode;
 use crate::txn::active::Active;
@@ -331,7 +332,7 @@ impl Txn {
         wanted: &Wanted<'_>,
     ) -> Result<Lease, SqlError> {
         if !self.reach.parts.is_empty() && !self.reach.parts.contains_key(&id) && self.is_doubtful() {
-            Box::pin(self.review()).await;
+            boxed(self.review()).await;
         }
         if self.reach.parts.contains_key(&id) && !self.held.contains_key(&id) {
             self.lost(id, format!("the connection to {} was given up", group.name));
@@ -343,7 +344,7 @@ impl Txn {
         if let Some(mut lease) = self.held.remove(&id) {
             let ready = match suits(&mut lease, wanted) {
                 true => self.enter(id, group, &mut lease, wanted).await,
-                false => match Box::pin(adapt(&mut lease, wanted)).await {
+                false => match boxed(adapt(&mut lease, wanted)).await {
                     Ok(()) => self.enter(id, group, &mut lease, wanted).await,
                     Err(error) => Err(error),
                 },
@@ -605,7 +606,7 @@ impl Txn {
         let read_only = start.read_only == Some(true);
         let branch = match *self.reach.mode.get_or_insert(wanted.mode) {
             // Boxed, as it must not make each idle session larger.
-            Mode::Atomic if others && !read_only => Some(Box::pin(self.branch(lease, wanted.ledger)).await?),
+            Mode::Atomic if others && !read_only => Some(boxed(self.branch(lease, wanted.ledger)).await?),
             _ => None,
         };
         self.queue_begin(lease, branch, others);
@@ -762,10 +763,10 @@ async fn free_lease(group: &Group, replica: Option<Arc<Server>>, wanted: &Wanted
     let ready = replica.as_ref().or_else(|| group.current_primary());
     match ready.and_then(|server| Lease::at_once(server, wanted.worker, wanted.class, settings)) {
         // Boxed, as these waits are rare and must not make each idle session larger.
-        None => Box::pin(wait_for_lease(group, replica, wanted)).await,
+        None => boxed(wait_for_lease(group, replica, wanted)).await,
         Some(mut lease) => {
             if !suits(&mut lease, wanted) {
-                Box::pin(adapt(&mut lease, wanted)).await?;
+                boxed(adapt(&mut lease, wanted)).await?;
             }
             Ok(lease)
         }

@@ -54,6 +54,7 @@ pub enum WireError {
 
 impl From<WireError> for SqlError {
     /// The error to send to a client whose packets are at fault.
+    #[cold]
     fn from(error: WireError) -> SqlError {
         let code = match &error {
             WireError::Io(_) | WireError::Closed => Code::Aborted,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The pure wing (value, sequence, sql, rules, plan, commit) and the left wing (wire, backend, txn) meet in exec;
 /// `txn` and `backend` name groups by the ids of `rules`.
 const STOREYS: &[&[&str]] = &[
-    &["error", "value", "sequence", "metrics", "diagnostic", "commit"],
+    &["error", "value", "sequence", "metrics", "diagnostic", "commit", "rare"],
     &["document"],
     &["config", "sql", "wire"],
     &["rules"],
