@@ -1,6 +1,6 @@
 # What one does with Shardloom from a checkout. Each target installs what it lacks (see scripts/).
 
-.PHONY: demo test score torture bench lint servers
+.PHONY: demo test score torture release bench lint servers
 
 # Two groups with replicas, a sample shop, the proxy in the foreground. ARGS are those of `shardloom demo`.
 demo: servers
@@ -22,10 +22,13 @@ score: servers
 torture: servers
 	DURATION=$(or $(DURATION),3600) cargo test --locked --test all servers::torture -- --nocapture
 
-# Speed and memory beside HAProxy and a direct connection (bench/README.md). ARGS are those of bench/run: --quick.
-bench: servers
+# The binary to install, target/optimized/shardloom: compiled a second time by what the first one did under load.
+release: servers
 	scripts/install-tools
-	cargo build --release --locked
+	scripts/build-optimized
+
+# Its speed and memory beside HAProxy and a direct connection (bench/README.md). ARGS are those of bench/run: --quick.
+bench: release
 	bench/run $(ARGS)
 
 # What must be clean before a change lands: format, clippy, documentation.
