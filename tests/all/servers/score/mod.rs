@@ -128,6 +128,7 @@ fn run_random(world: &World, layouts: &[Layout], found: &mut Vec<Finding>) -> St
             sum.identical += count.identical;
             sum.differs += count.differs;
             sum.refused += count.refused;
+            sum.by_plan += count.by_plan;
             sum.wrong += count.wrong;
         }
         (sum, found)
@@ -137,17 +138,24 @@ fn run_random(world: &World, layouts: &[Layout], found: &mut Vec<Finding>) -> St
         let threads: Vec<_> = layouts.iter().map(|layout| scope.spawn(move || run_layout(*layout))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let (mut identical, mut differs, mut refused, mut wrong) = (0, 0, 0, 0);
+    let (mut identical, mut differs, mut refused, mut by_plan, mut wrong) = (0, 0, 0, 0, 0);
     for (count, findings) in done {
         found.extend(findings);
         identical += count.identical;
         differs += count.differs;
         refused += count.refused;
+        by_plan += count.by_plan;
         wrong += count.wrong;
     }
-    let all = identical + differs + refused + wrong;
+    let all = identical + differs + refused + by_plan + wrong;
     assert!(refused * 10 < all, "{refused} of {all} random statements are refused");
-    format!("{all} statements, {identical} identical, {differs} differ in metadata, {refused} refused, {wrong} WRONG")
+    let by_plan = match by_plan {
+        0 => String::new(),
+        count => format!("{count} by which the server contradicts itself, "),
+    };
+    format!(
+        "{all} statements, {identical} identical, {differs} differ in metadata, {refused} refused, {by_plan}{wrong} WRONG"
+    )
 }
 
 fn tally(flavour: Flavour, corpora: &[Corpus], results: &[Results]) -> Table {

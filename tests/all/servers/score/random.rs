@@ -1,6 +1,8 @@
 //! Random SELECTs and writes over the tables of the corpora. Each is judged like a case of a corpus; a write runs in a
 //! transaction that is rolled back, so that every statement meets the same rows and a failure can be shrunk alone.
 
+use std::collections::BTreeSet;
+
 use crate::servers::score::client::Reply;
 use crate::servers::score::dice::{Dice, shrink};
 use crate::servers::score::run::{Finding, Pair};
@@ -12,6 +14,8 @@ pub(super) struct Count {
     pub(super) identical: u32,
     pub(super) differs: u32,
     pub(super) refused: u32,
+    /// The one server gives the proxy's answer too, when it runs the statement by another plan: an error of its own.
+    pub(super) by_plan: u32,
     pub(super) wrong: u32,
 }
 
@@ -24,6 +28,10 @@ pub(super) fn run(pair: &mut Pair<'_>, seed: u64, statements: usize, found: &mut
         let sql = statement(&mut dice);
         match judge(pair, &sql).0 {
             Verdict::Identical => count.identical += 1,
+            Verdict::Differs(what) if what.contains(BY_PLAN) => {
+                println!("seed {seed}: the server's own answers differ by its plan: {sql}");
+                count.by_plan += 1;
+            }
             Verdict::Differs(_) => count.differs += 1,
             Verdict::Refused(_) => count.refused += 1,
             Verdict::Wrong(_) => {
@@ -72,7 +80,37 @@ fn ask(pair: &mut Pair<'_>, sql: &str, rows: Rows) -> (Verdict, Reply, Reply) {
         return (Verdict::Refused(reason), proxy, Reply::default());
     }
     let one = pair.one.query(sql);
-    (compare(&proxy, &one, rows), proxy, one)
+    let verdict = compare(&proxy, &one, rows);
+    match verdict {
+        Verdict::Wrong(_) if sql.starts_with("SELECT") && contradicts_itself(pair, sql, &proxy, rows) => {
+            (Verdict::Differs(BTreeSet::from([BY_PLAN])), proxy, one)
+        }
+        verdict => (verdict, proxy, one),
+    }
+}
+
+const BY_PLAN: &str = "answer by plan";
+
+/// Switches of the optimizer that change how a query is run, and must not change its rows.
+const OTHER_PLANS: [&str; 4] = [
+    "block_nested_loop=off",
+    "join_cache_hashed=off,join_cache_bka=off,join_cache_incremental=off",
+    "derived_merge=off",
+    "semijoin=off,materialization=off",
+];
+
+/// Whether the one server itself gives the proxy's answer by one of these.
+fn contradicts_itself(pair: &mut Pair<'_>, sql: &str, proxy: &Reply, rows: Rows) -> bool {
+    let found = OTHER_PLANS.iter().any(|switch| {
+        // Each vendor knows only some of them.
+        let set = pair.one.query(&format!("SET optimizer_switch = '{switch}'"));
+        let same = set.error.is_none() && !matches!(compare(proxy, &pair.one.query(sql), rows), Verdict::Wrong(_));
+        pair.one.query("SET optimizer_switch = DEFAULT");
+        same
+    });
+    // As behind the statement itself.
+    pair.one.query(sql);
+    found
 }
 
 /// A table under an alias: its columns whose values a comparison may name, its key.
