@@ -11,7 +11,7 @@ use crate::plan::load::{Destination, Load};
 use crate::plan::merge::{Aggregate, Combine, Merge, Scalar, Test};
 use crate::plan::moved::{Move, Moved};
 use crate::plan::numbering::Ids;
-use crate::plan::route::{By, Condition, KeyColumn, Routing};
+use crate::plan::route::{By, Condition, KeyColumn, OnNull, Routing};
 use crate::plan::slot::Slot;
 use crate::plan::text::put_hex;
 use crate::plan::values::Values;
@@ -247,8 +247,8 @@ impl<'p, 'a> Placing<'p, 'a> {
                 Found::Shards(shards) => shards,
                 Found::Apart => return self.in_steps(bound),
             },
-            (By::Rows(slots), None) => {
-                bound.rows = self.rows(family, slots)?;
+            (By::Rows(slots, on_null), None) => {
+                bound.rows = self.rows(family, slots, *on_null)?;
                 bound.rows.iter().copied().collect()
             }
         };
@@ -458,11 +458,18 @@ impl<'p, 'a> Placing<'p, 'a> {
     }
 
     /// The shard of each row of an INSERT.
-    fn rows(&self, family: &Family, slots: &[Slot]) -> Result<Vec<u32>, SqlError> {
+    fn rows(&self, family: &Family, slots: &[Slot], on_null: OnNull) -> Result<Vec<u32>, SqlError> {
         let keys = &self.routing.keys;
         if keys.is_empty() {
             let why = format!("{} has no column: say where the rows go by `/*+ shardloom(shard=0) */`", family.name);
             return Err(SqlError::refuse(why));
+        }
+        if on_null == OnNull::Changes {
+            for (key, slot) in keys.iter().cycle().zip(slots) {
+                if !key.nullable && matches!(self.values.datum(*slot)?, Some(Datum::Null)) {
+                    return Err(SqlError::refuse(format!("{}: NULL may be stored as another value", key.label)));
+                }
+            }
         }
         slots.chunks(keys.len()).map(|row| self.row(family, row)).collect()
     }

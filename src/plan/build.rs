@@ -683,11 +683,11 @@ impl<'a> Build<'a> {
                     sharded.routing.shard = Some(shard);
                     Ok(())
                 }
-                By::Rows(slots) if slots.is_empty() => {
+                By::Rows(slots, _) if slots.is_empty() => {
                     sharded.routing.shard = Some(shard);
                     Ok(())
                 }
-                By::Rows(_) => {
+                By::Rows(..) => {
                     Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go"))
                 }
             },

@@ -215,6 +215,10 @@ fn upkeep_size(upkeep: &Upkeep) -> usize {
     let columns = |kept: &Kept| kept.columns.len() * (size_of::<ColumnInfo>() + 32);
     let given = match &upkeep.change {
         Change::Insert(given) => given.iter().map(|given| size_of_val(&**given)).sum(),
+        Change::Upsert(upsert) => {
+            let keys: usize = upsert.keys.iter().map(|key| key.columns.len()).sum();
+            (upsert.identity.len() + keys) * (size_of::<ColumnInfo>() + 32)
+        }
         Change::Delete(_) => 0,
         Change::Update { identity, .. } => identity.len() * (size_of::<ColumnInfo>() + 32),
     };
@@ -225,7 +229,7 @@ fn routing_size(routing: &Routing) -> usize {
     let keys: usize = routing.keys.iter().map(|key| size_of_val(key) + key.label.len()).sum();
     let by: usize = match &routing.by {
         By::Conditions(conditions) => conditions.iter().map(condition_size).sum(),
-        By::Rows(slots) => size_of_val(&**slots),
+        By::Rows(slots, _) => size_of_val(&**slots),
     };
     keys + by + size_of_val(&*routing.numbered) + size_of_val(&*routing.assigned)
 }

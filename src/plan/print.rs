@@ -82,6 +82,7 @@ fn ids(planned: &Planned) -> Option<Line> {
 fn upkeep(upkeep: &Upkeep) -> impl Iterator<Item = Line> {
     let what = match &upkeep.change {
         Change::Insert(_) => "each row with the whole key has a row there, in the same transaction",
+        Change::Upsert(_) => "rows in the way are looked for by it, and what changes is changed there",
         Change::Delete(_) => "the rows are read and locked first, and what they have there goes with them",
         Change::Update { .. } => "the rows are read and locked first, and what changes is changed there",
     };
@@ -402,8 +403,8 @@ impl Shown<'_> {
             return format!("{family}: shard {shard}, as the hint says");
         }
         let mut text = match &routing.by {
-            By::Rows(_) if routing.keys.is_empty() => format!("{family}: rows that only a hint can place"),
-            By::Rows(slots) => {
+            By::Rows(..) if routing.keys.is_empty() => format!("{family}: rows that only a hint can place"),
+            By::Rows(slots, _) => {
                 let width = routing.keys.len();
                 let row = |row: &[Slot]| row.iter().map(|slot| self.slot(*slot)).collect::<Vec<_>>().join(", ");
                 let rows: Vec<String> = slots.chunks(width).take(8).map(row).collect();

@@ -32,7 +32,16 @@ pub enum By {
     /// the same single shard, or if there is just one, any number of shards.
     Conditions(Box<[Condition]>),
     /// Rows to be stored: for each row its value for each of `keys`.
-    Rows(Box<[Slot]>),
+    Rows(Box<[Slot]>, OnNull),
+}
+
+/// What NULL for a sharding column that has none comes to in an INSERT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNull {
+    /// Error 1048.
+    Fails,
+    /// Another value, with a warning: behind IGNORE, and among several rows in modes that are not strict.
+    Changes,
 }
 
 /// A sharding key column of a table reference.

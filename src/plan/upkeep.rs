@@ -5,7 +5,7 @@ use crate::error::SqlError;
 use crate::plan::numbering::{Id, RowId};
 use crate::plan::slot::Slot;
 use crate::plan::values::Values;
-use crate::plan::{Bound, Planned};
+use crate::plan::{Bound, Planned, Route, Target};
 use crate::rules::RuleSet;
 use crate::rules::catalog::ColumnInfo;
 use crate::rules::lookup::LookupState;
@@ -13,6 +13,7 @@ use crate::sql::ast::Span;
 use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
 use crate::value::Datum;
+use crate::value::key::{Canon, Key, KeyKind, stored};
 
 /// The upkeep of the lookups that a write concerns.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,8 @@ pub struct Kept {
 pub enum Change {
     /// They are written out: for each lookup the values of its columns, row after row.
     Insert(Box<[Box<[Given]>]>),
+    /// One is written out, and others may be in its way.
+    Upsert(Upsert),
     /// Those that meet the condition go.
     Delete(Reach),
     /// Those that meet the condition change.
@@ -57,6 +60,41 @@ pub enum Change {
         /// duplicate on the way that is none in the end.
         computed: Option<Anchor>,
     },
+}
+
+/// A row that is written out, with what is to be done if others have one of its unique keys already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upsert {
+    /// What is done about rows in the way.
+    pub kind: UpsertKind,
+    /// The columns that tell a row: those of the primary key, and the sharding columns.
+    pub identity: Box<[ColumnInfo]>,
+    /// What the row has for them.
+    pub row: Box<[Given]>,
+    /// The unique keys.
+    pub keys: Box<[UniqueKey]>,
+}
+
+/// What is done about rows in the way of one that is inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpsertKind {
+    /// IGNORE: the new row is left out.
+    Ignore,
+    /// REPLACE: the old ones go.
+    Replace,
+    /// ON DUPLICATE KEY UPDATE: the old one changes.
+    Update,
+}
+
+/// A unique key of a table with lookups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UniqueKey {
+    /// Its columns.
+    pub columns: Box<[ColumnInfo]>,
+    /// What the row has for them.
+    pub values: Box<[Given]>,
+    /// The number of its lookup; none if it has the sharding columns in it.
+    pub lookup: Option<usize>,
 }
 
 /// The rows that a write concerns.
@@ -103,6 +141,43 @@ impl<'a> Bound<'a> {
             Given::Unknown => Ok(Value::Unknown),
             Given::Value(slot) => value(&self.values(), slot),
         }
+    }
+}
+
+impl<'a> Bound<'a> {
+    /// The value that a row has for a column of a unique key, by which rows in its way are looked for; none for NULL.
+    ///
+    /// # Errors
+    /// 1235 for a value that would be stored as another one; 1210 for a parameter that was not given.
+    pub fn exact(&self, column: &ColumnInfo, given: Given) -> Result<Option<Value<'a>>, SqlError> {
+        let refuse = || {
+            let why = format!(
+                "Shardloom does not support IGNORE, REPLACE or ON DUPLICATE KEY UPDATE in a table with a lookup where \
+                 the value of {}, which is in a unique key, is not as its column has it",
+                column.name
+            );
+            Err(SqlError::refuse(why))
+        };
+        let slot = match given {
+            Given::Absent => return Ok(None),
+            Given::Unknown => return refuse(),
+            Given::Value(slot) => slot,
+        };
+        let (Some(datum), Ok(kind)) = (self.values().datum(slot)?, column.key_kind()) else { return refuse() };
+        let text = matches!(kind, KeyKind::Str { .. });
+        match stored(&datum, &kind) {
+            Canon::Key(Key::Null) if column.nullable => Ok(None),
+            Canon::Key(Key::Null) => refuse(),
+            // A number is compared with a text otherwise than it is stored.
+            Canon::Key(_) if !text || matches!(datum, Datum::Text(_)) => value(&self.values(), slot).map(Some),
+            _ => refuse(),
+        }
+    }
+
+    /// The same statement for one row at another target.
+    #[must_use]
+    pub fn towards(&self, target: Target) -> Bound<'a> {
+        Bound { route: Route::One(target), rows: target.shard.into_iter().collect(), ..self.clone() }
     }
 }
 

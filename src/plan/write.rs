@@ -14,7 +14,7 @@ use crate::plan::locality::{Locality, routing, single_group};
 use crate::plan::numbering::{Numbering, RowId};
 use crate::plan::parts::{parts, strip};
 use crate::plan::resolve::{BlockId, Column, Model, QueryId, RefId, Source, several};
-use crate::plan::route::{By, KeyColumn, Routing};
+use crate::plan::route::{By, KeyColumn, OnNull, Routing};
 use crate::plan::slot::Slot;
 use crate::plan::text::{Composer, Part, Rewrite, Text};
 use crate::plan::ties::{Ties, slot};
@@ -24,6 +24,7 @@ use crate::plan::{Duplicates, Many, Place, Plan, Sharded};
 use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdKind;
 use crate::rules::{FamilyId, GroupId};
+use crate::sql::SqlMode;
 use crate::sql::ast::{Assignment, Delete, Expr, Insert, InsertSource, Keyword, Query, SelectItem, Span, Update};
 use crate::sql::scan::Scan;
 
@@ -537,13 +538,19 @@ impl<'a> Writing<'_, '_, 'a> {
         let routing = Routing {
             family,
             keys: keys.into(),
-            by: By::Rows(slots.into()),
+            by: By::Rows(slots.into(), self.on_null(insert, rows.len() == 1)),
             group: None,
             shard: None,
             assigned: Box::default(),
             numbered: numbered.into(),
         };
         Ok(Plan::Sharded(Box::new(Sharded { routing, text, many, moves: None })))
+    }
+
+    /// What becomes of NULL in a column that has none.
+    fn on_null(&self, insert: &Insert, single: bool) -> OnNull {
+        let strict = self.model.session.facts.mode.has(SqlMode::STRICT);
+        if insert.ignore || !(single || strict) { OnNull::Changes } else { OnNull::Fails }
     }
 
     /// The text of an INSERT of several rows, of which each target gets its own.
@@ -642,7 +649,7 @@ impl<'a> Writing<'_, '_, 'a> {
             return Err(several(self.model.sql, "an INSERT whose rows may go to another shard", node.ast.span));
         }
         if self.locality.roots.is_empty() {
-            return self.insert_from_copies(values, family, composer);
+            return self.insert_from_copies(insert, values, family, composer);
         }
         let assigned = if stays { Vec::new() } else { values };
         let Some(routing) = self.routing(assigned)? else {
@@ -673,13 +680,14 @@ impl<'a> Writing<'_, '_, 'a> {
     /// INSERT ... SELECT from broadcast tables only, with the key written out.
     fn insert_from_copies(
         &self,
+        insert: &Insert,
         values: Vec<(KeyColumn, Slot)>,
         family: FamilyId,
         composer: &Composer<'_>,
     ) -> Result<Plan, SqlError> {
         let group = one_group(self.model, self.locality)?;
         let (keys, slots): (Vec<KeyColumn>, Vec<Slot>) = values.into_iter().unzip();
-        let (keys, by) = (keys.into(), By::Rows(slots.into()));
+        let (keys, by) = (keys.into(), By::Rows(slots.into(), self.on_null(insert, false)));
         let routing =
             Routing { family, keys, by, group, shard: None, assigned: Box::default(), numbered: Box::default() };
         Ok(Plan::Sharded(Box::new(Sharded { routing, text: composer.plain()?, many: Many::Sum, moves: None })))

@@ -29,7 +29,7 @@ use crate::txn::{Access, Mode};
 use crate::wire::command::com;
 
 /// The savepoint of a statement in several parts, inside of a transaction.
-const SAVEPOINT: &str = "shardloom_parts";
+pub(super) const SAVEPOINT: &str = "shardloom_parts";
 
 /// A write whose lookups are kept.
 #[derive(Clone, Copy)]
@@ -42,10 +42,12 @@ pub(super) struct Keeping<'a> {
 }
 
 /// The rows of a table that a write concerns, as they are in its lookups.
-struct Before {
+pub(super) struct Before {
     /// The columns that were read.
-    columns: Vec<ColumnInfo>,
-    rows: Vec<Row>,
+    pub(super) columns: Vec<ColumnInfo>,
+    pub(super) rows: Vec<Row>,
+    /// Where each of them is.
+    pub(super) places: Vec<Target>,
 }
 
 impl Session {
@@ -75,7 +77,7 @@ impl Session {
     }
 
     /// In the session's transaction: a savepoint, behind which all of it is undone if a part fails.
-    async fn mark(&mut self, own: bool) -> Result<(), SqlError> {
+    pub(super) async fn mark(&mut self, own: bool) -> Result<(), SqlError> {
         match own {
             true => Ok(()),
             false => self.txn.savepoint(format!("SAVEPOINT {SAVEPOINT}").as_bytes(), SAVEPOINT, true).await,
@@ -105,6 +107,7 @@ impl Session {
     async fn write_parts(&mut self, keeping: &Keeping<'_>) -> Result<Outcome, Stop> {
         match &keeping.upkeep.change {
             Change::Insert(given) => self.keep_inserted(keeping, given).await,
+            Change::Upsert(upsert) => Box::pin(self.keep_upserted(keeping, upsert)).await,
             Change::Delete(reach) => self.keep_deleted(keeping, reach).await,
             Change::Update { reach, identity, computed } => {
                 self.keep_updated(keeping, reach, identity, computed.is_some()).await
@@ -184,29 +187,52 @@ impl Session {
         let outcome = self.write_owner(keeping).await?;
         let matched = outcome.info.strip_prefix("Rows matched: ").and_then(|rest| rest.split(' ').next());
         self.same_rows(keeping, matched.and_then(|matched| matched.parse().ok()).unwrap_or(u64::MAX), &before)?;
-        let mut after = Before { columns: before.columns.clone(), rows: Vec::new() };
+        let mut after = before.none();
         let rows: Vec<Row> = before.rows.iter().map(|row| row[..identity.len()].to_vec()).collect();
+        self.read_locked(keeping, identity, &rows, &mut after).await?;
+        self.keep_difference(keeping, &before, &after).await?;
+        Ok(outcome)
+    }
+
+    /// Locks and reads the rows of the table that have one of these for some columns.
+    pub(super) async fn read_locked(
+        &mut self,
+        keeping: &Keeping<'_>,
+        columns: &[ColumnInfo],
+        rows: &[Row],
+        into: &mut Before,
+    ) -> Result<(), Stop> {
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            let mut text = after.select();
+            let mut text = into.select();
             text.extend_from_slice(keeping.upkeep.quoted.as_bytes());
             text.extend_from_slice(b" WHERE ");
-            put_rows(identity, rows, &mut text);
+            put_rows(columns, rows, &mut text);
             text.extend_from_slice(b" FOR UPDATE");
-            self.read_rows(keeping, &text, None, &mut after).await?;
+            self.read_rows(keeping, &text, None, into).await?;
         }
-        let mut gone = Vec::new();
+        Ok(())
+    }
+
+    /// Takes out of the lookups what is not there any more, then puts in what is new.
+    pub(super) async fn keep_difference(
+        &mut self,
+        keeping: &Keeping<'_>,
+        before: &Before,
+        after: &Before,
+    ) -> Result<(), Stop> {
+        let mut added = Vec::new();
         for kept in &keeping.upkeep.lookups {
             let (old, new) = (before.of(kept), after.of(kept));
             let differs = |rows: &[Row], row: &Row| !rows.contains(row);
-            gone.push(new.iter().filter(|row| differs(&old, row)).cloned().collect::<Vec<Row>>());
+            added.push(new.iter().filter(|row| differs(&old, row)).cloned().collect::<Vec<Row>>());
             self.take_out(keeping, kept, old.iter().filter(|row| differs(&new, row)).cloned().collect()).await?;
         }
-        for (kept, rows) in keeping.upkeep.lookups.iter().zip(gone) {
+        for (kept, rows) in keeping.upkeep.lookups.iter().zip(added) {
             for rows in rows.chunks(ROWS_AT_ONCE) {
                 self.write_lookup(keeping, kept, &insert(kept, rows)).await?;
             }
         }
-        Ok(outcome)
+        Ok(())
     }
 
     async fn take_out(&mut self, keeping: &Keeping<'_>, kept: &Kept, rows: Vec<Row>) -> Result<(), Stop> {
@@ -228,12 +254,7 @@ impl Session {
 
     /// Locks and reads the rows that the statement concerns.
     async fn before(&mut self, keeping: &Keeping<'_>, reach: &Reach, identity: &[ColumnInfo]) -> Result<Before, Stop> {
-        let mut before = Before { columns: identity.to_vec(), rows: Vec::new() };
-        for column in keeping.upkeep.lookups.iter().flat_map(|kept| &kept.columns) {
-            if !before.columns.iter().any(|known| known.is_named(&column.name)) {
-                before.columns.push(column.clone());
-            }
-        }
+        let mut before = Before::of_lookups(keeping.upkeep, identity);
         let gone = || SqlError::refuse("the statement cannot be read anew");
         let (from, filter) = reach.spans(keeping.of.scan).ok_or_else(gone)?;
         let mut text = before.select();
@@ -267,7 +288,7 @@ impl Session {
     }
 
     /// Runs a SELECT of our own in the open transaction, on each of its targets or of these.
-    async fn read_rows(
+    pub(super) async fn read_rows(
         &mut self,
         keeping: &Keeping<'_>,
         text: &[u8],
@@ -287,6 +308,7 @@ impl Session {
                 let literals =
                     cells.map(|(value, column)| value.as_ref().map(|text| cell(text, column, reading)).transpose());
                 into.rows.push(literals.collect::<Result<Row, SqlError>>()?);
+                into.places.push(target);
             }
             if into.rows.len() > ROWS_MOST {
                 return Err(SqlError::refuse(format!(
@@ -323,8 +345,17 @@ impl Session {
         answer
     }
 
-    /// Writes to a lookup; what the session remembers is of the client's statement alone.
+    /// Writes to a lookup, whose errors are those of the owner's key.
     async fn write_lookup(&mut self, keeping: &Keeping<'_>, kept: &Kept, text: &[u8]) -> Result<(), Stop> {
+        match self.write_own(keeping, text).await {
+            Ok(_) => Ok(()),
+            Err(Stop::Error(error)) => Err(Stop::Error(told(error, &keeping.upkeep.table, &kept.key))),
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// Runs a write of our own; what the session remembers is of the client's statement alone.
+    pub(super) async fn write_own(&mut self, keeping: &Keeping<'_>, text: &[u8]) -> Result<Outcome, Stop> {
         let (found, planned) = self.own_text(keeping.of.topology, text)?;
         let bound = Binding::new(&planned, &keeping.of.topology.rules, text, &found, &[]).own().bind()?;
         let of = Execution::own(text, &found, keeping.of.topology, &planned);
@@ -333,11 +364,7 @@ impl Session {
         let (rows, id, known) = (self.row_count, self.last_insert_id, std::mem::take(&mut self.diagnostics));
         let outcome = self.write(&of, &bound, &targets, answer, Share::Whole, None).await;
         (self.row_count, self.last_insert_id, self.diagnostics) = (rows, id, known);
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(Stop::Error(error)) => Err(Stop::Error(told(error, &keeping.upkeep.table, &kept.key))),
-            Err(stop) => Err(stop),
-        }
+        outcome
     }
 
     /// The plan of a text of our own.
@@ -351,7 +378,7 @@ impl Session {
     }
 
     /// Where a bound statement goes.
-    fn targets(&self, topology: &Topology, bound: &Bound<'_>) -> Vec<Target> {
+    pub(super) fn targets(&self, topology: &Topology, bound: &Bound<'_>) -> Vec<Target> {
         match &bound.route {
             Route::One(target) => vec![*target],
             Route::Many(targets) => targets.clone(),
@@ -361,8 +388,24 @@ impl Session {
 }
 
 impl Before {
+    /// No rows yet, of the columns that tell a row and of those of the lookups.
+    pub(super) fn of_lookups(upkeep: &Upkeep, identity: &[ColumnInfo]) -> Before {
+        let mut columns = identity.to_vec();
+        for column in upkeep.lookups.iter().flat_map(|kept| &kept.columns) {
+            if !columns.iter().any(|known| known.is_named(&column.name)) {
+                columns.push(column.clone());
+            }
+        }
+        Before { columns, rows: Vec::new(), places: Vec::new() }
+    }
+
+    /// No rows of the same columns.
+    pub(super) fn none(&self) -> Before {
+        Before { columns: self.columns.clone(), rows: Vec::new(), places: Vec::new() }
+    }
+
     /// `SELECT columns FROM `.
-    fn select(&self) -> Vec<u8> {
+    pub(super) fn select(&self) -> Vec<u8> {
         let mut text = b"SELECT ".to_vec();
         put_columns(&self.columns, &mut text);
         text.extend_from_slice(b" FROM ");

@@ -35,6 +35,7 @@ pub mod topology;
 mod track;
 mod transactions;
 mod typing;
+mod upsert;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -124,6 +124,7 @@ impl Session {
     fn answer(&mut self, mut table: Table, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
         table.mariadb = self.facts.flavour == Flavour::MariaDb;
         let status = self.status().with(add);
+        self.row_count = -1;
         reply::rows(&mut self.client, self.capabilities, status, &table, ask.is_binary());
         Ok(())
     }

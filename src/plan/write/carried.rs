@@ -27,7 +27,7 @@ impl<'a> Writing<'_, '_, 'a> {
                 None => Err(refusal),
             },
             Ok(Plan::Sharded(mut sharded)) => {
-                let apart = matches!(sharded.routing.by, By::Rows(_)) && sharded.routing.group.is_some();
+                let apart = matches!(sharded.routing.by, By::Rows(..)) && sharded.routing.group.is_some();
                 if (apart || matches!(sharded.many, Many::Refuse(_)))
                     && let Some(carry) = self.carry(insert, table, info, query)
                 {

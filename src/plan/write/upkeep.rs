@@ -8,7 +8,7 @@ use crate::plan::resolve::{RefId, Source};
 use crate::plan::slot::Slot;
 use crate::plan::text::put_name;
 use crate::plan::ties::slot;
-use crate::plan::upkeep::{Change, Given, Kept, Reach, Upkeep};
+use crate::plan::upkeep::{Change, Given, Kept, Reach, UniqueKey, Upkeep, Upsert, UpsertKind};
 use crate::plan::write::limited::Clauses;
 use crate::plan::write::{Scope, Writing, rows_of};
 use crate::rules::ShardedTable;
@@ -67,21 +67,17 @@ impl<'a> Writing<'_, '_, 'a> {
     ) -> Result<Option<Upkeep>, SqlError> {
         let Some((owner, schema)) = self.lookups_of(table) else { return Ok(None) };
         let Some(info) = self.model.catalog.table(schema, &owner.name) else { return Ok(None) };
-        let form = match insert {
-            Insert { replace: true, .. } => Some("REPLACE"),
-            Insert { ignore: true, .. } => Some("IGNORE"),
-            Insert { returning: true, .. } => Some("RETURNING"),
-            _ if !insert.on_duplicate.is_empty() => Some("ON DUPLICATE KEY UPDATE"),
-            _ => None,
-        };
-        if let Some(form) = form {
-            let why = format!(
-                "{form} in a write of {}, which has a lookup: the row in the way may be on another shard;",
-                owner.name
-            );
+        if insert.returning {
+            let why = format!("RETURNING in a write of {}, which has a lookup:", owner.name);
             return Err(SqlError::refuse_at(&why, self.model.sql, insert.span.start as usize));
         }
         self.no_side_effects(owner, insert.span)?;
+        if let Some(kind) = self.upsert_kind(insert, owner)? {
+            let kept: Result<Vec<Kept>, SqlError> =
+                owner.lookups.iter().map(|lookup| self.kept(lookup, owner, schema, info)).collect();
+            let upsert = self.upsert(kind, insert, owner, info, numbers)?;
+            return Ok(Some(self.upkeep(owner, schema, kept?, Change::Upsert(upsert))));
+        }
         let (mut kept, mut given) = (Vec::new(), Vec::new());
         for lookup in &owner.lookups {
             let one = self.kept(lookup, owner, schema, info)?;
@@ -95,6 +91,73 @@ impl<'a> Writing<'_, '_, 'a> {
             given.push(values.into());
         }
         Ok(Some(self.upkeep(owner, schema, kept, Change::Insert(given.into()))))
+    }
+
+    /// What an INSERT does about rows in its way; none if they are an error.
+    fn upsert_kind(&self, insert: &Insert, owner: &ShardedTable) -> Result<Option<UpsertKind>, SqlError> {
+        let (form, kind) = match (insert.replace, insert.ignore, !insert.on_duplicate.is_empty()) {
+            (false, false, false) => return Ok(None),
+            (true, _, _) => ("REPLACE", UpsertKind::Replace),
+            (false, true, false) => ("IGNORE", UpsertKind::Ignore),
+            (false, false, true) => ("ON DUPLICATE KEY UPDATE", UpsertKind::Update),
+            (false, true, true) => return self.no_upsert("IGNORE with ON DUPLICATE KEY UPDATE", insert, owner),
+        };
+        match rows_of(insert).len() {
+            1 => Ok(Some(kind)),
+            _ => self.no_upsert(&format!("{form} of several rows"), insert, owner),
+        }
+    }
+
+    fn no_upsert<T>(&self, what: &str, insert: &Insert, owner: &ShardedTable) -> Result<T, SqlError> {
+        let why = format!("{what} in a write of {}, which has a lookup: write the rows one by one;", owner.name);
+        Err(SqlError::refuse_at(&why, self.model.sql, insert.span.start as usize))
+    }
+
+    /// A row that others may be in the way of: by which keys they are found.
+    fn upsert(
+        &self,
+        kind: UpsertKind,
+        insert: &Insert,
+        owner: &ShardedTable,
+        info: &TableInfo,
+        numbers: Option<&Numbering>,
+    ) -> Result<Upsert, SqlError> {
+        let identity = identity(owner, info);
+        let odd = |key: &[String]| {
+            info.is_partial(key)
+                || key.iter().any(|name| info.column(name).is_none_or(|(_, column)| column.key_kind().is_err()))
+        };
+        let known = |key: &[String]| {
+            let is = |lookup: &&Lookup| {
+                lookup.columns.len() == key.len()
+                    && lookup.columns.iter().zip(key).all(|(own, name)| own.eq_ignore_ascii_case(name))
+            };
+            let lookup = owner.lookups.iter().position(|lookup| is(&lookup));
+            let placed = owner.columns.iter().all(|name| key.iter().any(|own| own.eq_ignore_ascii_case(name)));
+            (lookup.is_some() || placed).then_some(lookup.filter(|_| !placed))
+        };
+        let unfit = info.unique().find(|key| odd(key) || known(key).is_none());
+        if unfit.is_some() || info.primary_key.is_empty() || identity.iter().any(|column| column.key_kind().is_err()) {
+            let why = format!(
+                "IGNORE, REPLACE or ON DUPLICATE KEY UPDATE in a write of {}, which has a lookup, and a unique key over \
+                 which rows in the way cannot be found: none, or one without a lookup, over expressions or parts of \
+                 columns, or of a type that is no sharding key;",
+                owner.name
+            );
+            return Err(SqlError::refuse_at(&why, self.model.sql, insert.span.start as usize));
+        }
+        let rows = rows_of(insert);
+        let row = rows.first().copied().unwrap_or_default();
+        let given = |column: &ColumnInfo| self.given(insert, info, numbers, column, 0, row);
+        let mut keys = Vec::new();
+        for key in info.unique() {
+            let columns: Vec<ColumnInfo> =
+                key.iter().filter_map(|name| info.column(name)).map(|(_, column)| column.clone()).collect();
+            let values = columns.iter().map(given).collect::<Result<Vec<Given>, SqlError>>()?;
+            keys.push(UniqueKey { columns: columns.into(), values: values.into(), lookup: known(key).flatten() });
+        }
+        let row = identity.iter().map(given).collect::<Result<Vec<Given>, SqlError>>()?;
+        Ok(Upsert { kind, identity: identity.into(), row: row.into(), keys: keys.into() })
     }
 
     fn upkeep(&self, owner: &ShardedTable, schema: &str, kept: Vec<Kept>, change: Change) -> Upkeep {
@@ -204,13 +267,7 @@ impl<'a> Writing<'_, '_, 'a> {
         set: &'a [Assignment],
         reach: Reach,
     ) -> Result<Change, SqlError> {
-        let mut identity: Vec<ColumnInfo> = Vec::new();
-        for name in info.primary_key.iter().chain(&owner.columns) {
-            let known = identity.iter().any(|column| column.is_named(name));
-            if let (Some((_, column)), false) = (info.column(name), known) {
-                identity.push(column.clone());
-            }
-        }
+        let identity = identity(owner, info);
         let moved = set.iter().find(|assignment| {
             assigned(assignment).is_none_or(|name| identity.iter().any(|column| column.is_named(name)))
         });
@@ -296,6 +353,18 @@ impl<'a> Writing<'_, '_, 'a> {
         let why = format!("{what} in a write that concerns a lookup of {}:", owner.name);
         Err(SqlError::refuse_at(&why, self.model.sql, at.start as usize))
     }
+}
+
+/// The columns that tell a row: those of the primary key, and those that say where it is.
+fn identity(owner: &ShardedTable, info: &TableInfo) -> Vec<ColumnInfo> {
+    let mut identity: Vec<ColumnInfo> = Vec::new();
+    for name in info.primary_key.iter().chain(&owner.columns) {
+        let known = identity.iter().any(|column| column.is_named(name));
+        if let (Some((_, column)), false) = (info.column(name), known) {
+            identity.push(column.clone());
+        }
+    }
+    identity
 }
 
 /// The column that is set.
