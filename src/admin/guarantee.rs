@@ -18,6 +18,8 @@ pub enum Guarantee {
     Processes,
     /// Machines too, if they come back with their disks.
     Machines,
+    /// Machines that never come back, too, if the replica that takes over has not followed a server through a crash.
+    Promotion,
     /// Machines that never come back, too: a replica takes over.
     Failover,
 }
@@ -28,6 +30,9 @@ impl fmt::Display for Guarantee {
             Guarantee::Refused => "refused, as the warnings tell",
             Guarantee::Processes => "atomic whatever process dies, but not if a machine does",
             Guarantee::Machines => "atomic whatever dies and comes back, but not if a replica is promoted",
+            Guarantee::Promotion => {
+                "atomic whatever dies, and if a replica is promoted that has followed no crashed server"
+            }
             Guarantee::Failover => "atomic whatever dies, and if a replica is promoted",
         })
     }
@@ -109,6 +114,11 @@ impl Facts {
         for why in self.replication() {
             limit(Guarantee::Machines, format!("{why}: {lost} a replica is promoted"));
         }
+        if self.mariadb && self.replicas {
+            let crash = "replicas of MariaDB that followed a server through its crash may stop or hang (MDEV-21469)";
+            let anew = "promote one instead of starting that server again, or make them anew";
+            limit(Guarantee::Promotion, format!("{crash}: {anew}"));
+        }
         let until = "deadlocks over several groups are not found and end by innodb_lock_wait_timeout";
         if let Some(why) = &self.blind {
             let rights = if self.mariadb { "PROCESS" } else { "PROCESS and SELECT on performance_schema.*" };
@@ -140,12 +150,6 @@ impl Facts {
         }
         if ["wait_no_replica", "wait_no_slave"].iter().any(|what| self.semi_sync(what) == "OFF") {
             why.push("semi-synchronous replication goes on alone while no replica is connected".to_owned());
-        }
-        if self.mariadb {
-            let crash = "replicas of MariaDB that followed a server through its crash may stop or hang";
-            why.push(format!(
-                "{crash}: promote one instead of starting that server again, or make them anew (MDEV-21469)"
-            ));
         }
         why
     }
@@ -208,9 +212,15 @@ mod tests {
             ),
             (
                 Facts { mariadb: true, number: 101_119, ..sync(true, &["performance_schema=OFF"]) },
-                Guarantee::Machines,
+                Guarantee::Promotion,
                 &["promote one instead of starting that server again"],
             ),
+            (
+                Facts { mariadb: true, number: 101_119, ..facts(true, &[GOOD]) },
+                Guarantee::Machines,
+                &["no semi-synchronous replication", "promote one instead"],
+            ),
+            (Facts { mariadb: true, number: 101_119, ..facts(false, &[GOOD]) }, Guarantee::Machines, &[]),
             (Facts { number: 80_029, ..sync(true, &[]) }, Guarantee::Refused, &["is older than 8.0.30"]),
             (
                 Facts { recovers: false, blind: Some("1142".to_owned()), ..sync(true, &[]) },
