@@ -16,12 +16,13 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
 }
 
-/// The groups of the rules, probed once.
+/// The groups of the rules: probed, and again for as long as the command runs, so that it can wait for a primary.
 pub(super) async fn groups(rules: &RuleSet) -> Result<Vec<Arc<Group>>, String> {
     let config = Config::default();
     let groups = topology::groups(rules, &config, 1, None).map_err(|error| error.to_string())?;
     for group in &groups {
         probe::once(group, config.timeouts.probe_answer).await;
+        tokio::spawn(probe::watch(group.clone(), config.timeouts.probe, config.timeouts.probe_answer));
     }
     Ok(groups)
 }

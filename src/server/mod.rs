@@ -264,17 +264,15 @@ async fn start_topology(
     rules.version = before.map_or(1, |topology| topology.version + 1);
     let rules = Arc::new(rules);
     let groups = topology::groups(&rules, config, workers, before)?;
-    let first: Vec<_> = groups.iter().map(|group| probe::once(group, config.timeouts.probe_answer)).collect();
-    for probe in first {
-        probe.await;
-    }
-    let defaults = schema::defaults(&groups).await.map_err(StartError::Servers)?;
-    let catalog = schema::catalog(&rules, &groups).await.map_err(StartError::Servers)?;
+    // From now on, so that a primary that is slow to answer, or not there yet, can come while it is waited for below.
     let watchers = groups
         .iter()
         .map(|group| tokio::spawn(probe::watch(group.clone(), config.timeouts.probe, config.timeouts.probe_answer)))
         .collect();
-    Ok(Topology::new(rules, Arc::new(catalog), groups, defaults, before, Arc::new(Watchers(watchers))))
+    let watchers = Arc::new(Watchers(watchers));
+    let defaults = schema::defaults(&groups).await.map_err(StartError::Servers)?;
+    let catalog = schema::catalog(&rules, &groups).await.map_err(StartError::Servers)?;
+    Ok(Topology::new(rules, Arc::new(catalog), groups, defaults, before, watchers))
 }
 
 /// All or nothing: until everything of the new rules is there, the old ones are in force.

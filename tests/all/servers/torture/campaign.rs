@@ -19,7 +19,7 @@ use crate::servers::atomic::leftovers;
 use crate::servers::failover::{fail_over, follows, layout};
 use crate::servers::proxy::{Client, PASSWORD, write_rules};
 use crate::servers::score::dice::Dice;
-use crate::servers::testbed::{PATIENCE, TestCluster, folder, wait_until};
+use crate::servers::testbed::{PATIENCE, TestCluster, folder};
 use crate::servers::torture::history::{BALANCE, Stored};
 use crate::servers::torture::work::{ACCOUNTS, LISTS, Shared, numbers, rules, work};
 
@@ -274,9 +274,22 @@ fn remake_replica(group: &mut Group) {
 /// Waits until the replica has all that was acknowledged, and whatever is acknowledged from then on: while a server was
 /// started again or copied, its primary went on without it.
 fn wait_until_safe(group: &Group) {
-    wait_until("the replica has all that is acknowledged", || {
-        follows(group) && group.catch_up(Duration::from_secs(5)).is_ok() && follows(group)
-    });
+    let deadline = Instant::now() + PATIENCE;
+    let has_all = || follows(group) && group.catch_up(Duration::from_secs(5)).is_ok() && follows(group);
+    while !has_all() {
+        if Instant::now() > deadline {
+            let status = match group.primary.installation().flavour {
+                Flavour::MySql => {
+                    "SHOW REPLICA STATUS; SELECT * FROM performance_schema.replication_applier_status_by_worker"
+                }
+                Flavour::MariaDb => "SHOW SLAVE STATUS",
+            };
+            let status = format!("{status}; XA RECOVER; SHOW PROCESSLIST");
+            let status = [&group.primary, &group.replicas[0]].map(|server| server.sql(&status).unwrap());
+            panic!("a replica has not all that is acknowledged, after {PATIENCE:?}: {}", status.join("\nreplica: "));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 impl Proxy {

@@ -3,7 +3,7 @@
 //! what the clients were told.
 //!
 //! `make test` lets it run for half a minute, `make torture` for an hour, or DURATION seconds; SEED gives the order of
-//! faults again, though not that of everything else.
+//! faults again, though not that of everything else; FLAVOUR=MySQL or MariaDB, one of them alone.
 
 mod campaign;
 mod history;
@@ -20,8 +20,12 @@ fn torture() {
     let duration = Duration::from_secs(number("DURATION").unwrap_or(30));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let seed = number("SEED").unwrap_or(now);
+    let only = std::env::var("FLAVOUR").ok();
     std::thread::scope(|scope| {
-        for installation in installations() {
+        for installation in installations()
+            .into_iter()
+            .filter(|found| only.as_ref().is_none_or(|only| *only == found.flavour.to_string()))
+        {
             scope.spawn(move || {
                 println!("{}: SEED={seed} DURATION={}", installation.flavour, duration.as_secs());
                 let campaign = Campaign::start(&installation, seed);
