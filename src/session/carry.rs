@@ -210,6 +210,7 @@ impl Session {
         let (scan, mut planned) = self.plan_text(topology, &text)?;
         // The hints stand in front of the query.
         planned.wishes = of.wishes;
+        planned.plain = planned.is_plain();
         let part = Execution::own(&text, &scan, topology, &planned);
         let (found_rows, row_count, kind) = (self.found_rows, self.row_count, self.kind);
         let kept = kept(into.limit);
