@@ -433,6 +433,25 @@ const COMMON_OPTIONS: &[&str] = &[
     "--relay-log=relay",
 ];
 
+/// Servers that show who waits for whom, and whose branches are open: proxies then find deadlocks over several groups. As
+/// little of the performance schema as that takes.
+pub const SHOWING_WAITS: [&str; 14] = [
+    "--performance-schema=ON",
+    "--performance-schema-instrument=%=OFF",
+    "--performance-schema-instrument=transaction=ON",
+    "--performance-schema-consumer-events-transactions-current=ON",
+    "--loose-performance-schema-error-size=1",
+    "--performance-schema-digests-size=1",
+    "--performance-schema-events-stages-history-long-size=1",
+    "--performance-schema-events-statements-history-long-size=1",
+    "--performance-schema-events-transactions-history-long-size=1",
+    "--performance-schema-events-waits-history-long-size=1",
+    "--performance-schema-max-digest-length=0",
+    "--performance-schema-max-sql-text-length=0",
+    "--performance-schema-session-connect-attrs-size=0",
+    "--performance-schema-max-program-instances=0",
+];
+
 const MYSQL_OPTIONS: &[&str] = &[
     "--mysqlx=OFF",
     "--gtid-mode=ON",

@@ -13,6 +13,7 @@ use crate::admin::create::{creations, statements};
 use crate::demo::cluster::{Cluster, Layout};
 use crate::demo::folder::TempFolder;
 use crate::demo::install::{Installation, ServerError, account};
+use crate::demo::server::SHOWING_WAITS;
 use crate::demo::shop;
 use crate::diagnostic::{Source, render};
 use crate::error::SqlError;
@@ -63,7 +64,8 @@ impl Stand {
         let path = folder.path();
         fs::create_dir_all(path.join("rules")).map_err(ServerError::io(format!("creating {}", path.display())))?;
         same_flavour(installation.flavour, &path.join("flavour"))?;
-        let cluster = Cluster::start(installation, path, &Layout::new(2, 1))?;
+        let options = SHOWING_WAITS.map(str::to_owned).to_vec();
+        let cluster = Cluster::start(installation, path, &Layout { options, ..Layout::new(2, 1) })?;
         let source = Source {
             name: path.join("rules/shop.toml").display().to_string(),
             text: format!(

@@ -4,6 +4,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use shardloom::demo::install::{Installation, account};
+use shardloom::demo::server::SHOWING_WAITS;
 use shardloom::sql::Flavour;
 
 use crate::servers::atomic::{RULES, bank_with, connect, wait_until_clean};
@@ -154,13 +155,7 @@ fn cross(proxies: [&TestProxy; 2]) -> Vec<String> {
 /// on which one of them is rolled back.
 #[test]
 fn two_proxies_agree_on_one_victim() {
-    let shown = [
-        "--performance-schema=ON",
-        "--performance-schema-instrument=%=OFF",
-        "--performance-schema-instrument=transaction=ON",
-        "--performance-schema-consumer-events-transactions-current=ON",
-        "--innodb-lock-wait-timeout=100",
-    ];
+    let shown = [&SHOWING_WAITS[..], &["--innodb-lock-wait-timeout=100"]].concat();
     for installation in installations() {
         let cluster = bank_with(&installation, &shown);
         let proxies = [TestProxy::start(&cluster.cluster, RULES), TestProxy::start(&cluster.cluster, RULES)];

@@ -66,6 +66,13 @@ impl Visit {
     }
 }
 
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
 fn gone(folder: &Path) -> bool {
     let limit = Instant::now() + PATIENCE;
     while folder.exists() && Instant::now() < limit {
@@ -92,6 +99,14 @@ fn a_demo_welcomes_and_leaves_nothing() {
         let (_, directly) = visit.said.split_once("$ ").unwrap();
         let directly = Command::new("sh").args(["-c", directly.lines().next().unwrap()]).output().unwrap();
         assert!(String::from_utf8_lossy(&directly.stdout).contains("You"), "{directly:?}");
+        // A DBA finds nothing wrong with how the servers are set up to find deadlocks.
+        let check = Command::new(env!("CARGO_BIN_EXE_shardloom"))
+            .arg("check")
+            .arg(Path::new(&rules).parent().unwrap())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
+        assert!(told.contains("transactions over several groups: ") && !told.contains("deadlocks"), "{told}");
         assert!(folder.exists());
         visit.leave();
         assert!(gone(folder), "{} is still there", folder.display());
