@@ -43,7 +43,7 @@ pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &
         },
         other => build.other(other),
     };
-    if let Err(refusal) = build.hints(&mut planned) {
+    if let Err(refusal) = build.hints(&mut planned).and_then(|()| build.user_locks(&mut planned)) {
         planned.plan = Plan::Refuse(refusal);
     }
     planned.plain = planned.is_plain();
@@ -113,6 +113,10 @@ impl<'a> Build<'a> {
         effects.reads_variables |= found.any(Mentions::USER_VARIABLE);
         effects.sets_variables |= found.any(Mentions::USER_VARIABLE_SET);
         effects.user_locks |= found.any(Mentions::LOCK);
+    }
+
+    fn mentions_locks(self) -> bool {
+        mentions(self.sql, self.session.facts).is_ok_and(|found| found.any(Mentions::LOCK))
     }
 
     /// A plan without anything around it.
@@ -299,6 +303,13 @@ impl<'a> Build<'a> {
             }
             Head::Call { tables, .. } | Head::Do { tables } | Head::Compound { tables } | Head::Unknown { tables } => {
                 let mut planned = self.forward(tables, None);
+                if let (Head::Do { .. }, true) = (head, self.mentions_locks()) {
+                    planned.effects.user_locks = true;
+                    // It names no table, so it is for any group.
+                    if let (Plan::Relay { group, .. }, true) = (&mut planned.plan, planned.tables.is_empty()) {
+                        *group = None;
+                    }
+                }
                 planned.effects.writes = true;
                 planned.effects.stored_function = true;
                 planned.effects.sets_last_insert_id = true;
@@ -307,7 +318,7 @@ impl<'a> Build<'a> {
             }
             Head::Handler { table } => {
                 let mut planned = self.forward(std::slice::from_ref(table), None);
-                planned.effects.user_locks = true;
+                planned.effects.handler = true;
                 planned
             }
             Head::Describe { table, .. } => self.describe(Some(table)),
@@ -703,6 +714,32 @@ impl<'a> Build<'a> {
             }
             Plan::Catalogue(_) | Plan::Relay { .. } | Plan::Everywhere { .. } => {
                 Err(SqlError::refuse("the hint shard= is for statements over sharded tables"))
+            }
+        }
+    }
+
+    /// User locks keep sessions apart only if all take them on the same server.
+    fn user_locks(self, planned: &mut Planned) -> Result<(), SqlError> {
+        if !planned.effects.user_locks {
+            return Ok(());
+        }
+        if mentions(self.sql, self.session.facts)?.any(Mentions::LOCK_OWNER) {
+            return Err(SqlError::refuse(
+                "IS_USED_LOCK(), which tells a server's number of a connection: ask IS_FREE_LOCK()",
+            ));
+        }
+        let locks = self.rules.lock_group();
+        match &mut planned.plan {
+            Plan::Refuse(_) => Ok(()),
+            Plan::Relay { group, .. } if group.is_none_or(|group| group == locks) => {
+                *group = Some(locks);
+                Ok(())
+            }
+            _ => {
+                let name = self.rules.group(locks).map_or("", |group| &group.name);
+                let why =
+                    format!("a user lock in a statement over tables elsewhere than on {name}, which has all of them");
+                Err(SqlError::refuse(why))
             }
         }
     }

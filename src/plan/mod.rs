@@ -196,6 +196,8 @@ pub struct Effects {
     pub table_locks: bool,
     /// It calls GET_LOCK() or another function of that kind.
     pub user_locks: bool,
+    /// It opens a HANDLER, or uses one.
+    pub handler: bool,
     /// It calls CONNECTION_ID(): only the session knows the right one.
     pub connection_id: bool,
     /// It calls USER(), CURRENT_USER() or the like: the servers know the proxy's account, not the client's.

@@ -551,6 +551,7 @@ fn effects(effects: &Effects, wishes: &Wishes) -> String {
         (effects.sets_variables, "sets user variables"),
         (effects.table_locks, "table locks"),
         (effects.user_locks, "user locks"),
+        (effects.handler, "a handler"),
         (effects.connection_id, "reads the connection id"),
         (effects.account, "reads the account"),
         (effects.random, "random"),

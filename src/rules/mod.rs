@@ -268,6 +268,11 @@ impl RuleSet {
         rules
     }
 
+    /// The group whose server has all user locks (GET_LOCK), for every session: the home of the first schema by name.
+    pub fn lock_group(&self) -> GroupId {
+        self.schemas.values().next().map_or(GroupId(0), |schema| schema.home)
+    }
+
     /// All schemas.
     pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
         self.schemas.values()

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::error::{Code, SqlError};
 use crate::exec::ask::Ask;
-use crate::exec::interrupt::{Limit, Stop};
+use crate::exec::interrupt::{Limit, Patience, Stop};
 use crate::metrics::Kind;
 use crate::plan::cache::PlanKey;
 use crate::plan::{self, Planned};
@@ -22,6 +22,8 @@ use crate::sql::{self, Facts};
 use crate::txn::State;
 use crate::value::Datum;
 use crate::wire::capabilities::Status;
+
+const MISSES: &str = "Lost connection to a server on which this session had locks or temporary tables: they are gone";
 
 /// What a statement turned out to be.
 pub(super) enum Understood {
@@ -62,7 +64,18 @@ impl Session {
                 Some(at) => rest = &rest[at as usize..],
                 None => return Flow::Next,
             }
+            // As a server does: the next statement may take its time.
+            if let Err(flow) = Box::pin(self.send_answer()).await {
+                return flow;
+            }
         }
+    }
+
+    /// Sends what is queued for the client.
+    async fn send_answer(&mut self) -> Result<(), Flow> {
+        let patience = Patience::new(&self.seat.entry.kill, self.limit, self.proxy.config.timeouts.write);
+        let sent = patience.write(self.client.flush()).await;
+        self.finish(sent)
     }
 
     /// One statement, already scanned; its answer is queued, whatever happens. `Err` ends the command.
@@ -79,6 +92,11 @@ impl Session {
         self.txn.running(Some(started));
         self.begins(started);
         self.failed = false;
+        if self.txn.misses_state_now() {
+            self.txn.running(None);
+            self.fail(SqlError::new(Code::BackendLost, MISSES));
+            return Err(Flow::End);
+        }
         let mut topology = self.topology();
         let mut understood = self.understand(sql, scan, &topology).map_err(Stop::Error);
         if let Ok(Understood::Plan(planned)) = &understood
@@ -120,10 +138,12 @@ impl Session {
     /// Tells a failed statement's error to the client; decides whether the connection can go on.
     pub(super) fn finish(&mut self, outcome: Result<(), Stop>) -> Result<(), Flow> {
         match outcome {
+            Ok(()) if self.txn.misses_state() => Err(Flow::End),
             Ok(()) => Ok(()),
             Err(Stop::Error(error) | Stop::Lost(error)) => {
                 self.fail(error);
-                Err(Flow::Next)
+                // As with one server: the locks and temporary tables of a client are gone with its connection.
+                Err(if self.txn.misses_state() { Flow::End } else { Flow::Next })
             }
             Err(Stop::Killed) => {
                 self.error(&SqlError::new(Code::Aborted, "Connection was killed"));

@@ -245,6 +245,28 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    /// Whatever a command waits for may have begun to be waited for just now.
+    #[test]
+    fn a_session_that_is_busy_for_long_is_woken_by_every_sweep() {
+        let mut registry = Registry::new(2);
+        registry.started = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        let registry = Arc::new(registry);
+        let (busy, idle) = (registry.enter("a".into()).unwrap(), registry.enter("b".into()).unwrap());
+        busy.entry.does("Query", None, b"SELECT SLEEP(600)");
+        let woken = |seat: &Seat| {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            std::pin::pin!(seat.entry.kill.pulled()).poll(&mut context).is_ready()
+        };
+        // The first sweep comes late: it may be about what is short, too.
+        registry.sweep(Duration::from_secs(1000));
+        woken(&idle);
+        for _ in 0..3 {
+            registry.sweep(Duration::from_secs(1000));
+            assert!(woken(&busy));
+        }
+        assert!(!woken(&idle));
+    }
+
     #[test]
     fn a_seat_is_free_again_when_its_session_ends() {
         let registry = Arc::new(Registry::new(2));

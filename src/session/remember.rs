@@ -97,6 +97,8 @@ impl Session {
             Some(Pin::LockTables)
         } else if effects.user_locks {
             Some(Pin::UserLock)
+        } else if effects.handler {
+            Some(Pin::Handler)
         } else if outcome.status.has(Status::CURSOR_EXISTS) {
             self.cursor = statement.map(|statement| OpenCursor::Server { group, statement });
             Some(Pin::Cursor)

@@ -230,12 +230,15 @@ impl Session {
         let group = target.group;
         let effects = planned.effects;
         let free = self.has_no_part(planned, group);
+        // A lock is no part of the transaction either, but its connection stays.
+        let locks = effects.user_locks && planned.tables.is_empty();
+        let aside = free || (locks && self.txn.is_open() && !self.txn.holds(group));
         let access = self.access(planned);
         let wanted = self.needs.wanted(topology, group);
         // Of the fields themselves, as the client's is written to meanwhile.
         let mut patience = Patience::new(&self.seat.entry.kill, self.limit, self.proxy.config.timeouts.write);
         let (client, members) = (&mut self.client, topology.group(group));
-        let mut lease = match free {
+        let mut lease = match aside {
             true => {
                 let lease = pin!(self.txn.side_lease(group, members, access, &wanted));
                 patience.reach(client, false, lease).await??
@@ -255,7 +258,7 @@ impl Session {
             lease.set_insert_id(self.last_insert_id);
         }
         let naming = Naming::Of(bound, target);
-        let in_trans = free && matches!(self.txn.state(), State::Open(_));
+        let in_trans = aside && matches!(self.txn.state(), State::Open(_));
         let style = Style {
             capabilities: self.capabilities,
             add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)),

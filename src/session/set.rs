@@ -14,6 +14,7 @@ use crate::session::proxy::SetKey;
 use crate::session::topology::Topology;
 use crate::sql::ast::Span;
 use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue, user_variables};
+use crate::sql::mentions::{Mentions, mentions};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
 use crate::txn::Access;
 use crate::wire::command::com;
@@ -119,6 +120,10 @@ impl Session {
 
     /// Runs the statement on a connection that is in the session's state, and reads back what it changed.
     async fn ask_server(&mut self, sql: &[u8], items: &[SetItem]) -> Result<Settings, SqlError> {
+        if mentions(sql, self.facts)?.any(Mentions::LOCK) {
+            let why = "Shardloom does not support a user lock in SET: SELECT it, INTO the variable";
+            return Err(SqlError::refuse(why));
+        }
         let topology = self.topology();
         let group = self.any_group(&topology);
         let wanted = self.needs.wanted(&topology, group);

@@ -30,12 +30,14 @@ impl Mentions {
     pub const DATABASE: Mentions = Mentions(128);
     /// USER, SESSION_USER, SYSTEM_USER, CURRENT_USER, CURRENT_ROLE.
     pub const USER: Mentions = Mentions(256);
-    /// GET_LOCK, RELEASE_LOCK, RELEASE_ALL_LOCKS, IS_FREE_LOCK, IS_USED_LOCK.
+    /// GET_LOCK, RELEASE_LOCK, RELEASE_ALL_LOCKS, IS_FREE_LOCK, [`Mentions::LOCK_OWNER`].
     pub const LOCK: Mentions = Mentions(512);
     /// NOW and all that tell the time.
     pub const TIME: Mentions = Mentions(1024);
     /// RAND, UUID, UUID_SHORT, RANDOM_BYTES, SLEEP, BENCHMARK: other each time, or with an effect.
     pub const VOLATILE: Mentions = Mentions(2048);
+    /// IS_USED_LOCK.
+    pub const LOCK_OWNER: Mentions = Mentions(4096);
 
     /// The union of both sets.
     pub const fn with(self, other: Mentions) -> Mentions {
@@ -65,7 +67,7 @@ const FUNCTIONS: &[(&str, Mentions, bool)] = &[
     ("RELEASE_LOCK", Mentions::LOCK, false),
     ("RELEASE_ALL_LOCKS", Mentions::LOCK, false),
     ("IS_FREE_LOCK", Mentions::LOCK, false),
-    ("IS_USED_LOCK", Mentions::LOCK, false),
+    ("IS_USED_LOCK", Mentions::LOCK.with(Mentions::LOCK_OWNER), false),
     ("NOW", Mentions::TIME, false),
     ("SYSDATE", Mentions::TIME, false),
     ("CURDATE", Mentions::TIME, false),

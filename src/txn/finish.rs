@@ -12,7 +12,7 @@ use crate::error::{Code, SqlError};
 use crate::rules::GroupId;
 use crate::txn::ledger::{Ledger, sql};
 use crate::txn::recovery;
-use crate::txn::{First, Mode, Part, Reach, Savepoints, State, Txn};
+use crate::txn::{First, Mode, Part, Pin, Reach, Savepoints, State, Txn};
 use crate::wire::command::com;
 
 /// How long the first round may take: it only writes what is ready to the logs.
@@ -48,8 +48,7 @@ impl Txn {
             }
         };
         if let Some(why) = failed {
-            self.pending = Savepoints::default();
-            self.abandon();
+            self.roll_back().await;
             return match commit {
                 false => Ok(()),
                 true => Err(SqlError::new(
@@ -106,7 +105,7 @@ impl Txn {
         for Member { group, mut lease, error, .. } in members {
             if error.is_some() || lease.is_busy() || lease.in_transaction() {
                 lease.taint();
-                self.pinned.retain(|(of, _)| *of != group);
+                self.pinned.remove(&(group, Pin::Cursor));
                 continue;
             }
             self.settle(group, lease);

@@ -497,13 +497,45 @@ impl Txn {
     }
 
     /// The connection of `group` was lost in the middle of something. With a transaction open the whole
-    /// of it is gone: the other groups are rolled back by closing their connections.
+    /// of it is gone: the other groups are rolled back by closing their connections. Those on which the session has
+    /// more than the transaction stay, and roll back with its ROLLBACK.
     pub fn lost(&mut self, group: GroupId, why: String) {
-        self.pinned.retain(|(of, _)| *of != group);
-        if self.is_open() {
-            self.state = State::Failed(why);
-            self.abandon();
+        self.pinned.remove(&(group, Pin::Cursor));
+        if !self.is_open() {
+            return;
         }
+        self.state = State::Failed(why);
+        self.close();
+        for (group, mut lease) in std::mem::take(&mut self.held) {
+            if self.is_pinned(group) && !lease.is_busy() {
+                self.held.insert(group, lease);
+            } else {
+                self.let_go(group, &mut lease);
+            }
+        }
+        let held = &self.held;
+        self.reach.parts.retain(|group, _| held.contains_key(group));
+    }
+
+    /// A connection that is given up with its part of a transaction.
+    fn let_go(&self, group: GroupId, lease: &mut Lease) {
+        // A branch that can only be rolled back any more is not told of as a transaction.
+        if lease.in_transaction() || matches!(self.reach.parts.get(&group), Some(Part::Branch(_))) {
+            lease.taint();
+        }
+    }
+
+    /// Whether something of the session's was on a connection that is gone, which nobody can give it back: a lock, a
+    /// temporary table. A client that went on would believe that it has them. (A cursor that is gone says so itself.)
+    pub fn misses_state(&self) -> bool {
+        self.pinned.iter().any(|(group, pin)| *pin != Pin::Cursor && !self.held.contains_key(group))
+    }
+
+    /// The same, where a server may have closed a connection since the last statement.
+    pub fn misses_state_now(&mut self) -> bool {
+        let (pinned, held) = (&self.pinned, &mut self.held);
+        let mut kept = pinned.iter().filter(|(_, pin)| *pin != Pin::Cursor);
+        kept.any(|(group, _)| held.get_mut(group).is_none_or(|lease| !lease.link.is_quiet()))
     }
 
     /// SAVEPOINT, ROLLBACK TO SAVEPOINT or RELEASE SAVEPOINT, on every connection of the transaction.
@@ -571,13 +603,10 @@ impl Txn {
     pub fn abandon(&mut self) {
         self.pinned.clear();
         self.close();
-        let reach = std::mem::take(&mut self.reach);
         for (group, mut lease) in std::mem::take(&mut self.held) {
-            // A branch that can only be rolled back any more is not told of as a transaction.
-            if lease.in_transaction() || matches!(reach.parts.get(&group), Some(Part::Branch(_))) {
-                lease.taint();
-            }
+            self.let_go(group, &mut lease);
         }
+        self.reach = Reach::default();
     }
 
     fn release(&mut self) {

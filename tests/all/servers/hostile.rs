@@ -23,7 +23,7 @@ use super::shop::{RULES, Shop};
 use super::testbed::{PATIENCE, TestCluster, folder, installations, wait_until};
 
 /// A value of the metrics; those with labels that contain `label` are added up.
-fn metric(admin: SocketAddr, name: &str, label: &str) -> u64 {
+pub(super) fn metric(admin: SocketAddr, name: &str, label: &str) -> u64 {
     let mut socket = TcpStream::connect(admin).unwrap();
     socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -53,7 +53,7 @@ fn worker_panics() -> usize {
 }
 
 /// Only the sessions of `clients` are left, and no connection to a server is out.
-fn assert_nothing_is_left(proxy: &TestProxy, clients: u64) {
+pub(super) fn assert_nothing_is_left(proxy: &TestProxy, clients: u64) {
     let admin = proxy.addresses.admin.unwrap();
     wait_until("the sessions are gone", || metric(admin, "shardloom_clients", "") == clients);
     wait_until("all connections are back", || metric(admin, "shardloom_pool_connections", "state=\"leased\"") == 0);
@@ -61,13 +61,18 @@ fn assert_nothing_is_left(proxy: &TestProxy, clients: u64) {
 
 /// A socket on which `app` is logged in; what follows is up to the test.
 fn logged_in(address: SocketAddr) -> TcpStream {
+    logged_in_as(address, "app")
+}
+
+/// The same for any user.
+pub(super) fn logged_in_as(address: SocketAddr, user: &str) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
     let copy = socket.try_clone().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         socket.set_nonblocking(true).unwrap();
         let stream = Stream::tcp(tokio::net::TcpStream::from_std(socket).unwrap()).unwrap();
-        let credentials = Credentials { user: "app".into(), password: PASSWORD.into(), schema: "shop".into() };
+        let credentials = Credentials { user: user.into(), password: PASSWORD.into(), schema: "shop".into() };
         let capabilities = Capabilities::DEPRECATE_EOF;
         let wish = LoginWish { capabilities, collation: 45, max_packet: 1 << 26, attributes: Vec::new() };
         let tls = ClientTls::disabled();
@@ -78,7 +83,7 @@ fn logged_in(address: SocketAddr) -> TcpStream {
     copy
 }
 
-fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = (payload.len() as u32).to_le_bytes()[..3].to_vec();
     bytes.push(sequence);
     bytes.extend(payload);
@@ -86,7 +91,7 @@ fn packet(sequence: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The error number of the first packet that has come; none if it is no error.
-fn errno(answer: &[u8]) -> Option<u16> {
+pub(super) fn errno(answer: &[u8]) -> Option<u16> {
     (answer.get(4) == Some(&0xFF)).then(|| u16::from_le_bytes([answer[5], answer[6]]))
 }
 
@@ -103,7 +108,7 @@ fn until_closed(socket: &mut TcpStream, what: &str) -> Vec<u8> {
 }
 
 /// One packet.
-fn answer(socket: &mut TcpStream) -> Vec<u8> {
+pub(super) fn answer(socket: &mut TcpStream) -> Vec<u8> {
     let mut bytes = vec![0; 4];
     socket.read_exact(&mut bytes).unwrap();
     let length = usize::from(bytes[0]) | usize::from(bytes[1]) << 8 | usize::from(bytes[2]) << 16;

@@ -2,13 +2,16 @@
 //! answer is compared with one server by `tests/fixtures/score/lookups.sql`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
+use shardloom::demo::server::Server;
 
 use crate::servers::atomic::wait_until_clean;
+use crate::servers::hostile::metric;
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
-use crate::servers::testbed::{TestCluster, installations};
+use crate::servers::testbed::{PATIENCE, TestCluster, installations, wait_until};
 
 const RULES: &str = r#"
 [schema.shop]
@@ -64,7 +67,7 @@ fn agree(client: &mut Client) -> String {
 }
 
 /// Ends the connections that proxies have to a server.
-fn cut(cluster: &Cluster, group: usize) {
+pub(super) fn cut(cluster: &Cluster, group: usize) {
     let mut server = Client::connect(&cluster.groups[group].primary.addr(), account::USER, account::PASSWORD, "");
     let own = server.show("SELECT CONNECTION_ID()");
     let shown =
@@ -161,6 +164,34 @@ fn whoever_meets_a_row_changes_that_one() {
             ),
         });
         agree(&mut client);
+    }
+}
+
+/// KILL QUERY ends the statement, not only the look into the lookup that it waits for.
+#[test]
+fn a_kill_ends_a_look_and_the_statement() {
+    for installation in installations() {
+        let cluster = shop(&installation);
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            config.workers = Some(1);
+            config.timeouts.probe = PATIENCE * 10;
+            config.timeouts.connect = Duration::from_secs(2);
+        });
+        let (mut client, mut killer) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
+        client.run("INSERT INTO users VALUES (1, 'a', 5)");
+        let by_email = "SELECT note FROM users WHERE email = 'a'";
+        assert_eq!(client.show(by_email), "5");
+        let id = client.conn.thread_id;
+        let servers = || cluster.cluster.groups.iter().map(|group| &group.primary);
+        servers().for_each(Server::freeze);
+        let asked = std::thread::spawn(move || client.show(by_email));
+        let leased = || metric(proxy.addresses.admin.unwrap(), "shardloom_pool_connections", "state=\"leased\"");
+        wait_until("the lookup is asked", || leased() == 1);
+        killer.run(&format!("KILL QUERY {id}"));
+        wait_until("the statement has ended", || asked.is_finished());
+        servers().for_each(Server::thaw);
+        let told = asked.join().unwrap();
+        assert!(told.starts_with("error 1317"), "{told}");
     }
 }
 

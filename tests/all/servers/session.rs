@@ -391,6 +391,25 @@ fn pinned(proxy: &TestProxy) {
     );
     a.reset();
     check(&mut a, &[("SELECT * FROM t", missing)]);
+    // What statements meant in front of which a temporary table stood is forgotten with it.
+    a.reset();
+    check(
+        &mut a,
+        &[
+            ("INSERT INTO users (id, name) VALUES (77, 'real')", "ok 1"),
+            ("CREATE TEMPORARY TABLE users (id INT)", "ok 0"),
+            ("SELECT COUNT(*) FROM users WHERE id = 77", "0"),
+        ],
+    );
+    a.reset();
+    check(
+        &mut a,
+        &[
+            ("CREATE TEMPORARY TABLE t (i INT)", "ok 0"),
+            ("SELECT COUNT(*) FROM users WHERE id = 77", "1"),
+            ("DELETE FROM users WHERE id = 77", "ok 1"),
+        ],
+    );
     drop(a);
     check(
         &mut b,
