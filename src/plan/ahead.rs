@@ -41,6 +41,10 @@ pub enum Purpose {
     Store,
     /// One is compared with a column.
     Compare,
+    /// One is computed with: a number whose literal has its type.
+    Compute,
+    /// Whether there are any rows.
+    Exists,
     /// Columns are looked for among all of them.
     Among {
         /// NOT IN.

@@ -1,6 +1,8 @@
 //! UPDATE and DELETE whose subqueries read what lies elsewhere: each runs as a SELECT of its own, and the statement then
 //! runs with their values written out; all in one transaction.
 
+use std::borrow::Cow;
+
 use crate::error::SqlError;
 use crate::exec::carry::{Into, Rows};
 use crate::exec::interrupt::Stop;
@@ -47,14 +49,18 @@ impl Session {
             let pieces = prior.pieces(sql, scan).ok_or_else(lost)?;
             let into = Into {
                 columns: prior.columns.iter().collect(),
-                compared: prior.purpose != Purpose::Store,
+                compared: matches!(prior.purpose, Purpose::Compare | Purpose::Among { .. }),
                 divides: prior.divides,
                 reading: self.reading(),
                 limit: self.proxy.config.limits.statement,
                 what: WHAT,
             };
             let reads = Reads { lockable: prior.lockable, reads_tables: true, own, wishes: of.planned.wishes };
-            let rows = self.carried_rows(of.topology, pieces.query, &into, reads).await.map_err(refused)?;
+            let query = match prior.purpose {
+                Purpose::Exists => Cow::Owned([&b"SELECT EXISTS ("[..], pieces.query, b")"].concat()),
+                _ => Cow::Borrowed(pieces.query),
+            };
+            let rows = self.carried_rows(of.topology, &query, &into, reads).await.map_err(refused)?;
             text.extend_from_slice(&sql[copied..pieces.at.start]);
             put(prior, &pieces, &rows, &mut text)?;
             copied = pieces.at.end;
@@ -83,10 +89,14 @@ fn put(prior: &Prior, pieces: &Pieces<'_>, rows: &Rows, out: &mut Vec<u8>) -> Re
             let why = format!("Shardloom does not support {WHAT} that gives NULL to a column that has none");
             return Err(SqlError::refuse(why));
         }
-        (Purpose::Store | Purpose::Compare, 0) => out.extend_from_slice(b"(NULL)"),
-        (Purpose::Store | Purpose::Compare, 1) => out.extend_from_slice(&rows.text),
+        (Purpose::Store | Purpose::Compare | Purpose::Compute | Purpose::Exists, 0) => out.extend_from_slice(b"(NULL)"),
+        (Purpose::Store | Purpose::Compare | Purpose::Compute | Purpose::Exists, 1) => {
+            out.extend_from_slice(&rows.text)
+        }
         // An error to a server, if it comes to need it.
-        (Purpose::Store | Purpose::Compare, _) => out.extend_from_slice(b"(SELECT 1 UNION ALL SELECT 1)"),
+        (Purpose::Store | Purpose::Compare | Purpose::Compute | Purpose::Exists, _) => {
+            out.extend_from_slice(b"(SELECT 1 UNION ALL SELECT 1)")
+        }
     }
     Ok(())
 }

@@ -109,6 +109,21 @@ impl<'a> Finder<'_, '_, '_, 'a> {
                 }
                 Some(())
             }
+            Expr::Binary { op, left, right, .. } if is_arithmetic(*op) => {
+                for side in [left, right] {
+                    match strip(side) {
+                        Expr::Subquery(query, span) if self.is_elsewhere(query) => {
+                            let number = self.number(query)?;
+                            self.take(query, *span, vec![number], Purpose::Compute)?;
+                        }
+                        side => self.condition(side)?,
+                    }
+                }
+                Some(())
+            }
+            Expr::Exists(query, span) if self.is_elsewhere(query) => {
+                self.take(query, *span, vec![number("bigint")], Purpose::Exists)
+            }
             Expr::Subquery(query, _) | Expr::Exists(query, _) => (!self.is_elsewhere(query)).then_some(()),
             Expr::InSubquery { expr, .. } => self.condition(expr),
             other => parts(other).into_iter().try_for_each(|part| self.condition(part)),
@@ -142,20 +157,48 @@ impl<'a> Finder<'_, '_, '_, 'a> {
         let model = self.writing.model;
         let id = model.query_of(query)?;
         let alike = |(index, column): (usize, &ColumnInfo)| self.compares(id, index, column);
-        if self.reads_target(id) || (purpose != Purpose::Store && !columns.iter().enumerate().all(alike)) {
+        let compared = matches!(purpose, Purpose::Compare | Purpose::Among { .. });
+        if self.reads_target(id) || (compared && !columns.iter().enumerate().all(alike)) {
             return None;
         }
         let node = &model.queries[id.0];
+        // What EXISTS is asked as has no room for locks.
+        let lockable = purpose != Purpose::Exists && node.is_lockable(model);
         let composer = self.writing.composer();
         self.found.push(Prior {
             query: composer.anchors(query.span).ok()?,
             place: composer.anchors(place).ok()?,
             columns: columns.into(),
             purpose,
-            lockable: node.is_lockable(model),
+            lockable,
             divides: node.divides(model),
         });
         Some(())
+    }
+
+    /// What the one value of a query can be stored in, if it is a number whose literal has the same type, sign and scale:
+    /// whole numbers with a sign, and decimals with digits behind the point.
+    fn number(&self, query: &Query) -> Option<ColumnInfo> {
+        let model = self.writing.model;
+        let BodyNode::Block(block) = model.queries[model.query_of(query)?.0].body else { return None };
+        let outputs = model.block_outputs(block)?;
+        let [output] = outputs.as_slice() else { return None };
+        let (of, sum) = match (&output.column, output.expr.map(strip)) {
+            (Some(column), _) => (column.clone(), false),
+            (None, Some(Expr::Function(function))) if !function.over => match (&*function.name, &*function.args) {
+                ("COUNT", _) => return Some(number("bigint")),
+                ("MIN" | "MAX", [of]) => (model.column(block, of)?, false),
+                ("SUM", [of]) => (model.column(block, of)?, true),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let Source::Table(_, Some(info)) = model.refs[of.of.0].source else { return None };
+        match info.column(&of.name)?.1.ty {
+            ColumnType::Int { unsigned: false, zerofill: None, .. } if !sum => Some(number("bigint")),
+            ColumnType::Decimal { scale: 1.., unsigned: false, .. } => Some(number("decimal(65,30)")),
+            _ => None,
+        }
     }
 
     /// Whether a query reads a table that the statement changes, so that one server refuses it: MySQL wherever it is
@@ -208,5 +251,24 @@ impl<'a> Finder<'_, '_, '_, 'a> {
         };
         let Source::Table(_, Some(info)) = model.refs[column.of.0].source else { return None };
         info.column(&column.name)?.1.collation.clone()
+    }
+}
+
+fn is_arithmetic(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::IntDiv | BinaryOp::Mod)
+}
+
+/// A column that has the values of a query which meets none.
+fn number(ty: &str) -> ColumnInfo {
+    ColumnInfo {
+        name: "number".to_owned(),
+        ty: ColumnType::parse(ty),
+        nullable: true,
+        collation: None,
+        default: None,
+        auto_increment: false,
+        generated: false,
+        touched: false,
+        invisible: false,
     }
 }
