@@ -27,6 +27,13 @@ pub(super) fn merge(
     if let Some(obstacle) = model.obstacles.first() {
         return refuse(obstacle.what, Span { start: obstacle.at, end: obstacle.at });
     }
+    // MySQL takes a name in ORDER BY for the select item over a column of that name, even where WITH gave the column
+    // another name and its name to another column.
+    if model.queries.iter().any(|named| !named.names.is_empty())
+        && let Some(first) = node.ast.order_by.first()
+    {
+        return refuse("ORDER BY where WITH lists names of columns", first.span);
+    }
     let block = match &node.body {
         BodyNode::Block(block) => *block,
         BodyNode::Nested(inner) => {
