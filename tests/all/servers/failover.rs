@@ -139,7 +139,11 @@ fn a_replica_may_know_more_than_the_primary_that_died() {
     for installation in installations() {
         let mut cluster = bank_on(&installation, &layout(&installation));
         let taps = Taps::before(&cluster.cluster);
-        let proxy = proxy(&taps, &cluster);
+        // On a busy machine a second is not enough: recovery would take the coordinator for dead before the statement comes.
+        let proxy = taps.proxy(&cluster.cluster, RULES, |config| {
+            config.timeouts.in_doubt = Duration::from_secs(20);
+            config.timeouts.drain = Duration::ZERO;
+        });
         let mut value = 0;
         for (group, at) in [(1, "XA PREPARE"), (2, "XA COMMIT"), (0, "COMMIT")] {
             let mut client = connect(&proxy, "atomic");

@@ -55,6 +55,8 @@ pub(super) struct Campaign {
     proxies: Vec<Proxy>,
     dice: Dice,
     seed: u64,
+    /// Longer than what `make test` has time for.
+    is_long: bool,
     survived: BTreeMap<Fault, usize>,
 }
 
@@ -87,11 +89,12 @@ impl Campaign {
             group.primary.sql(&ddl).unwrap();
         }
         let proxies = (0..2).map(|_| Proxy::start(&cluster.cluster)).collect();
-        Campaign { cluster, proxies, dice: Dice::seeded(seed), seed, survived: BTreeMap::new() }
+        Campaign { cluster, proxies, dice: Dice::seeded(seed), seed, is_long: false, survived: BTreeMap::new() }
     }
 
     /// Lets clients work and things happen for as long; then everything comes back, and must be right. What it survived.
     pub(super) fn run(mut self, duration: Duration) -> String {
+        self.is_long = duration > Duration::from_secs(60);
         let shared = Shared::default();
         let addresses = [self.proxies[0].address, self.proxies[1].address];
         let end = Instant::now() + duration;
@@ -148,8 +151,10 @@ impl Campaign {
         let proxy = self.dice.below(self.proxies.len());
         let group = self.dice.below(3);
         let for_a_while = Duration::from_millis(self.dice.below(4000) as u64);
-        // A primary waits for its replica between what it logs and what it does.
-        let gap = Duration::from_millis(if self.dice.chance(50) { 100 + self.dice.below(400) as u64 } else { 0 });
+        // A primary waits for its replica between what it logs and what it does: `failover` strikes there, and so does a
+        // campaign that is long enough to sort out what comes of it.
+        let strikes = self.is_long && self.dice.chance(50);
+        let gap = Duration::from_millis(if strikes { 100 + self.dice.below(400) as u64 } else { 0 });
         match fault {
             Fault::ProxyKilled => {
                 self.proxies[proxy].kill();
