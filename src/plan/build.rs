@@ -46,8 +46,7 @@ pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &
     if let Err(refusal) = build.hints(&mut planned).and_then(|()| build.user_locks(&mut planned)) {
         planned.plan = Plan::Refuse(refusal);
     }
-    planned.plain = planned.is_plain();
-    planned
+    planned.judged()
 }
 
 /// What a plan says beside the way of its statement.

@@ -274,10 +274,9 @@ pub struct Planned {
     /// What it does to its session.
     pub effects: Effects,
     /// What its hint says.
-    pub wishes: Wishes,
-    /// It neither asks its session for anything nor leaves anything to it, and has nothing of the parts below: it is
-    /// bound and run. Derived from all of these, see [`Planned::is_plain`].
-    pub plain: bool,
+    wishes: Wishes,
+    /// See [`Planned::is_plain`]; derived from the effects, the wishes and the parts below.
+    plain: bool,
     /// The ids that are to be made for its rows, if it is an INSERT that needs some.
     pub numbering: Option<Box<Numbering>>,
     /// What it has to do to lookups, if it writes a table that has some.
@@ -295,17 +294,39 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// What its hint says.
+    pub fn wishes(&self) -> Wishes {
+        self.wishes
+    }
+
+    /// The same statement, of which a hint says this.
+    #[must_use]
+    pub fn with_wishes(self, wishes: Wishes) -> Planned {
+        Planned { wishes, ..self }.judged()
+    }
+
+    /// The same statement, of which the session is to heed other effects.
+    #[must_use]
+    pub fn with_effects(self, effects: Effects) -> Planned {
+        Planned { effects, ..self }.judged()
+    }
+
     /// Whether the statement is to be bound and run, and nothing else: no effect on its session but what its rows and
-    /// ids are, no wish, no further part.
+    /// ids are, no wish, no further part. Judged once, as every execution asks.
     pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    fn judged(mut self) -> Planned {
         let Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, .. } = self.effects;
         let harmless =
             Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, ..Effects::default() };
-        self.effects == harmless
+        self.plain = self.effects == harmless
             && self.wishes == Wishes::default()
             && self.numbering.is_none()
             && self.upkeep.is_none()
-            && self.seek.is_none()
+            && self.seek.is_none();
+        self
     }
 }
 

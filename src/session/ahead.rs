@@ -55,7 +55,7 @@ impl Session {
                 limit: self.proxy.config.limits.statement,
                 what: WHAT,
             };
-            let reads = Reads { lockable: prior.lockable, reads_tables: true, own, wishes: of.planned.wishes };
+            let reads = Reads { lockable: prior.lockable, reads_tables: true, own, wishes: of.planned.wishes() };
             let query = match prior.purpose {
                 Purpose::Exists => Cow::Owned([&b"SELECT EXISTS ("[..], pieces.query, b")"].concat()),
                 _ => Cow::Borrowed(pieces.query),

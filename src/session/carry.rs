@@ -138,7 +138,7 @@ impl Session {
             what: WHAT,
         };
         let Carry { lockable, reads_tables, .. } = *carry;
-        let of_query = Reads { lockable, reads_tables, own, wishes: of.planned.wishes };
+        let of_query = Reads { lockable, reads_tables, own, wishes: of.planned.wishes() };
         let rows = self.carried_rows(of.topology, query, &into, of_query).await?;
         if rows.count == 0 {
             return self.nothing_carried(carry, &info).map_err(Stop::Error);
@@ -207,10 +207,9 @@ impl Session {
                 return Err(SqlError::refuse(format!("Shardloom does not support {why}")).into());
             }
         }
-        let (scan, mut planned) = self.plan_text(topology, &text)?;
+        let (scan, planned) = self.plan_text(topology, &text)?;
         // The hints stand in front of the query.
-        planned.wishes = of.wishes;
-        planned.plain = planned.is_plain();
+        let planned = planned.with_wishes(of.wishes);
         let part = Execution::own(&text, &scan, topology, &planned);
         let (found_rows, row_count, kind) = (self.found_rows, self.row_count, self.kind);
         let kept = kept(into.limit);

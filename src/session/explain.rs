@@ -5,7 +5,7 @@ use crate::error::SqlError;
 use crate::exec::ask::Ask;
 use crate::exec::interrupt::Stop;
 use crate::plan::bind::bind;
-use crate::plan::{self, Answer, Effects, Planned, Route};
+use crate::plan::{self, Answer, Effects, Route};
 use crate::rules::Placement;
 use crate::session::Session;
 use crate::session::run::Execution;
@@ -52,7 +52,7 @@ impl Session {
         }
         // It is explained and does not run.
         let effects = Effects { replica_ok: planned.effects.replica_ok, ..Effects::default() };
-        let planned = Planned { effects, ..planned };
+        let planned = planned.with_effects(effects);
         let bound = bind(&planned, &topology.rules, text, &found, &[])?;
         let target = match (&bound.route, bound.answer) {
             (Route::One(target), Answer::Relay) => *target,

@@ -187,7 +187,7 @@ impl Session {
             Ok(Understood::Plan(planned)) => {
                 let using = Using { variables, reading: self.reading() };
                 let (sql, scan, ask) = (&statement.sql, &statement.scan, Ask::Named(&using));
-                self.limit.hint(planned.wishes.timeout_ms);
+                self.limit.hint(planned.wishes().timeout_ms);
                 let of = Execution { sql, scan, topology: &topology, planned: &planned, ask, args: &args, add };
                 Box::pin(self.run(&of)).await
             }

@@ -108,7 +108,7 @@ impl Session {
             Err(stop) => (Kind::Refused, Err(stop)),
             Ok(Understood::Plan(planned)) => {
                 self.kind = Kind::Relay;
-                self.limit.hint(planned.wishes.timeout_ms);
+                self.limit.hint(planned.wishes().timeout_ms);
                 let of = Execution { sql, scan, topology: &topology, planned: &planned, ask, args, add };
                 let outcome = self.run(&of).await;
                 (self.kind, outcome)

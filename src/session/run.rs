@@ -84,7 +84,7 @@ impl Session {
         }
         self.txn.check()?;
         self.may_touch(planned)?;
-        if !planned.plain {
+        if !planned.is_plain() {
             return boxed(self.run_special(of)).await;
         }
         self.needs.mode = self.guest.mode;
@@ -102,8 +102,8 @@ impl Session {
     async fn run_special(&mut self, of: &Execution<'_>) -> Result<(), Stop> {
         let Execution { sql, scan, topology, planned, ask, args, add } = *of;
         self.may_ask_for_file(planned)?;
-        self.needs.mode = planned.wishes.transaction.map_or(self.guest.mode, Mode::from);
-        if let Some(wish) = planned.wishes.transaction
+        self.needs.mode = planned.wishes().transaction.map_or(self.guest.mode, Mode::from);
+        if let Some(wish) = planned.wishes().transaction
             && self.txn.is_open()
             && self.txn.mode(wish.into()) != wish.into()
         {
@@ -291,11 +291,11 @@ impl Session {
         };
         match outcome {
             Ok(outcome) => {
-                if !planned.plain || outcome.status.has(Status::CURSOR_EXISTS) {
+                if !planned.is_plain() || outcome.status.has(Status::CURSOR_EXISTS) {
                     self.pin_for(group, &mut lease, planned, &outcome, statement);
                 }
                 self.remember(&mut lease, planned, &outcome, naming, bound.made_id()).await;
-                if planned.plain {
+                if planned.is_plain() {
                     self.give_back(group, lease, free);
                     return Ok(());
                 }
@@ -353,7 +353,7 @@ impl Session {
         if planned.effects.writes || planned.effects.stored_function {
             return Access::Write;
         }
-        let replica = match planned.wishes.role {
+        let replica = match planned.wishes().role {
             Some(Role::Primary) => false,
             Some(Role::Replica) => planned.effects.replica_ok,
             None => planned.effects.replica_ok && self.guest.replicas,
