@@ -3,8 +3,9 @@
 
 use crate::plan::functions::{Nature, nature};
 use crate::plan::parts::{parts, strip};
-use crate::plan::resolve::{BlockId, Model, QueryId, RefId, Source};
-use crate::sql::ast::{Body, Expr, Function, Query, Select, SelectItem, Span};
+use crate::plan::resolve::{BlockId, BodyNode, Column, Model, QueryId, RefId, Source};
+use crate::rules::catalog::ColumnType;
+use crate::sql::ast::{BinaryOp, Body, Expr, Function, LiteralKind, Query, Select, SelectItem, Span, UnaryOp};
 use crate::sql::walk::{self, Node};
 
 /// Whether a query has the same rows each time that it is run over the same tables.
@@ -102,7 +103,67 @@ fn is_block_settled(model: &Model<'_>, block: BlockId) -> bool {
     }
     let windows = |expr: &&Expr| !has_windows(expr) || are_windows_settled(model, block, expr);
     let grouped = found.aggregated || !select.group_by.is_empty();
-    exprs.iter().all(windows) && (!grouped || exprs.iter().all(|expr| is_of_group(model, block, expr)))
+    exprs.iter().all(windows)
+        && exprs.iter().all(|expr| sums_exactly(model, block, expr))
+        && (!grouped || exprs.iter().all(|expr| is_of_group(model, block, expr)))
+}
+
+/// Whether all sums and averages in an expression are of exact numbers: those of DOUBLE hang on the order of their rows.
+fn sums_exactly(model: &Model<'_>, block: BlockId, expr: &Expr) -> bool {
+    let own = match strip(expr) {
+        Expr::Function(function) if matches!(&*function.name, "SUM" | "AVG") => {
+            function.args.first().is_none_or(|of| is_exact(model, block, of))
+        }
+        _ => true,
+    };
+    own && parts(strip(expr)).into_iter().all(|part| sums_exactly(model, block, part))
+}
+
+/// Whether an expression is known to be a whole number or a DECIMAL.
+fn is_exact(model: &Model<'_>, block: BlockId, expr: &Expr) -> bool {
+    match strip(expr) {
+        Expr::Literal { kind, .. } => matches!(kind, LiteralKind::Integer | LiteralKind::Decimal),
+        Expr::Unary { op: UnaryOp::Minus | UnaryOp::Plus, expr, .. } => is_exact(model, block, expr),
+        Expr::Binary { op, left, right, .. } => match op {
+            BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::IntDiv | BinaryOp::Mod => {
+                is_exact(model, block, left) && is_exact(model, block, right)
+            }
+            BinaryOp::Other => false,
+            _ => true,
+        },
+        Expr::Function(function) => match &*function.name {
+            "COUNT" => true,
+            "SUM" | "AVG" | "MIN" | "MAX" => function.args.first().is_some_and(|of| is_exact(model, block, of)),
+            _ => false,
+        },
+        column @ Expr::Column { .. } => {
+            model.column(block, column).is_some_and(|column| is_exact_column(model, &column))
+        }
+        _ => false,
+    }
+}
+
+fn is_exact_column(model: &Model<'_>, column: &Column) -> bool {
+    match model.refs[column.of.0].source {
+        Source::Table(_, Some(info)) => info
+            .column(&column.name)
+            .is_some_and(|(_, column)| matches!(column.ty, ColumnType::Int { .. } | ColumnType::Decimal { .. })),
+        Source::Query(query) => {
+            let BodyNode::Block(block) = model.queries[query.0].body else { return false };
+            // Names that WITH lists stand for columns by their places.
+            let Some(outputs) = model.block_outputs(block).filter(|_| model.queries[query.0].names.is_empty()) else {
+                return false;
+            };
+            outputs.iter().find(|output| output.name == column.name).is_some_and(|output| {
+                match (&output.column, output.expr) {
+                    (Some(of), _) => is_exact_column(model, of),
+                    (None, Some(expr)) => is_exact(model, block, expr),
+                    (None, None) => false,
+                }
+            })
+        }
+        Source::Table(..) | Source::Opaque => false,
+    }
 }
 
 /// Whether the columns of an expression that stand outside of aggregates are the same in all rows of a group.
