@@ -172,17 +172,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, ty: &str) -> ColumnInfo {
-        ColumnInfo {
-            name: name.into(),
-            ty: ColumnType::parse(ty),
-            nullable: false,
-            collation: None,
-            default: None,
-            auto_increment: false,
-            generated: false,
-            touched: false,
-            invisible: false,
-        }
+        ColumnInfo { nullable: false, ..ColumnInfo::of_type(name, ty) }
     }
 
     #[test]

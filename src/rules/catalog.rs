@@ -288,6 +288,21 @@ impl ForeignKey {
 }
 
 impl ColumnInfo {
+    /// A column that may be NULL and has nothing but its type, such as `decimal(10,2)`.
+    pub fn of_type(name: &str, ty: &str) -> ColumnInfo {
+        ColumnInfo {
+            name: name.to_owned(),
+            ty: ColumnType::parse(ty),
+            nullable: true,
+            collation: None,
+            default: None,
+            auto_increment: false,
+            generated: false,
+            touched: false,
+            invisible: false,
+        }
+    }
+
     /// Whether it has this name.
     pub fn is_named(&self, name: &str) -> bool {
         same_name(&self.name, name)
@@ -532,17 +547,8 @@ mod tests {
     use super::*;
 
     fn column(name: &str, ty: &str) -> ColumnInfo {
-        ColumnInfo {
-            name: name.into(),
-            ty: ColumnType::parse(ty),
-            nullable: false,
-            collation: ty.contains("char").then(|| "utf8mb4_bin".to_owned()),
-            default: None,
-            auto_increment: false,
-            generated: false,
-            touched: false,
-            invisible: false,
-        }
+        let collation = ty.contains("char").then(|| "utf8mb4_bin".to_owned());
+        ColumnInfo { nullable: false, collation, ..ColumnInfo::of_type(name, ty) }
     }
 
     fn table(columns: &[(&str, &str)]) -> TableInfo {

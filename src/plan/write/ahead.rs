@@ -260,15 +260,5 @@ fn is_arithmetic(op: BinaryOp) -> bool {
 
 /// A column that has the values of a query which meets none.
 fn number(ty: &str) -> ColumnInfo {
-    ColumnInfo {
-        name: "number".to_owned(),
-        ty: ColumnType::parse(ty),
-        nullable: true,
-        collation: None,
-        default: None,
-        auto_increment: false,
-        generated: false,
-        touched: false,
-        invisible: false,
-    }
+    ColumnInfo::of_type("number", ty)
 }

@@ -2,16 +2,15 @@
 //! answer is compared with one server by `tests/fixtures/score/lookups.sql`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
 use shardloom::demo::server::Server;
 
 use crate::servers::atomic::wait_until_clean;
-use crate::servers::hostile::metric;
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
-use crate::servers::testbed::{PATIENCE, TestCluster, installations, wait_until};
+use crate::servers::testbed::{TestCluster, installations, wait_until};
+use crate::servers::waits::{connections, unsuspecting};
 
 const RULES: &str = r#"
 [schema.shop]
@@ -172,11 +171,7 @@ fn whoever_meets_a_row_changes_that_one() {
 fn a_kill_ends_a_look_and_the_statement() {
     for installation in installations() {
         let cluster = shop(&installation);
-        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
-            config.workers = Some(1);
-            config.timeouts.probe = PATIENCE * 10;
-            config.timeouts.connect = Duration::from_secs(2);
-        });
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, unsuspecting);
         let (mut client, mut killer) = (connect(&proxy, "atomic"), connect(&proxy, "atomic"));
         client.run("INSERT INTO users VALUES (1, 'a', 5)");
         let by_email = "SELECT note FROM users WHERE email = 'a'";
@@ -185,8 +180,7 @@ fn a_kill_ends_a_look_and_the_statement() {
         let servers = || cluster.cluster.groups.iter().map(|group| &group.primary);
         servers().for_each(Server::freeze);
         let asked = std::thread::spawn(move || client.show(by_email));
-        let leased = || metric(proxy.addresses.admin.unwrap(), "shardloom_pool_connections", "state=\"leased\"");
-        wait_until("the lookup is asked", || leased() == 1);
+        wait_until("the lookup is asked", || connections(&proxy, "leased") == 1);
         killer.run(&format!("KILL QUERY {id}"));
         wait_until("the statement has ended", || asked.is_finished());
         servers().for_each(Server::thaw);

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use shardloom::config::Config;
 use shardloom::demo::cluster::Layout;
 use shardloom::demo::install::Installation;
 
@@ -97,7 +98,14 @@ impl Asker {
     }
 }
 
-fn connections(proxy: &TestProxy, state: &str) -> u64 {
+/// All sessions share the connections that lie ready, and nobody finds a frozen server dead.
+pub(super) fn unsuspecting(config: &mut Config) {
+    config.workers = Some(1);
+    config.timeouts.probe = PATIENCE * 10;
+    config.timeouts.connect = Duration::from_secs(2);
+}
+
+pub(super) fn connections(proxy: &TestProxy, state: &str) -> u64 {
     metric(proxy.addresses.admin.unwrap(), "shardloom_pool_connections", &format!("state=\"{state}\""))
 }
 
@@ -153,12 +161,7 @@ fn who_waits_for_a_full_pool_hears_of_a_kill() {
 fn who_waits_for_a_frozen_server_hears_of_a_kill() {
     for installation in installations() {
         let cluster = shop(&installation);
-        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| {
-            // All sessions share the connections that lie ready, and nobody finds the server dead.
-            config.workers = Some(1);
-            config.timeouts.probe = PATIENCE * 10;
-            config.timeouts.connect = Duration::from_secs(2);
-        });
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, unsuspecting);
         let mut killer = connect(&proxy);
         let mut warm: Vec<Client> = (0..14).map(|_| connect(&proxy)).collect();
         for client in &mut warm {
