@@ -34,6 +34,9 @@ pub(super) struct Case {
     pub(super) only: Option<Flavour>,
     /// `@plan`: flags and warnings follow the plan that the server chose that time, and are not compared.
     pub(super) follows_plan: bool,
+    /// `@copies`: the server copies rows to a temporary table or not, by its plan, and of the columns of such a one tells no
+    /// table; tables and flags are not compared.
+    pub(super) follows_copies: bool,
     /// `@history`: a user variable that is NULL has the type of what it was before on its connection, which is another
     /// one of the pool each time; types are not compared.
     pub(super) follows_history: bool,
@@ -124,7 +127,8 @@ impl Case {
             (_, true) => Some(Flavour::MariaDb),
             _ => None,
         };
-        Case { follows_plan: word("plan"), follows_history: word("history"), comment, sql, rows, only }
+        let (follows_plan, follows_copies, follows_history) = (word("plan"), word("copies"), word("history"));
+        Case { follows_plan, follows_copies, follows_history, comment, sql, rows, only }
     }
 }
 

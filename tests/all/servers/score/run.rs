@@ -106,8 +106,10 @@ impl<'a> Pair<'a> {
                 verdict = self.untouched(&sql, verdict);
             }
             if case.follows_plan {
-                // A temporary table more or less: of its columns the servers tell no table.
-                verdict = verdict.without(&["flags", "table", "warnings"]);
+                verdict = verdict.without(&["flags", "warnings"]);
+            }
+            if case.follows_copies {
+                verdict = verdict.without(&["flags", "table"]);
             }
             if case.follows_history {
                 verdict = verdict.without(&["charset", "decimals", "flags", "length", "prepared columns", "type"]);
