@@ -122,6 +122,32 @@ pub struct Answer {
     pub info: String,
 }
 
+/// The result set of a statement as its packets were, in either protocol, as far as it fits.
+#[derive(Debug, Default)]
+pub struct Packets {
+    /// Definitions of the columns.
+    pub definitions: Vec<Vec<u8>>,
+    /// Rows.
+    pub rows: Vec<Vec<u8>>,
+    /// How many bytes of rows may still be kept; `None` once there were more, which are read and left out.
+    pub room: Option<usize>,
+}
+
+impl Packets {
+    /// None yet, with room for so many bytes of rows.
+    pub fn new(room: usize) -> Packets {
+        Packets { room: Some(room), ..Packets::default() }
+    }
+
+    fn keep(&mut self, row: &[u8]) {
+        self.room = self.room.and_then(|room| room.checked_sub(row.len() + size_of::<Vec<u8>>()));
+        match self.room {
+            Some(_) => self.rows.push(row.to_vec()),
+            None => self.rows = Vec::new(),
+        }
+    }
+}
+
 impl Conn {
     /// A connection that has just logged in.
     pub fn new(link: Link, thread_id: u32, info: Arc<ServerInfo>, class: Class, capabilities: Capabilities) -> Conn {
@@ -216,7 +242,7 @@ impl Conn {
         while self.preludes > 0 {
             self.preludes -= 1;
             self.link.set_sequence(1);
-            self.read_from_here().await?;
+            self.read_from_here(None).await?;
         }
         Ok(())
     }
@@ -355,16 +381,22 @@ impl Conn {
         }
         self.link.push(b"");
         self.link.flush().await?;
-        Ok((name, self.read_from_here().await?))
+        Ok((name, self.read_from_here(None).await?))
     }
 
     /// Reads a whole answer to a command; its error, if it is one, leaves the connection usable.
     pub async fn read_answer(&mut self) -> Result<Answer, BackendError> {
         self.expect_answer();
-        self.read_from_here().await
+        self.read_from_here(None).await
     }
 
-    async fn read_from_here(&mut self) -> Result<Answer, BackendError> {
+    /// The same; a result set is kept as it is, and the answer tells only what is around it.
+    pub async fn read_packets(&mut self, packets: &mut Packets) -> Result<Answer, BackendError> {
+        self.expect_answer();
+        self.read_from_here(Some(packets)).await
+    }
+
+    async fn read_from_here(&mut self, mut packets: Option<&mut Packets>) -> Result<Answer, BackendError> {
         let mut answer = Answer::default();
         let columns = match self.head(&mut answer).await? {
             0 => return Ok(answer),
@@ -372,6 +404,10 @@ impl Conn {
         };
         for _ in 0..columns {
             let packet = self.link.expect_packet().await?;
+            if let Some(packets) = &mut packets {
+                packets.definitions.push(self.link.payload(&packet).to_vec());
+                continue;
+            }
             let column = ColumnDef::decode(self.link.payload(&packet))?;
             answer.columns.push(String::from_utf8_lossy(column.name).into_owned());
             answer.types.push(column.ty);
@@ -389,6 +425,7 @@ impl Conn {
                     self.end(packet, &mut answer)?;
                     return Ok(answer);
                 }
+                _ if let Some(packets) = &mut packets => packets.keep(payload),
                 _ => {
                     let mut cursor = Cursor::new("row", payload);
                     let cells = (0..columns).map(|_| Ok(cursor.lenenc_or_null()?.map(<[u8]>::to_vec)));

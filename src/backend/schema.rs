@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::backend::cluster::Group;
 use crate::backend::conn::{Answer, BackendError, Class, Conn, ServerInfo};
-use crate::error::SqlError;
+use crate::error::{Code, SqlError};
 use crate::rules::catalog::{Catalog, ColumnInfo, ColumnType, ForeignKey, TableInfo};
 use crate::rules::{GroupId, Placement, RuleSet};
 use crate::sql::define::Action;
@@ -158,17 +158,8 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
         else {
             continue;
         };
-        // A key over an expression has no column: it can serve nothing that planning asks.
-        let column = keys.text(row, 3).unwrap_or_default();
         let Some(table) = found.get_mut(&table) else { continue };
-        if column.is_empty() || keys.text(row, 4).is_some() {
-            table.partial_keys.insert(index.clone());
-        }
-        match (index.as_str(), non_unique == "0") {
-            ("PRIMARY", _) => table.primary_key.push(column),
-            (_, true) => table.unique_keys.entry(index).or_default().push(column),
-            (_, false) => table.other_keys.entry(index).or_default().push(column),
-        }
+        add_key(table, index, non_unique == "0", keys.text(row, 3), keys.text(row, 4).is_some());
     }
     for (table, key) in foreign_keys {
         if let Some(table) = found.get_mut(&table) {
@@ -176,6 +167,20 @@ pub async fn tables(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Arc<Ta
         }
     }
     Ok(found.into_iter().map(|(name, info)| (name, Arc::new(info))).collect())
+}
+
+/// Adds a part of a key: a column, or the beginning of one.
+fn add_key(table: &mut TableInfo, index: String, unique: bool, column: Option<String>, begins: bool) {
+    // A key over an expression has no column: it can serve nothing that planning asks.
+    let column = column.unwrap_or_default();
+    if column.is_empty() || begins {
+        table.partial_keys.insert(index.clone());
+    }
+    match (index.as_str(), unique) {
+        ("PRIMARY", _) => table.primary_key.push(column),
+        (_, true) => table.unique_keys.entry(index).or_default().push(column),
+        (_, false) => table.other_keys.entry(index).or_default().push(column),
+    }
 }
 
 /// The foreign keys of a schema, a quoted name, that do more than refuse, each with its table.
@@ -217,13 +222,12 @@ async fn foreign_keys(conn: &mut Conn, schema: &str) -> Result<Vec<(String, Fore
     Ok(found.collect())
 }
 
-/// The columns of a temporary table, which only SHOW knows, as `schema`.`table`; none if there is no such table.
-pub async fn temporary(conn: &mut Conn, name: &str) -> Result<Option<TableInfo>, BackendError> {
-    let told = match conn.query(&format!("SHOW FULL COLUMNS FROM {name}")).await {
-        Ok(told) => told,
-        Err(BackendError::Server(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+/// The columns and keys of a temporary table, which only SHOW knows, as `schema`.`table`.
+///
+/// # Errors
+/// The server's; 1105 if it tells of a column what cannot be read.
+pub async fn temporary(conn: &mut Conn, name: &str) -> Result<TableInfo, BackendError> {
+    let told = conn.query(&format!("SHOW FULL COLUMNS FROM {name}")).await?;
     let column = |row: usize| {
         let extra = told.text(row, 6).unwrap_or_default().to_ascii_uppercase();
         Some(ColumnInfo {
@@ -236,7 +240,14 @@ pub async fn temporary(conn: &mut Conn, name: &str) -> Result<Option<TableInfo>,
         })
     };
     let columns: Option<Vec<ColumnInfo>> = (0..told.rows.len()).map(column).collect();
-    Ok(columns.map(|columns| TableInfo { columns, ..TableInfo::default() }))
+    let unread = || BackendError::Server(SqlError::new(Code::Unknown, "a column of a temporary table is not known"));
+    let mut table = TableInfo { columns: columns.ok_or_else(unread)?, temporary: true, ..TableInfo::default() };
+    let keys = conn.query(&format!("SHOW INDEX FROM {name}")).await?;
+    for row in 0..keys.rows.len() {
+        let (Some(index), Some(non_unique)) = (keys.text(row, 2), keys.text(row, 1)) else { continue };
+        add_key(&mut table, index, non_unique == "0", keys.text(row, 4), keys.text(row, 7).is_some());
+    }
+    Ok(table)
 }
 
 /// What EXTRA says of a column, in upper case.

@@ -8,6 +8,11 @@ use std::hash::Hasher;
 const CHARSET_VARIABLES: [&str; 4] =
     ["character_set_client", "character_set_connection", "character_set_results", "collation_connection"];
 
+/// Whether this is one of the variables that SET NAMES sets.
+pub fn is_charset(variable: &str) -> bool {
+    CHARSET_VARIABLES.contains(&variable)
+}
+
 /// What a session has set, as differences from a connection just opened.
 ///
 /// Immutable: a changed session gets a new one, so that equal `Arc`s prove equal state.

@@ -18,6 +18,8 @@ use crate::sql::Flavour;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// A clean stop writes everything back first.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How long threads may take to stop when they are told to.
+const FREEZING: Duration = Duration::from_secs(5);
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -200,10 +202,14 @@ impl Server {
         }
     }
 
-    /// Stops the process in its tracks: connections stay open and nothing answers.
+    /// Stops the process in its tracks: connections stay open and nothing answers. All of its threads have stopped when
+    /// this returns.
     pub fn freeze(&self) {
-        if let Some(pid) = self.pid() {
-            signal(pid, Signal::STOP);
+        let Some(pid) = self.pid() else { return };
+        signal(pid, Signal::STOP);
+        let begun = Instant::now();
+        while !is_stopped(pid) && begun.elapsed() < FREEZING {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -488,6 +494,15 @@ fn guard(server: u32) -> io::Result<Child> {
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
+}
+
+/// Whether all threads of a process are stopped; those that are about to be still answer.
+fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
+    let states = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    // Behind the name, which stands in brackets.
+    let state = |stat: String| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    states.map(state).all(|state| state == Some('T'))
 }
 
 fn signal(process: u32, signal: Signal) {

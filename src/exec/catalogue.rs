@@ -12,6 +12,7 @@ use crate::plan::Params;
 use crate::plan::catalogue::ask::{About, Question};
 use crate::plan::catalogue::inline::{Column, Shape};
 use crate::plan::catalogue::list::ListKind;
+use crate::plan::catalogue::relation::Relation;
 use crate::plan::catalogue::rows::Row;
 use crate::wire::column::flags::UNSIGNED;
 use crate::wire::column::{ColumnDef, ColumnType};
@@ -151,6 +152,17 @@ pub async fn ask(
         Stop::Error(SqlError::refuse(why))
     })?;
     Ok(told(answer, &question.about))
+}
+
+/// The columns that a server gives a relation of its own.
+///
+/// # Errors
+/// The server's refusal; a lost connection.
+pub async fn no_rows(lease: &mut Lease, relation: &Relation) -> Result<Vec<Column>, SqlError> {
+    let name = lease.server().name.clone();
+    let sql = format!("SELECT * FROM {}.{} WHERE FALSE", relation.schema(), relation.name);
+    let answer = lease.query(&sql).await.map_err(|error| error.to_client(&name))?;
+    Ok(told(answer, &About::Told).columns)
 }
 
 fn told(answer: Answer, about: &About) -> Told {

@@ -3,10 +3,11 @@
 //!
 //! The connection that gathers is never that of the session's transaction: it reads nothing but copies. The
 //! transaction's own connections are read from, so that its writes are in the copies. Whatever goes wrong, the
-//! connection that gathers is closed, and the temporary tables are gone with it.
+//! connection that gathers is closed, and the temporary tables are gone with it; only where the session has temporary
+//! tables of its own on it, as a statement that makes another one wants, the copies are dropped.
 
 mod batch;
-mod copies;
+pub(super) mod copies;
 pub mod home;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use crate::error::{Code, SqlError};
 use crate::exec::Place;
 use crate::exec::drain::drain;
 use crate::exec::gather::batch::Batch;
-use crate::exec::gather::copies::{copy_again, create, definitions, fill_settings};
+use crate::exec::gather::copies::{copy_again, copy_there, create, definitions, fill_settings};
 use crate::exec::gather::home::{Gathering, ask};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::logical;
@@ -33,11 +34,26 @@ use crate::wire::link::{Link, Packet};
 use crate::wire::reply::ErrPacket;
 use crate::wire::response::{Event, Kind, Response};
 
-/// Gathers the rows, and gives the connection that has them, in the session's settings; none if not all that is
-/// needed can be told beforehand, and the sources have to be copied whole.
+/// Gathers the rows, and gives the connection that has them, in the session's settings: what is needed of the sources,
+/// or all of them where that cannot be told beforehand.
 ///
 /// The connection is tainted: [`clear`] takes the copies off again.
 pub async fn run(
+    client: &mut Link,
+    txn: &mut Txn,
+    gathering: &mut Gathering<'_>,
+    place: Place<'_, '_>,
+    patience: &mut Patience<'_>,
+) -> Result<Lease, Stop> {
+    if let Some(lease) = attempt(client, txn, gathering, place, patience).await? {
+        return Ok(lease);
+    }
+    gathering.extent = Extent::Whole;
+    let lease = attempt(client, txn, gathering, place, patience).await?;
+    lease.ok_or_else(|| SqlError::new(Code::Unknown, "nothing was gathered").into())
+}
+
+async fn attempt(
     client: &mut Link,
     txn: &mut Txn,
     gathering: &Gathering<'_>,
@@ -47,21 +63,31 @@ pub async fn run(
     let definitions = definitions(txn, gathering, place).await?;
     let (mut home, mut lanes) = lease(txn, gathering, place).await?;
     let outcome = fill(client, &mut home, &mut lanes, gathering, place, &definitions, patience).await;
-    let drained = match (&outcome, gathering.shared) {
-        (Ok(Filled::Unsure) | Err(Stop::Error(_)), true) => read_rest(client, &mut lanes, patience).await,
+    lanes.retain(|lane| lane.held);
+    let drained = match &outcome {
+        Ok(Filled::Unsure) | Err(Stop::Error(_)) => read_rest(client, &mut lanes, patience).await,
         _ => Ok(()),
     };
-    if gathering.shared {
-        // No row of a group mattered: then nothing but the transaction's own beginning was queued there.
-        for lane in lanes {
-            txn.settle_unasked(lane.group, lane.lease).await;
-        }
+    // No row of a group mattered: then nothing but the transaction's own beginning was queued there.
+    for lane in lanes {
+        txn.settle_unasked(lane.group, lane.lease).await;
     }
-    let filled = outcome?;
-    drained?;
-    match filled {
-        Filled::Unsure => Ok(None),
-        Filled::Done => ready(home, gathering, place).await.map(Some),
+    if let Ok(Filled::Done) = outcome {
+        return ready(home, gathering, place).await.map(Some);
+    }
+    give_back(txn, home, gathering).await;
+    outcome?;
+    drained.map(|()| None)
+}
+
+/// Gives back the connection that gathered without the copies, where something of the session's is on it. Any other is
+/// closed, and so is one that they stay on, whose session has lost what was there.
+pub async fn give_back(txn: &mut Txn, mut home: Lease, gathering: &Gathering<'_>) {
+    let group = gathering.gathered.group;
+    let kept = gathering.keeps && txn.pins().any(|(of, _)| of == group);
+    if kept && !home.is_busy() && clear(&mut home, gathering).await {
+        home.taint();
+        txn.settle(group, home);
     }
 }
 
@@ -76,7 +102,7 @@ enum Filled {
 /// The copies without any rows, for what only describes the statement.
 pub async fn describe(
     client: &mut Link,
-    txn: &Txn,
+    txn: &mut Txn,
     gathering: &Gathering<'_>,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
@@ -90,21 +116,27 @@ pub async fn describe(
     ready(home, gathering, place).await
 }
 
-/// Takes the copies off, so that the connection can go back to its pool; else it will be closed.
-pub async fn clear(lease: &mut Lease, gathering: &Gathering<'_>) {
-    let mut text = b"DROP TEMPORARY TABLE ".to_vec();
+/// Takes the copies off, so that the connection can go back to its pool; else it will be closed. Whether they are off.
+pub async fn clear(lease: &mut Lease, gathering: &Gathering<'_>) -> bool {
+    let mut text =
+        if gathering.keeps { b"DROP TEMPORARY TABLE IF EXISTS ".to_vec() } else { b"DROP TEMPORARY TABLE ".to_vec() };
+    if gathering.gather.sources.is_empty() && !lease.in_transaction() {
+        lease.untaint();
+        return true;
+    }
     for (index, (_, copy)) in gathering.gather.copies().enumerate() {
         if index > 0 {
             text.push(b',');
         }
         gathering.bound.put_copy(copy, &mut text);
     }
-    if let Ok(answer) = ask(lease, &text).await
-        && answer.warnings == 0
-        && !lease.in_transaction()
-    {
+    let answer = ask(lease, &text).await;
+    // Some of those that it could not make are not there.
+    let cleared = answer.is_ok_and(|answer| answer.warnings == 0 || gathering.keeps) && !lease.in_transaction();
+    if cleared {
         lease.untaint();
     }
+    cleared
 }
 
 /// The connections to read from, in the order of their groups, each with what it has to read; first the one that
@@ -112,6 +144,8 @@ pub async fn clear(lease: &mut Lease, gathering: &Gathering<'_>) {
 struct Lane {
     group: GroupId,
     lease: Lease,
+    /// It is the session's own, and goes back to it.
+    held: bool,
     /// The answer that is being read.
     running: Option<Response>,
 }
@@ -119,7 +153,9 @@ struct Lane {
 async fn lease(txn: &mut Txn, gathering: &Gathering<'_>, place: Place<'_, '_>) -> Result<(Lease, Vec<Lane>), SqlError> {
     let home_group = gathering.gathered.group;
     let mut groups: BTreeMap<GroupId, bool> = BTreeMap::from([(home_group, false)]);
-    groups.extend(gathering.gathered.pulls.iter().flatten().map(|target| (target.group, true)));
+    let read = gathering.gathered.pulls.iter().enumerate().filter(|(source, _)| !gathering.is_there(*source));
+    groups.extend(read.flat_map(|(_, targets)| targets).map(|target| (target.group, true)));
+    let is_kept = gathering.keeps && txn.holds(home_group);
     // The session's own connections are taken last, one by one, because they have to be given back whatever happens.
     let mut home = None;
     if gathering.shared {
@@ -132,28 +168,48 @@ async fn lease(txn: &mut Txn, gathering: &Gathering<'_>, place: Place<'_, '_>) -
         let (group, wanted) = place(id);
         let settings = pull_settings(wanted.settings);
         let reading = Wanted { settings: &settings, ..wanted };
-        if !gathering.shared {
+        // Only its own connection knows a temporary table of the session's.
+        let has_temporary = |(source, like): (usize, &Target)| {
+            gathering.gather.sources[source].temporary && like.group == id && id != home_group
+        };
+        let held = gathering.shared || gathering.gathered.like.iter().enumerate().any(has_temporary);
+        if !held {
             // The one that gathers is left in the session's settings each time, the others in those for reading.
-            let own = (id == home_group).then_some(wanted);
+            let own = (id == home_group && !is_kept).then_some(wanted);
             let all: Vec<Wanted<'_>> = own.into_iter().chain(is_read.then_some(reading)).collect();
-            let mut leases = txn.side_leases(id, group, gathering.access, &all).await?.into_iter();
-            if own.is_some() {
-                home = leases.next();
+            match txn.side_leases(id, group, gathering.access, &all).await {
+                Ok(leases) => {
+                    let mut leases = leases.into_iter();
+                    if own.is_some() {
+                        home = leases.next();
+                    }
+                    lanes.extend(leases.next().map(|lease| Lane { group: id, lease, held, running: None }));
+                }
+                Err(error) => return Err(give_up(txn, lanes, error).await),
             }
-            lanes.extend(leases.next().map(|lease| Lane { group: id, lease, running: None }));
         } else if is_read {
             match txn.lease(id, group, Access::Primary, &reading).await {
-                Ok(lease) => lanes.push(Lane { group: id, lease, running: None }),
-                Err(error) => {
-                    for lane in lanes {
-                        txn.settle_unasked(lane.group, lane.lease).await;
-                    }
-                    return Err(error);
-                }
+                Ok(lease) => lanes.push(Lane { group: id, lease, held, running: None }),
+                Err(error) => return Err(give_up(txn, lanes, error).await),
             }
         }
     }
+    if is_kept {
+        let (group, wanted) = place(home_group);
+        match txn.lease(home_group, group, Access::Primary, &wanted).await {
+            Ok(lease) => home = Some(lease),
+            Err(error) => return Err(give_up(txn, lanes, error).await),
+        }
+    }
     home.map(|home| (home, lanes)).ok_or_else(|| SqlError::new(Code::Unknown, "no connection to gather on"))
+}
+
+/// Gives the session its connections back, as not all that are wanted can be had.
+async fn give_up(txn: &mut Txn, lanes: Vec<Lane>, error: SqlError) -> SqlError {
+    for lane in lanes.into_iter().filter(|lane| lane.held) {
+        txn.settle_unasked(lane.group, lane.lease).await;
+    }
+    error
 }
 
 /// The session's settings for reading: its predicates mean what they mean, but rows come as they are, and all.
@@ -187,10 +243,33 @@ async fn fill(
     patience: &mut Patience<'_>,
 ) -> Result<Filled, Stop> {
     let mut reduction = Reduction::new(&gathering.gather.sources, gathering.extent);
-    let mut next = send_next(lanes, &mut reduction, gathering, patience).await?;
+    // What is on the connection already is copied there.
+    let there: Vec<usize> = (0..gathering.gather.sources.len()).filter(|source| gathering.is_there(*source)).collect();
+    there.iter().for_each(|source| reduction.skip(*source));
+    let next = send_next(lanes, &mut reduction, gathering, patience).await?;
     prepare(home, gathering, place).await?;
     create(client, home, gathering, definitions, patience).await?;
+    for source in there {
+        copy_there(client, home, gathering, source, patience).await?;
+    }
     let mut batch = Batch::new(gathering);
+    let outcome = pour(client, (home, lanes), gathering, (&mut reduction, &mut batch), next, patience).await;
+    if gathering.keeps && !matches!(outcome, Ok(Filled::Done)) {
+        // It is still wanted.
+        batch.stored(client, home, patience).await.ok();
+    }
+    outcome
+}
+
+/// Reads the rows, source by source, and sends them on.
+async fn pour(
+    client: &mut Link,
+    (home, lanes): (&mut Lease, &mut [Lane]),
+    gathering: &Gathering<'_>,
+    (reduction, batch): (&mut Reduction<'_>, &mut Batch<'_>),
+    mut next: Option<usize>,
+    patience: &mut Patience<'_>,
+) -> Result<Filled, Stop> {
     while let Some(source) = next {
         batch.begin(source, reduction.fills(source));
         for lane in lanes.iter_mut() {
@@ -205,7 +284,7 @@ async fn fill(
                         if batch.is_full() && !batch.send(client, home, patience).await? {
                             return Ok(Filled::Unsure);
                         }
-                        batch.add(lane.lease.link.payload(&packet), &mut reduction)?;
+                        batch.add(lane.lease.link.payload(&packet), reduction)?;
                     }
                     Event::End(end) => {
                         lane.lease.answered(end.status);
@@ -223,7 +302,7 @@ async fn fill(
                 }
             }
         }
-        next = send_next(lanes, &mut reduction, gathering, patience).await?;
+        next = send_next(lanes, reduction, gathering, patience).await?;
         if !batch.send(client, home, patience).await? {
             return Ok(Filled::Unsure);
         }

@@ -12,8 +12,10 @@ mod conditions;
 mod file;
 mod lane;
 mod lines;
+pub mod made;
 mod tally;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -27,12 +29,15 @@ use crate::exec::load::conditions::{Condition, Conditions, Numbers};
 use crate::exec::load::file::{File, Mark, Next};
 use crate::exec::load::lane::{Asked, Asking, Done, Lane, LaneState, Part, load_part, poll_lanes};
 use crate::exec::load::lines::{Pending, ROW};
-use crate::exec::load::tally::Tally;
+use crate::exec::load::made::{Block, Maker};
+use crate::exec::load::tally::{Sum, Tally};
 use crate::exec::names::Naming;
 use crate::exec::variables::UserVariable;
 use crate::exec::whole::{self, Whole, may_span};
-use crate::plan::load::{Destination, Encoding, Load};
+use crate::plan::load::{Destination, Encoding, Load, RowId};
+use crate::plan::made::{with_id, with_id_at};
 use crate::plan::{Bound, Target};
+use crate::rules::id::IdKind;
 use crate::rules::{Family, GroupId};
 use crate::txn::{Access, Txn};
 use crate::value::delimited::Field;
@@ -57,7 +62,11 @@ pub struct Loading<'a> {
     pub autocommit: bool,
     /// The statement that gives all rows the same time, and all servers.
     pub clock: Option<String>,
-    /// Whether a snowflake id that a row brings along may be stored.
+    /// Who makes the ids of rows that bring none along, where there is a column of them.
+    pub maker: Option<Maker<'a>>,
+    /// Whether 0 is an id like any other (`NO_AUTO_VALUE_ON_ZERO`).
+    pub zero_is_id: bool,
+    /// Whether an id that a row brings along may be stored.
     pub may_store: &'a (dyn Fn(u64) -> Result<(), SqlError> + Sync),
     /// The user variables that it names.
     pub variables: &'a [String],
@@ -80,6 +89,8 @@ pub struct Loaded {
     pub conditions: Vec<Condition>,
     /// User variables as the last row left them.
     pub variables: Vec<UserVariable>,
+    /// The first number that was made for a row.
+    pub made_id: Option<u64>,
 }
 
 /// Runs the statement; what it did is for the caller to tell the client.
@@ -131,6 +142,12 @@ struct Run<'a> {
     /// The row at which a server has failed.
     failed_at: Option<u64>,
     fields: Vec<Field>,
+    /// Ids for the next rows.
+    ids: Block,
+    /// The next row needs an id.
+    wants_id: bool,
+    /// Ids of rows that were cut, which their counter has to know before they are sent.
+    given: Vec<u64>,
 }
 
 /// What the servers told.
@@ -157,6 +174,9 @@ impl<'a> Run<'a> {
             file,
             failed_at: None,
             fields: Vec::new(),
+            ids: Block::new(),
+            wants_id: loading.load.made.as_ref().is_some_and(|made| made.field.is_none()),
+            given: Vec::new(),
         }
     }
 
@@ -215,7 +235,7 @@ impl<'a> Run<'a> {
         let mut outcome = self.stream(client, patience).await;
         if outcome.is_ok() {
             // Before anything is committed.
-            outcome = self.tally.total().map(drop).map_err(Stop::Error);
+            outcome = self.tally.total().and_then(|sum| self.is_numbered(sum)).map_err(Stop::Error);
         }
         match outcome {
             Err(stop @ (Stop::Error(_) | Stop::Lost(_))) => Err(self.settle_down(stop, patience).await),
@@ -286,6 +306,13 @@ impl<'a> Run<'a> {
     async fn stream(&mut self, client: &mut Link, patience: &mut Patience<'_>) -> Result<(), Stop> {
         loop {
             self.cut()?;
+            while self.wants_ids() {
+                self.count_given().await?;
+                let Some(maker) = &self.loading.maker else { break };
+                self.ids.fill(maker).await?;
+                self.cut()?;
+            }
+            self.count_given().await?;
             self.start();
             let is_running = self.lanes.iter().any(|lane| matches!(lane.state, LaneState::Running { .. }));
             let is_whole = self.file.is_over() || self.is_full();
@@ -308,15 +335,46 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Tells the counter of the ids that rows have brought along.
+    async fn count_given(&mut self) -> Result<(), SqlError> {
+        match self.loading.maker.as_ref().filter(|_| !self.given.is_empty()) {
+            Some(maker) => maker.ids.given(&maker.counted, &std::mem::take(&mut self.given)).await,
+            None => Ok(()),
+        }
+    }
+
     /// Whether as many rows were cut as are to be committed together.
     fn is_full(&self) -> bool {
         self.loading.load.commit.is_some_and(|most| self.file.cut.rows - self.committed.rows >= most)
     }
 
+    fn has_room(&self) -> bool {
+        self.held < self.loading.memory && !self.is_full()
+    }
+
+    fn is_out_of_ids(&self) -> bool {
+        self.wants_id && self.loading.maker.is_some() && self.ids.is_empty()
+    }
+
+    /// Whether rows are not cut because there are no ids for them.
+    fn wants_ids(&self) -> bool {
+        self.is_out_of_ids() && self.has_room() && !self.file.rest().is_empty()
+    }
+
+    /// That the first id that was made is the one that LAST_INSERT_ID() tells: its row came to be.
+    fn is_numbered(&self, sum: Sum) -> Result<(), SqlError> {
+        if self.ids.first.is_none() || sum.skipped == 0 {
+            return Ok(());
+        }
+        let why = "LOAD DATA makes ids for rows of which servers leave some out (duplicates of another unique key, or rows \
+                   that constraints keep out): LAST_INSERT_ID() would not be known. Nothing of them is stored";
+        Err(SqlError::refuse(why))
+    }
+
     /// Cuts what has come into lines, each for its target, as far as there is room.
     fn cut(&mut self) -> Result<(), SqlError> {
         let Some(encoding) = self.facts.as_ref().map(|facts| facts.encoding) else { return Ok(()) };
-        while self.held < self.loading.memory && !self.is_full() {
+        while self.has_room() && !self.is_out_of_ids() {
             match self.file.next(self.loading.load, encoding, &mut self.fields) {
                 Next::Line(bytes) => self.line(bytes, encoding)?,
                 Next::Unsound => {
@@ -345,18 +403,47 @@ impl<'a> Run<'a> {
     fn line(&mut self, bytes: usize, encoding: Encoding) -> Result<(), SqlError> {
         let row = self.file.cut.rows + 1;
         let refuse = |why: String| SqlError::refuse(format!("row {row} of the file: {why}"));
-        let line = &self.file.rest()[..bytes];
-        if let Some(id) = self.loading.load.id(&self.fields).map_err(refuse)? {
-            (self.loading.may_store)(id).map_err(|error| refuse(error.message))?;
+        let (load, mut line) = (self.loading.load, Cow::Borrowed(&self.file.rest()[..bytes]));
+        match (&self.loading.maker, load.made.as_ref().map(|made| made.field)) {
+            (Some(maker), Some(None)) => {
+                let id = self.ids.take(maker)?;
+                let with = with_id(&line, &id, &load.format);
+                line =
+                    Cow::Owned(with.ok_or_else(|| refuse("it does not begin as LINES STARTING BY says".to_owned()))?);
+                self.fields.push(Field::Text(id));
+            }
+            (maker, made) => match (load.id(&self.fields, self.loading.zero_is_id).map_err(refuse)?, maker, made) {
+                (RowId::Made, Some(_), _) if self.ids.is_empty() => {
+                    self.wants_id = true;
+                    return Ok(());
+                }
+                (RowId::Made, Some(maker), Some(Some(field))) => {
+                    let id = self.ids.take(maker)?;
+                    let with = with_id_at(&line, field, &id, &load.format);
+                    line = Cow::Owned(with.ok_or_else(|| refuse("it has no field for its id".to_owned()))?);
+                    let known = load.numbered.as_ref().and_then(|numbered| self.fields.get_mut(numbered.field));
+                    known.into_iter().for_each(|known| *known = Field::Text(id.clone()));
+                    self.wants_id = false;
+                }
+                (RowId::Made, ..) => return Err(refuse("nobody makes its id".to_owned())),
+                (RowId::Given(Some(id)), ..) => {
+                    (self.loading.may_store)(id).map_err(|error| refuse(error.message))?;
+                    self.ids.skip(id);
+                    if maker.as_ref().is_some_and(|maker| maker.made.kind == IdKind::Segment) {
+                        self.given.push(id);
+                    }
+                }
+                (RowId::Given(None), ..) => {}
+            },
         }
-        let shard = self.loading.load.place(self.loading.family, &self.fields, encoding).map_err(refuse)?;
+        let shard = load.place(self.loading.family, &self.fields, encoding).map_err(refuse)?;
         for (target, pending) in self.loading.targets.iter().zip(&mut self.pending) {
             if shard.is_none() || target.shard == shard {
-                pending.push(row, line);
-                self.held += bytes + ROW;
+                pending.push(row, &line);
+                self.held += line.len() + ROW;
             }
         }
-        self.file.pass(bytes, self.loading.load);
+        self.file.pass(bytes, load);
         Ok(())
     }
 
@@ -517,6 +604,7 @@ impl<'a> Run<'a> {
             warnings: total.warnings,
             conditions: self.conditions.in_order(),
             variables: self.last.1,
+            made_id: self.ids.first,
         })
     }
 }

@@ -232,7 +232,8 @@ async fn lease(txn: &mut Txn, id: GroupId, place: Place<'_, '_>) -> Result<Lease
     txn.lease(id, group, Access::Write, &Wanted { settings: &settings, ..wanted }).await
 }
 
-fn as_they_are(settings: &Settings) -> Arc<Settings> {
+/// The session's settings, but such that rows are read and stored as they are.
+pub(super) fn as_they_are(settings: &Settings) -> Arc<Settings> {
     let settings = settings.with_names("utf8mb4").with("character_set_results", Some(b"NULL"));
     let settings = settings.with("sql_mode", Some(b"'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"));
     let settings = settings.with("time_zone", Some(b"'+00:00'")).with("sql_safe_updates", Some(b"0"));

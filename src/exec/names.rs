@@ -60,10 +60,24 @@ impl<'a> Naming<'a> {
         }
     }
 
-    /// The error with the client's names.
+    /// The error with the client's names, and its number of a row where an INSERT was split.
     pub fn error(self, error: SqlError) -> SqlError {
-        SqlError { message: self.text(&error.message), ..error }
+        let message = self.text(&error.message);
+        let of_statement = match (self, row_in(&message)) {
+            (Naming::Of(bound, target), Some((head, row))) => {
+                bound.row_of(target, row).map(|row| format!("{head}{row}"))
+            }
+            _ => None,
+        };
+        SqlError { message: of_statement.unwrap_or(message), ..error }
     }
+}
+
+/// A message that ends with the number of a row: what stands before it, and the number.
+pub fn row_in(message: &str) -> Option<(&str, usize)> {
+    let at = message.rfind(" at row ")? + " at row ".len();
+    let (head, number) = message.split_at(at);
+    Some((head, number.parse().ok()?))
 }
 
 /// A server's message with the client's names.

@@ -3,8 +3,20 @@
 use crate::backend::conn::Answer;
 use crate::backend::statements::Prepared;
 use crate::exec::spool::Spooled;
+use crate::exec::write::returned::Rows;
 use crate::plan::Target;
 use crate::wire::capabilities::Status;
+
+/// What SHOW WARNINGS told behind a part of a write.
+#[derive(Debug)]
+pub struct Conditions {
+    /// Where.
+    pub target: Target,
+    /// The one row of an INSERT, counted from 0, that they are about, if the target got this one alone.
+    pub row: Option<usize>,
+    /// Its rows.
+    pub told: Answer,
+}
 
 /// The end of a statement whose answer was passed on or made.
 #[derive(Debug, Default)]
@@ -20,7 +32,7 @@ pub struct Outcome {
     /// The sentence of the OK packet, of a write that was put together.
     pub info: String,
     /// What SHOW WARNINGS told after each target's part of a write.
-    pub conditions: Vec<(Target, Answer)>,
+    pub conditions: Vec<Conditions>,
     /// Rows that each target of an UPDATE found, in the order of targets.
     pub matched: Vec<u64>,
     /// Flags of the last packet.
@@ -29,6 +41,8 @@ pub struct Outcome {
     pub rows: u64,
     /// It had a result set.
     pub has_rows: bool,
+    /// The rows that RETURNING gives, of a write that was put together.
+    pub returned: Option<Rows>,
     /// Rows of several targets that wait for COM_STMT_FETCH.
     pub spooled: Option<Spooled>,
     /// The statement that was prepared.

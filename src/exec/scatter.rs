@@ -19,6 +19,7 @@ use crate::exec::outcome::Outcome;
 use crate::exec::relay::{lost, preludes};
 use crate::exec::spool::Spool;
 use crate::exec::whole;
+use crate::exec::write::returned::too_much;
 use crate::plan::Bound;
 use crate::plan::merge::Merge;
 use crate::plan::{Params, Target};
@@ -82,22 +83,32 @@ pub async fn run(
     end(client, txn, lanes, scatter, patience, shared, outcome).await
 }
 
-/// Of the rows of the answer, how many each target sent; the client gets nothing. Rows must be merged by key.
-pub async fn shares(
+/// Where the rows of a merged answer are, by the numbers of targets.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// How many each target sent.
+    pub shares: Vec<u64>,
+    /// Which of them sent each row, if that is asked for.
+    pub order: Vec<u32>,
+}
+
+/// Which targets sent the rows of the answer, row by row if they are `ordered`; the client gets nothing. Rows must be
+/// merged by key.
+pub async fn sources(
     client: &mut Link,
     txn: &mut Txn,
-    scatter: &Scatter<'_>,
+    (scatter, ordered): (&Scatter<'_>, bool),
     access: Access,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
-) -> Result<Vec<u64>, Stop> {
+) -> Result<Drawn, Stop> {
     let shared = txn.is_open() || txn.pins().next().is_some();
     let mut lanes = lease(client, txn, scatter.targets, access, place, patience, shared).await?;
-    let shares = match start(client, &mut lanes, scatter, patience).await {
-        Ok(()) => count(client, &mut lanes, scatter, patience).await,
+    let sources = match start(client, &mut lanes, scatter, patience).await {
+        Ok(()) => drawn(client, &mut lanes, (scatter, ordered), patience).await,
         Err(stop) => Err(stop),
     };
-    end(client, txn, lanes, scatter, patience, shared, shares).await
+    end(client, txn, lanes, scatter, patience, shared, sources).await
 }
 
 /// Reads what is left of the answers and gives the connections back.
@@ -287,26 +298,35 @@ fn merger(scatter: &Scatter<'_>, definitions: &[ColumnDef<'_>]) -> Result<Merger
     Merger::new(scatter.merge, window, definitions, format, sources, scatter.budget, &slots)
 }
 
-/// Reads and merges the rows, and counts them.
-async fn count(
+/// Reads and merges the rows, and keeps where they came from.
+async fn drawn(
     client: &mut Link,
     lanes: &mut [Lane],
-    scatter: &Scatter<'_>,
+    (scatter, ordered): (&Scatter<'_>, bool),
     patience: &mut Patience<'_>,
-) -> Result<Vec<u64>, Stop> {
+) -> Result<Drawn, Stop> {
     let (mut outcome, mut columns) = (Outcome::default(), Columns::default());
     for lane in lanes.iter_mut() {
         read_columns(client, lane, scatter, patience, &mut columns).await?;
     }
     let definitions = columns.decode()?;
     let mut merger = merger(scatter, &definitions)?;
-    let (mut shares, mut row) = (vec![0; scatter.targets.len()], Vec::new());
+    let most = scatter.budget / size_of::<u32>();
+    let mut drawn = Drawn { shares: vec![0; scatter.targets.len()], order: Vec::new() };
+    let mut row = Vec::new();
     loop {
         row.clear();
         match merger.next(&mut row)? {
             Step::Row => {
-                let share = merger.source().and_then(|source| shares.get_mut(source));
-                *share.ok_or_else(|| SqlError::new(Code::Unknown, "A row that nobody sent"))? += 1;
+                let nobody = || SqlError::new(Code::Unknown, "A row that nobody sent");
+                let source = merger.source().ok_or_else(nobody)?;
+                *drawn.shares.get_mut(source).ok_or_else(nobody)? += 1;
+                if ordered && drawn.order.len() == most {
+                    return Err(too_much().into());
+                }
+                if ordered {
+                    drawn.order.push(source as u32);
+                }
             }
             Step::NeedInput => {
                 let Some(lane) = choose(lanes, merger.want()) else {
@@ -318,7 +338,7 @@ async fn count(
         }
     }
     match outcome.warnings {
-        0 => Ok(shares),
+        0 => Ok(drawn),
         // In a statement that writes, strict modes make errors of some of them.
         _ => Err(SqlError::refuse(
             "a condition that gives warnings, in a write with ORDER BY and LIMIT, needs rows of \

@@ -1,20 +1,23 @@
 //! A write that several targets do their part of: one transaction per group, one OK that tells the sum.
 //! Several groups are committed as the user's transaction mode says.
 
+mod first;
+pub mod returned;
 mod total;
 
 use std::pin::pin;
 
-use crate::backend::conn::{Answer as Told, BackendError};
+use crate::backend::conn::{Answer as Told, BackendError, Packets};
 use crate::backend::lease::Lease;
 use crate::error::SqlError;
 use crate::exec::Place;
 use crate::exec::ask::{self, Ask};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
-use crate::exec::outcome::Outcome;
+use crate::exec::outcome::{Conditions, Outcome};
 use crate::exec::relay::{lost, preludes};
 use crate::exec::whole::{self, Whole, may_span};
+use crate::exec::write::first::Failure;
 use crate::exec::write::total::Total;
 use crate::plan::Bound;
 use crate::plan::carry::Carry;
@@ -44,6 +47,10 @@ pub struct Write<'a> {
     pub share: Share<'a>,
     /// To the client it is an INSERT ... SELECT, whose answer always says how many rows there were.
     pub selected: Option<&'a Carry>,
+    /// The server may number its rows by itself, and the number is asked for.
+    pub numbers: bool,
+    /// How many bytes of the rows that RETURNING gives may be held until all targets have done their part.
+    pub room: usize,
 }
 
 /// How many rows each target of a write may write, as its LIMIT says.
@@ -51,13 +58,44 @@ pub struct Write<'a> {
 pub enum Share<'a> {
     /// All that it has.
     Whole,
-    /// As many as this for each target, which it has.
-    Each(&'a [u64]),
+    /// As many for each target as it has of the first rows.
+    Each {
+        /// How many, target by target.
+        shares: &'a [u64],
+        /// The target of each of these rows, in their order.
+        order: &'a [Target],
+    },
     /// As many as those before have left of this.
     Left(u64),
 }
 
+/// What one text of the statement does.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    target: Target,
+    /// The one row of an INSERT, counted from 0, where targets get them one by one.
+    row: Option<usize>,
+}
+
 impl Write<'_> {
+    /// Whether the rows of an INSERT go to several targets.
+    fn splits_rows(&self) -> bool {
+        matches!(self.answer, Answer::Sum) && self.targets.len() > 1 && self.bound.last().is_some()
+    }
+
+    /// What a group's targets do, in this order.
+    fn pieces(&self, targets: &[Target]) -> Vec<Piece> {
+        if !self.bound.is_singly() {
+            return targets.iter().map(|target| Piece { target: *target, row: None }).collect();
+        }
+        let mut pieces = Vec::new();
+        for target in targets {
+            pieces.extend(self.bound.rows_of(*target).map(|row| Piece { target: *target, row: Some(row - 1) }));
+        }
+        pieces.sort_by_key(|piece| piece.row);
+        pieces
+    }
+
     /// Which of an INSERT's rows are called duplicates.
     fn duplicates(&self) -> Duplicates {
         self.selected.map_or_else(|| self.bound.duplicates(), |carry| carry.duplicates)
@@ -154,14 +192,14 @@ async fn parts<'w>(
 }
 
 /// A group's part: its connection, and the targets that it does one after the other.
-struct Lane<'w> {
+struct Lane {
     group: GroupId,
     lease: Lease,
-    targets: &'w [Target],
-    /// The number of the first of them among all of the statement's.
+    pieces: Vec<Piece>,
+    /// The number of the first of its targets among all of the statement's.
     first: usize,
     /// What those that are done have answered, until all are added up.
-    told: Vec<(Target, Told)>,
+    told: Vec<(Piece, Told, Packets)>,
 }
 
 /// Connections to these groups, in their order, as every statement takes them: no two wait for each other. What goes in
@@ -175,7 +213,7 @@ async fn lease<'w>(
     whole: Whole,
     place: Place<'_, '_>,
     patience: &mut Patience<'_>,
-    lanes: &mut Vec<Lane<'w>>,
+    lanes: &mut Vec<Lane>,
     reached: &mut Vec<GroupId>,
 ) -> Result<(), Stop> {
     let from = lanes.len();
@@ -186,7 +224,7 @@ async fn lease<'w>(
         let lease = patience.reach(client, holds, pin!(txn.lease(id, group, Access::Write, &wanted))).await??;
         txn.wrote(id);
         let first = write.targets.partition_point(|target| target.group < id);
-        lanes.push(Lane { group: id, lease, targets, first, told: Vec::new() });
+        lanes.push(Lane { group: id, lease, pieces: write.pieces(targets), first, told: Vec::new() });
     }
     for Lane { group, lease, .. } in &mut lanes[from..] {
         reached.push(*group);
@@ -204,16 +242,18 @@ async fn lease<'w>(
 /// All these groups at once, each its targets in turn: the next one is sent to all when all have answered the last.
 ///
 /// The error is that of the first target in their order, as if they had run one by one: so groups in front of the one
-/// that failed do the rest of their targets, and those behind it are only waited for.
+/// that failed do the rest of their targets, and those behind it are only waited for. Where the rows of an INSERT were
+/// split, it is that of the first row: so all targets do their part, and what rows they failed at is compared.
 async fn at_once(
     client: &mut Link,
-    lanes: &mut [Lane<'_>],
+    lanes: &mut [Lane],
     total: &mut Total<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<(), Stop> {
     let mut live = lanes.len();
-    let mut failure = None;
-    let rounds = lanes.iter().map(|lane| lane.targets.len()).max().unwrap_or(0);
+    let (mut failure, mut of_rows) = (None, Vec::new());
+    let by_row = total.write.splits_rows();
+    let rounds = lanes.iter().map(|lane| lane.pieces.len()).max().unwrap_or(0);
     for round in 0..rounds {
         if total.is_enough() {
             break;
@@ -227,9 +267,9 @@ async fn at_once(
         }
         let (mut asked, mut refusal) = (live, None);
         for (at, lane) in lanes[..live].iter_mut().enumerate() {
-            let Some(target) = lane.targets.get(round) else { continue };
-            let stage = total.stage(lane.first + round);
-            match send(client, &mut lane.lease, total.write, *target, stage, patience).await {
+            let Some(piece) = lane.pieces.get(round).copied() else { continue };
+            let stage = total.stage(piece, lane.first + round);
+            match send(client, &mut lane.lease, total.write, piece.target, stage, patience).await {
                 Ok(()) => {}
                 Err(Stop::Error(error)) => {
                     (asked, refusal) = (at, Some(error));
@@ -242,10 +282,13 @@ async fn at_once(
             (live, failure) = (asked, Some(error));
         }
         for (at, lane) in lanes[..asked].iter_mut().enumerate() {
-            let Some(target) = lane.targets.get(round).copied() else { continue };
-            match answer(client, lane, total, target, patience, at < live).await {
+            let Some(piece) = lane.pieces.get(round).copied() else { continue };
+            match answer(client, lane, total, piece, patience, at < live).await {
                 // Behind one that failed.
                 Err(Stop::Error(_)) if at >= live => {}
+                Err(Stop::Error(error)) if by_row && first::is_of_row(&error) && !patience.is_ended() => {
+                    of_rows.push(Failure { lane: at, piece, error });
+                }
                 Err(Stop::Error(error)) => {
                     (live, failure) = (at, Some(error));
                 }
@@ -256,11 +299,14 @@ async fn at_once(
             break;
         }
         if let [alone] = lanes {
-            alone.told.drain(..).for_each(|(target, told)| total.add(target, &told));
+            alone.told.drain(..).for_each(|(piece, told, rows)| total.add(piece, &told, rows));
         }
     }
+    if failure.is_none() && !of_rows.is_empty() {
+        failure = Some(first::of_first_row(client, lanes, total.write, of_rows, patience).await?);
+    }
     let told = lanes.iter_mut().flat_map(|lane| lane.told.drain(..));
-    told.for_each(|(target, told)| total.add(target, &told));
+    told.for_each(|(piece, told, rows)| total.add(piece, &told, rows));
     failure.map_or(Ok(()), |error| Err(Stop::Error(error)))
 }
 
@@ -286,21 +332,25 @@ async fn send(
 /// Reads what one target answers; `counts`: it is of use.
 async fn answer(
     client: &mut Link,
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     total: &mut Total<'_>,
-    target: Target,
+    piece: Piece,
     patience: &mut Patience<'_>,
     counts: bool,
 ) -> Result<(), Stop> {
     let lease = &mut lane.lease;
     if !counts {
         // Its error is not told, so it must not be explained.
-        return read(client, lease, patience).await?.map(drop).map_err(Stop::Error);
+        return read(client, lease, patience, Some(&mut Packets::new(0))).await?.map(drop).map_err(Stop::Error);
     }
-    let naming = Naming::Of(total.write.bound, target);
-    let told = answered(client, lease, patience, naming).await?;
-    look_behind(lease, total, target, &told).await?;
-    lane.told.push((target, told));
+    let alone = piece.row.map(|row| total.write.bound.at(Stage::Row(row)));
+    let naming = Naming::Of(alone.as_ref().unwrap_or(total.write.bound), piece.target);
+    let mut rows = Packets::new(total.room);
+    let told = read(client, lease, patience, Some(&mut rows)).await?;
+    total.room = rows.room.unwrap_or(0);
+    let told = told.map_err(|error| Stop::Error(naming.error(patience.explain(error))))?;
+    look_behind(lease, total, piece, &told).await?;
+    lane.told.push((piece, told, rows));
     Ok(())
 }
 
@@ -315,20 +365,27 @@ pub async fn answered(
     naming: Naming<'_>,
 ) -> Result<Told, Stop> {
     lease.link.flush().await.map_err(|error| patience.lost(lease, error))?;
-    let told = read(client, lease, patience).await?;
+    let told = read(client, lease, patience, None).await?;
     told.map_err(|error| Stop::Error(naming.error(patience.explain(error))))
 }
 
-/// Reads an answer whole; the server's refusal is in the inner result.
+/// Reads an answer whole, its result set into `rows` if they are given; the server's refusal is in the inner result.
 async fn read(
     client: &mut Link,
     lease: &mut Lease,
     patience: &mut Patience<'_>,
+    rows: Option<&mut Packets>,
 ) -> Result<Result<Told, SqlError>, Stop> {
     preludes(client, lease, patience).await?;
     let (conn, server) = lease.split();
     let thread_id = conn.thread_id;
-    match patience.watch(client, server, thread_id, conn.read_answer()).await? {
+    let answer = async {
+        match rows {
+            Some(rows) => conn.read_packets(rows).await,
+            None => conn.read_answer().await,
+        }
+    };
+    match patience.watch(client, server, thread_id, answer).await? {
         Ok(told) => Ok(Ok(told)),
         Err(BackendError::Server(error)) => Ok(Err(error)),
         Err(error) => Err(lost(lease, patience, error)),
@@ -336,7 +393,7 @@ async fn read(
 }
 
 /// Gives the connections back, with their own clocks.
-async fn give_back(txn: &mut Txn, lanes: Vec<Lane<'_>>, write: &Write<'_>) {
+async fn give_back(txn: &mut Txn, lanes: Vec<Lane>, write: &Write<'_>) {
     for Lane { group, lease, .. } in lanes {
         whole::give_back(txn, group, lease, write.clock.is_some()).await;
     }
@@ -344,8 +401,8 @@ async fn give_back(txn: &mut Txn, lanes: Vec<Lane<'_>>, write: &Write<'_>) {
 
 /// After a target's part, on the same connection: which of the ids that were made are in its rows, and what its warnings
 /// say.
-async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, told: &Told) -> Result<(), Stop> {
-    let write = total.write;
+async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, piece: Piece, told: &Told) -> Result<(), Stop> {
+    let (write, Piece { target, row }) = (total.write, piece);
     if told.last_insert_id != 0 {
         lease.insert_id = None;
     }
@@ -353,14 +410,10 @@ async fn look_behind(lease: &mut Lease, total: &mut Total<'_>, target: Target, t
     let told_already = matches!(write.answer, Answer::Same) && !total.outcome.conditions.is_empty();
     if told.warnings > 0 && !told_already {
         let conditions = lease.query("SHOW WARNINGS").await.map_err(|error| gone(lease, &error))?;
-        total.outcome.conditions.push((target, conditions));
+        total.outcome.conditions.push(Conditions { target, row, told: conditions });
     }
     // The server numbered the rows by itself; the packet may tell a number that the client gave.
-    if write.selected.is_some()
-        && write.targets.len() == 1
-        && write.bound.made_id().is_none()
-        && told.last_insert_id != 0
-    {
+    if write.numbers && write.targets.len() == 1 && write.bound.made_id().is_none() && told.last_insert_id != 0 {
         let made = lease.query("SELECT LAST_INSERT_ID()").await.map_err(|error| gone(lease, &error))?;
         let made = made.text(0, 0).and_then(|id| id.parse::<u64>().ok());
         lease.insert_id = made;

@@ -28,8 +28,6 @@ pub struct Prior {
     pub columns: Box<[ColumnInfo]>,
     /// What its values are for.
     pub purpose: Purpose,
-    /// Locks on the rows that are read can be asked for behind it, as one server takes them.
-    pub lockable: bool,
     /// Its decimals may have more digits than a server shows of them.
     pub divides: bool,
 }

@@ -125,6 +125,7 @@ impl<'a> Binding<'a> {
                     // No server has all tables of the statement, whatever its values are.
                     (Many::Gather(gather), None) => Gathering { gather, planned, values, rules }.place(&mut bound)?,
                     (Many::Ahead(ahead), None) => bound.answer = Answer::Ahead(ahead),
+                    (Many::Joined(joined), None) => bound.answer = Answer::Joined(joined),
                     (Many::Refuse(refusal), None) => return Err(refusal.clone()),
                     (_, None) => return Err(SqlError::refuse("the statement needs rows of several groups at once")),
                 }
@@ -171,6 +172,7 @@ fn fixed<'a>(plan: &'a Plan, rules: &RuleSet, bound: &mut Bound<'a>) -> Result<(
             bound.route = Route::One(target(found(rules, *family)?, 0));
             bound.answer = Answer::Describe;
         }
+        Plan::Like { family, shard, .. } => bound.route = Route::One(target(found(rules, *family)?, *shard)),
         Plan::Catalogue(catalogue) => {
             bound.route = Route::One(Target { group: catalogue.group, shard: catalogue.shard });
             bound.answer = Answer::Catalogue(catalogue);
@@ -178,7 +180,14 @@ fn fixed<'a>(plan: &'a Plan, rules: &RuleSet, bound: &mut Bound<'a>) -> Result<(
         Plan::Define(define) => define_everywhere(define, bound),
         Plan::Carry(carry) => bound.answer = Answer::Carry(carry),
         Plan::Ahead(ahead) => bound.answer = Answer::Ahead(ahead),
+        Plan::Singly(singly) => bound.answer = Answer::Singly(singly),
+        Plan::Computed(computed) => bound.answer = Answer::Computed(computed),
+        Plan::Joined(joined) => bound.answer = Answer::Joined(joined),
         Plan::Load(load) => load_everywhere(load, rules, bound)?,
+        Plan::Maintain(maintain) => {
+            bound.route = of_targets(maintain.targets());
+            bound.answer = Answer::Maintain(maintain);
+        }
         Plan::Refuse(refusal) => return Err(refusal.clone()),
         Plan::Everywhere { .. } | Plan::Sharded(_) | Plan::Gather(_) => {
             return Err(SqlError::new(Code::Unknown, "a plan whose values say where it goes"));
@@ -192,11 +201,16 @@ fn define_everywhere<'a>(define: &'a Define, bound: &mut Bound<'a>) {
     let mut targets: Vec<Target> = define.steps.iter().map(|step| step.target).collect();
     targets.sort();
     targets.dedup();
-    bound.route = match *targets.as_slice() {
+    bound.route = of_targets(targets);
+    bound.answer = Answer::Define(define);
+}
+
+/// The route to targets that are sorted, each there once.
+fn of_targets(targets: Vec<Target>) -> Route {
+    match *targets.as_slice() {
         [target] => Route::One(target),
         _ => Route::Many(targets),
-    };
-    bound.answer = Answer::Define(define);
+    }
 }
 
 /// A load can reach every shard, or every copy.
@@ -296,6 +310,7 @@ impl<'p, 'a> Placing<'p, 'a> {
             Many::Gather(gather) => return self.gathering(gather, bound).gather(bound),
             Many::Carry(carry) => bound.answer = Answer::Carry(carry),
             Many::Ahead(ahead) => bound.answer = Answer::Ahead(ahead),
+            Many::Joined(joined) => bound.answer = Answer::Joined(joined),
             Many::Refuse(refusal) => return Err(refusal.clone()),
             _ => return Err(SqlError::refuse("the statement needs rows of several shards at once")),
         }
@@ -313,7 +328,7 @@ impl<'p, 'a> Placing<'p, 'a> {
                 bound.window = limit.map(|limit| self.window(limit)).transpose()?;
                 self.check_numbers(merge)
             }
-            Many::Gather(_) | Many::Carry(_) | Many::Ahead(_) => self.in_steps(bound),
+            Many::Gather(_) | Many::Carry(_) | Many::Ahead(_) | Many::Joined(_) => self.in_steps(bound),
             Many::Sum | Many::Rows { .. } => {
                 bound.answer = Answer::Sum;
                 Ok(())
@@ -508,6 +523,10 @@ impl<'p, 'a> Placing<'p, 'a> {
         if shards.iter().all(|shard| family.home(shard) == group) {
             return Ok(());
         }
+        // Why it is not done in another way.
+        if let Many::Refuse(refusal) = self.many {
+            return Err(refusal.clone());
+        }
         let name = self.rules.group(group).map_or("another group", |group| group.name.as_str());
         let why = format!("the statement joins rows of a sharded table with a single table that is on {name}");
         Err(SqlError::refuse(why))
@@ -525,6 +544,10 @@ impl<'p, 'a> Placing<'p, 'a> {
             let key = self.key(*key);
             if self.is_null_for_none(key, *value)? {
                 continue;
+            }
+            let of_rows = matches!(self.routing.by, By::Rows(..));
+            if of_rows && !key.nullable && matches!(self.values.datum(*value)?, Some(Datum::Null)) {
+                return Err(SqlError::refuse(format!("{}: NULL may be stored as another value", key.label)));
             }
             let stored = self.stored(key, *value)?;
             let goes = family.route_set(usize::from(key.level), &stored);
@@ -624,6 +647,8 @@ impl<'p: 'a, 'a> Gathering<'p, 'a> {
             *pulls = match (&source.routing, self.place_of(source)) {
                 (Some(routing), _) => self.shards(routing)?,
                 (None, Some(Place::Single(group))) => vec![Target { group, shard: None }],
+                // Locks keep others out only if all take them on the same copy.
+                (None, _) if source.locks.is_some() => vec![Target { group: self.home_of(source), shard: None }],
                 (None, _) => vec![Target { group: gathered.group, shard: None }],
             };
         }
@@ -634,13 +659,15 @@ impl<'p: 'a, 'a> Gathering<'p, 'a> {
     fn place(&self, bound: &mut Bound<'a>) -> Result<(), SqlError> {
         let groups = (0..self.rules.groups().len()).map(|group| GroupId(group as u16));
         let has = |group: GroupId| self.gather.sources.iter().filter(|source| self.on(source, group).is_some()).count();
-        let group = groups.rev().max_by_key(|group| has(*group)).unwrap_or(GroupId(0));
+        let most = || groups.rev().max_by_key(|group| has(*group)).unwrap_or(GroupId(0));
+        let group = self.gather.home.as_ref().map_or_else(most, |(group, _)| *group);
         let like: Vec<Target> =
             self.gather.sources.iter().map(|source| self.on(source, group).unwrap_or(self.somewhere(source))).collect();
         bound.answer = Answer::Gather(self.gather);
         let first = self.gather.sources.iter().zip(&like).find(|(_, target)| target.group == group);
         let schema = first.and_then(|(source, target)| bound.name(source.table, *target));
-        let Some(schema) = schema.map(|name| name.physical_schema) else {
+        let own = self.gather.home.as_ref().map(|(_, schema)| &**schema);
+        let Some(schema) = own.or(schema.map(|name| name.physical_schema)) else {
             return Err(SqlError::refuse("no group has a schema for the rows that the statement needs together"));
         };
         bound.route = Route::Any;
@@ -650,6 +677,12 @@ impl<'p: 'a, 'a> Gathering<'p, 'a> {
 
     fn place_of(&self, source: &Source) -> Option<Place> {
         self.planned.tables.get(usize::from(source.table)).map(|table| table.place)
+    }
+
+    /// The home of the schema that a source's table is in.
+    fn home_of(&self, source: &Source) -> GroupId {
+        let schema = self.planned.tables.get(usize::from(source.table)).map(|table| &*table.schema);
+        schema.and_then(|schema| self.rules.schema(schema)).map_or(GroupId(0), |schema| schema.home)
     }
 
     /// The table of a source on a group, if it has one.

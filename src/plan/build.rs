@@ -6,16 +6,24 @@ use crate::plan::catalogue::is_system_schema;
 use crate::plan::catalogue::list::ListKind;
 use crate::plan::catalogue::reading::{self, Listed};
 use crate::plan::catalogue::relation::{Found, find};
+use crate::plan::convert::Converting;
 use crate::plan::define::World;
+use crate::plan::into::Into;
+use crate::plan::joined::Joined;
+use crate::plan::like::like;
 use crate::plan::load::Loading;
 use crate::plan::locality::{Locality, routing, single_group};
+use crate::plan::locks::shared;
+use crate::plan::maintain::Maintaining;
 use crate::plan::numbering::Numbering;
 use crate::plan::read::merge;
+use crate::plan::reopened::opened_twice;
 use crate::plan::resolve::{Model, QueryId, several};
 use crate::plan::route::By;
 use crate::plan::seek::{Locks, Seek, seek};
+use crate::plan::selected::Selecting;
 use crate::plan::sources::gather;
-use crate::plan::text::Composer;
+use crate::plan::text::{Composer, Rewrite};
 use crate::plan::ties::Ties;
 use crate::plan::upkeep::Upkeep;
 use crate::plan::write::limited::Clauses;
@@ -29,7 +37,7 @@ use crate::sql::head::{Admin, Ddl, Head, Show, ShowKind, names_in};
 use crate::sql::hint::{HintItem, hints};
 use crate::sql::mentions::{Mentions, mentions};
 use crate::sql::parse::parse;
-use crate::sql::scan::Scan;
+use crate::sql::scan::{Scan, scan};
 
 /// Plans the first statement of `sql`, as scanned and headed.
 ///
@@ -49,6 +57,24 @@ pub fn plan(sql: &[u8], scan: &Scan, head: &Head, session: Session<'_>, rules: &
     planned.judged()
 }
 
+/// Plans a SELECT whose rows one server is to convert: see [`Converting`].
+///
+/// # Errors
+/// 1235 where its rows cannot be gathered on one server.
+pub fn plan_converting(
+    sql: &[u8],
+    scan: &Scan,
+    session: Session<'_>,
+    rules: &RuleSet,
+    catalog: &Catalog,
+    converting: &Converting<'_>,
+) -> Result<Planned, SqlError> {
+    let ((gather, tables), mut effects) = Selecting { sql, scan, session, rules, catalog }.convert(converting)?;
+    let build = Build { sql, scan, session, rules, catalog };
+    build.mention(&mut effects);
+    Ok(Planned { tables, effects, ..build.planned(Plan::Gather(Box::new(gather))) }.judged())
+}
+
 /// What a plan says beside the way of its statement.
 #[derive(Default)]
 struct Beside {
@@ -56,6 +82,7 @@ struct Beside {
     upkeep: Option<Upkeep>,
     lookup: Option<u16>,
     seek: Option<Seek>,
+    into: Option<(Span, Into)>,
 }
 
 /// What a statement is planned from.
@@ -84,8 +111,16 @@ impl<'a> Build<'a> {
             let why = "information_schema beside a sharded table or in a write:";
             plan = Plan::Refuse(SqlError::refuse_at(why, self.sql, read.span.start as usize));
         }
+        let target = match statement {
+            Statement::Insert(insert) => Some((0, insert.table.name.name.as_str())),
+            Statement::Query(_) | Statement::Update(_) | Statement::Delete(_) => None,
+        };
+        if let Some(refusal) = opened_twice(&model, target) {
+            forbid_steps(&mut plan, refusal);
+        }
         let mut effects = model.effects;
         self.mention(&mut effects);
+        effects.sets_variables |= matches!(statement, Statement::Query(query) if query.into.is_some());
         effects.replica_ok = matches!(statement, Statement::Query(_)) && reads_only(&effects);
         let mut all = model.pins;
         all.extend(pins);
@@ -95,12 +130,13 @@ impl<'a> Build<'a> {
         }));
         all.sort_unstable();
         all.dedup();
-        let Beside { numbering, upkeep, lookup, seek } = beside;
+        let Beside { numbering, upkeep, lookup, seek, into } = beside;
+        let into = into.map(|(_, into)| Box::new(into));
         // Of an INSERT ... SELECT only the rows that are stored are looked after.
         let upkeep = upkeep.filter(|_| matches!(plan, Plan::Sharded(_))).map(Box::new);
         let (pins, tables) = (all.into(), model.tables.into());
         let seek = seek.filter(|_| matches!(plan, Plan::Sharded(_))).map(Box::new);
-        Planned { pins, effects, numbering, upkeep, seek, lookup, tables, ..self.planned(plan) }
+        Planned { pins, effects, numbering, upkeep, seek, lookup, into, tables, ..self.planned(plan) }
     }
 
     /// Notes what the words of the statement tell, whether the tree did or not: `CURRENT_TIMESTAMP` is no function to it.
@@ -108,10 +144,19 @@ impl<'a> Build<'a> {
         let Ok(found) = mentions(self.sql, self.session.facts) else { return };
         effects.clock |= found.any(Mentions::TIME);
         effects.random |= found.any(Mentions::VOLATILE);
-        effects.account |= found.any(Mentions::USER);
         effects.reads_variables |= found.any(Mentions::USER_VARIABLE);
         effects.sets_variables |= found.any(Mentions::USER_VARIABLE_SET);
         effects.user_locks |= found.any(Mentions::LOCK);
+    }
+
+    /// The same of a statement without a tree, which would have told what only the session knows.
+    fn mention_all(self, effects: &mut Effects) {
+        self.mention(effects);
+        let Ok(found) = mentions(self.sql, self.session.facts) else { return };
+        effects.account |= found.any(Mentions::USER);
+        effects.row_count |= found.any(Mentions::ROW_COUNT);
+        effects.found_rows |= found.any(Mentions::FOUND_ROWS);
+        effects.connection_id |= found.any(Mentions::CONNECTION_ID);
     }
 
     fn mentions_locks(self) -> bool {
@@ -130,6 +175,7 @@ impl<'a> Build<'a> {
             upkeep: None,
             seek: None,
             lookup: None,
+            into: None,
             tables: Box::default(),
             rules_version: self.rules.version,
             facts: self.session.facts,
@@ -138,7 +184,10 @@ impl<'a> Build<'a> {
 
     fn query(self, model: &mut Model<'a>, query: &'a Query, beside: &mut Beside) -> (Result<Plan, SqlError>, Vec<u32>) {
         let mut pins = Vec::new();
-        let plan = model.query(query, None).and_then(|id| self.select(model, query, id, &mut pins, beside));
+        let plan = model.query(query, None).and_then(|id| {
+            beside.into = model.takes_into(query);
+            self.select(model, query, id, &mut pins, beside)
+        });
         (plan, pins)
     }
 
@@ -156,7 +205,7 @@ impl<'a> Build<'a> {
         let text = composer.plain()?;
         let gather = || {
             let world = (self.rules, self.catalog);
-            gather((self.sql, self.scan), self.session, world, tree, &model.tables).map(Box::new)
+            gather((self.sql, self.scan), self.session, world, tree, &model.tables, None).map(Box::new)
         };
         let routing = match routing(model, &ties, &locality) {
             Ok(routing) => routing,
@@ -183,7 +232,20 @@ impl<'a> Build<'a> {
                 composer.anchors(clause).ok().and_then(|(from, to)| seek(model, &locality, Locks::Clause(from, to)))
             }
         };
-        let many = match merge(model, &locality, query, &composer) {
+        let merged = match &beside.into {
+            None => merge(model, &locality, query, &composer),
+            Some((_, _)) if model.queries[query.0].divides(model) => {
+                let why = "INTO of decimals that may have more digits than are shown";
+                Err(several(self.sql, why, tree.span))
+            }
+            Some((clause, _)) => {
+                // The proxy gives the row to the variables.
+                let mut edits = model.edits.clone();
+                edits.push((*clause, Rewrite::Fixed(String::new())));
+                merge(model, &locality, query, &Composer::new(self.scan, edits))
+            }
+        };
+        let many = match merged {
             Ok(merging) => {
                 pins.extend(merging.pins);
                 Many::Merge { merge: Box::new(merging.merge), text: merging.text, limit: merging.limit }
@@ -199,10 +261,15 @@ impl<'a> Build<'a> {
         let locality = Locality::of(model, &ties);
         let writing = Writing { model, ties: &ties, locality: &locality, scan: self.scan };
         beside.lookup = writing.is_lookup(table).then_some(table);
-        let (plan, numbering) = writing.insert(insert, table, query)?;
-        beside.upkeep = writing.kept_by_insert(insert, table, numbering.as_deref())?;
-        beside.numbering = numbering;
-        Ok(plan)
+        let plan = writing.insert(insert, table, query).and_then(|(plan, numbering)| {
+            match writing.kept_by_insert(insert, table, numbering.as_deref()) {
+                Ok(upkeep) => beside.upkeep = upkeep,
+                Err(refusal) => return writing.singly(insert, table, numbering.as_deref()).unwrap_or(Err(refusal)),
+            }
+            beside.numbering = numbering;
+            Ok(plan)
+        });
+        plan.or_else(|refusal| writing.computed(refusal, insert, table, query))
     }
 
     fn update(self, model: &mut Model<'a>, update: &'a Update, beside: &mut Beside) -> Result<Plan, SqlError> {
@@ -217,7 +284,9 @@ impl<'a> Build<'a> {
             beside.upkeep = upkeep;
             writing.change(&scope, &update.set, &clauses)
         });
-        writing.ahead(plan, &scope, &update.set, &clauses)
+        let plan = writing.ahead(plan, &scope, &update.set, &clauses);
+        let plan = writing.rekeyed(plan, &scope, &update.set, &clauses);
+        writing.joined(plan, &scope, &update.set, &clauses, |joined| self.is_sound(joined))
     }
 
     fn delete(self, model: &mut Model<'a>, delete: &'a Delete, beside: &mut Beside) -> Result<Plan, SqlError> {
@@ -234,21 +303,43 @@ impl<'a> Build<'a> {
             writing.change(&scope, &[], &clauses)
         });
         if !delete.returning {
-            return writing.ahead(plan, &scope, &[], &clauses);
+            let plan = writing.ahead(plan, &scope, &[], &clauses);
+            return writing.joined(plan, &scope, &[], &clauses, |joined| self.is_sound(joined));
         }
         let mut plan = plan?;
-        if matches!(plan, Plan::Everywhere { .. }) {
-            return Err(several(self.sql, "RETURNING", delete.span));
+        // Where it says in which order rows are deleted, they are returned in that order.
+        if let Some(at) = clauses.end().filter(|_| clauses.limit().is_none()) {
+            forbid_many(&mut plan, several(self.sql, "RETURNING behind ORDER BY without LIMIT", at));
         }
-        forbid_many(&mut plan, several(self.sql, "RETURNING", delete.span));
         Ok(plan)
+    }
+
+    /// Whether the keys of the rows that are to be written can be read, with locks, and the rows be written by them.
+    fn is_sound(self, joined: &Joined) -> bool {
+        let select = joined.select(self.sql, self.scan).and_then(|text| shared(&text, self.session.facts));
+        let writes = joined.written.iter().map(|written| written.sample(self.sql, self.scan));
+        std::iter::once(select).chain(writes).all(|text| text.is_some_and(|text| self.is_answered(&text)))
+    }
+
+    /// Whether a statement of our own is answered.
+    fn is_answered(self, text: &[u8]) -> bool {
+        let mut found = Scan::default();
+        if scan(text, self.session.facts, 0, &mut found).is_err() {
+            return false;
+        }
+        let planned = plan(text, &found, &Head::Dml, self.session, self.rules, self.catalog);
+        match &planned.plan {
+            Plan::Refuse(_) => false,
+            Plan::Sharded(sharded) => !matches!(sharded.many, Many::Refuse(_)),
+            _ => true,
+        }
     }
 
     /// DML that could not be read: forwarded if it names nothing but single tables of one group.
     fn unread(self, refusal: SqlError) -> Planned {
         let names = names_in(self.sql, self.session.facts).unwrap_or_default();
         let mut planned = self.forward(&names, Some(refusal));
-        self.mention(&mut planned.effects);
+        self.mention_all(&mut planned.effects);
         // Whatever it is, it may do anything.
         planned.effects.writes = true;
         planned.effects.stored_function = true;
@@ -265,9 +356,16 @@ impl<'a> Build<'a> {
                 self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
             }
             Head::Admin { verb, tables } => {
-                let mut planned = self.forward(tables, None);
+                let mut planned = match verb {
+                    Admin::Analyze | Admin::Check | Admin::Checksum | Admin::Optimize | Admin::Repair
+                        if self.lie_apart(tables) =>
+                    {
+                        self.maintain(*verb, tables)
+                    }
+                    _ => self.forward(tables, None),
+                };
                 planned.effects.implicit_commit = !matches!(verb, Admin::Checksum | Admin::Help);
-                planned.effects.writes = true;
+                planned.effects.writes = *verb != Admin::Checksum;
                 planned
             }
             Head::Account { tables } => {
@@ -278,7 +376,11 @@ impl<'a> Build<'a> {
             }
             Head::Lock { tables } => {
                 let names: Vec<ObjectName> = tables.iter().map(|(name, _)| name.clone()).collect();
-                let mut planned = self.forward(&names, None);
+                let at = tables.first().map_or(0, |(name, _)| name.span.start as usize);
+                // No XA transaction runs beside it, so writes to several groups would not be atomic.
+                let why = "LOCK TABLES of a table that lies in several places: a dump is made with --single-transaction \
+                           --skip-add-locks, and loads without it;";
+                let mut planned = self.forward(&names, Some(SqlError::refuse_at(why, self.sql, at)));
                 planned.effects.implicit_commit = true;
                 planned.effects.table_locks = true;
                 planned
@@ -309,6 +411,7 @@ impl<'a> Build<'a> {
                         *group = None;
                     }
                 }
+                self.mention_all(&mut planned.effects);
                 planned.effects.writes = true;
                 planned.effects.stored_function = true;
                 planned.effects.sets_last_insert_id = true;
@@ -341,7 +444,7 @@ impl<'a> Build<'a> {
         let loading = Loading { sql, scan: self.scan, session: self.session, rules: self.rules, catalog: self.catalog };
         let plan = loading.plan(&mut model).map_or_else(Plan::Refuse, |load| Plan::Load(Box::new(load)));
         let mut effects = Effects::default();
-        self.mention(&mut effects);
+        self.mention_all(&mut effects);
         let plan = match plan {
             Plan::Load(_) if effects.sets_variables => {
                 let why = "an assignment to a user variable in LOAD DATA into a table that lies in several places:";
@@ -368,6 +471,9 @@ impl<'a> Build<'a> {
                            first:";
                 self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, 0)))
             }
+            Ddl::CreateTable if self.lies_in_several(verb, tables) => {
+                self.table_of_rows().unwrap_or_else(|| self.define(verb, tables))
+            }
             _ if self.lies_in_several(verb, tables) => self.define(verb, tables),
             _ => self.forward(tables, None),
         };
@@ -382,8 +488,8 @@ impl<'a> Build<'a> {
     /// in several places.
     fn temporary(self, verb: Ddl, tables: &[ObjectName]) -> Planned {
         let subjects = match verb {
-            // What it is made from is the table behind it.
-            Ddl::CreateTable if self.is_made_from(tables) => &[],
+            // What it is like is the table behind it.
+            Ddl::CreateTable if self.is_like_itself(tables) => &[],
             Ddl::CreateTable => &tables[..tables.len().min(1)],
             Ddl::DropTable => tables,
             _ => &[],
@@ -398,20 +504,46 @@ impl<'a> Build<'a> {
                 let why = format!("a temporary table of the name of a lookup, which writes of {owner} look for:");
                 return self.planned(Plan::Refuse(SqlError::refuse_at(&why, self.sql, name.span.start as usize)));
             }
-            hidden.push((found.name.as_str(), name.name.name.as_str()));
+            hidden.push((found.name.as_str(), name.name.name.as_str(), None));
         }
         let rules = self.rules.with_temporary(hidden.into_iter());
-        Build { rules: &rules, ..self }.forward(tables, None)
+        let build = Build { rules: &rules, ..self };
+        match like(build.world(), self.scan) {
+            Some(Ok((plan, tables))) => Planned { tables, ..self.planned(plan) },
+            Some(Err(refusal)) => self.planned(Plan::Refuse(refusal)),
+            // Of one with the name of a table in several places it is read whether its query means that.
+            None if verb == Ddl::CreateTable && (build.lies_apart(tables) || self.lies_in_several(verb, subjects)) => {
+                build.table_of_rows().unwrap_or_else(|| build.forward(tables, None))
+            }
+            None => build.forward(tables, None),
+        }
     }
 
-    /// Whether a new table may be made from one of its own name.
-    fn is_made_from(self, tables: &[ObjectName]) -> bool {
+    /// Whether tables do not lie together on one group.
+    fn lies_apart(self, tables: &[ObjectName]) -> bool {
+        let place = |name: &ObjectName| {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema)?;
+            Some(self.rules.schema(schema)?.table(&name.name.name))
+        };
+        let mut places = tables.iter().filter_map(place);
+        let first = places.next();
+        first.is_some_and(|first| !matches!(first, Placement::Single(_)) || places.any(|place| place != first))
+    }
+
+    /// The definition at hand, no further statement behind it.
+    fn world(self) -> World<'a> {
+        let sql = &self.sql[..self.scan.end as usize];
+        World { sql, session: self.session, rules: self.rules, catalog: self.catalog }
+    }
+
+    /// Whether a new table may be made like one of its own name.
+    fn is_like_itself(self, tables: &[ObjectName]) -> bool {
         let is_like = |(name, part): &(ObjectName, Part)| {
             let subject = tables.first().map(|subject| &subject.name.name);
             *part == Part::Like && subject.is_none_or(|subject| subject.eq_ignore_ascii_case(&name.name.name))
         };
         match define(&self.sql[..self.scan.end as usize], self.session.facts) {
-            Ok(Some(found)) => found.query.is_some() || found.mentions.iter().any(is_like),
+            Ok(Some(found)) => found.mentions.iter().any(is_like),
             _ => true,
         }
     }
@@ -454,16 +586,48 @@ impl<'a> Build<'a> {
         }
     }
 
+    /// Whether tables that are maintained do not all lie on one group.
+    fn lie_apart(self, tables: &[ObjectName]) -> bool {
+        let mut places = tables.iter().filter_map(|name| {
+            let schema = name.schema.as_ref().map(|schema| schema.name.as_str()).or(self.session.schema)?;
+            Some(self.rules.schema(schema)?.table(&name.name.name))
+        });
+        let first = places.next();
+        first.is_some_and(|first| !matches!(first, Placement::Single(_)) || places.any(|place| place != first))
+    }
+
+    fn maintain(self, verb: Admin, tables: &[ObjectName]) -> Planned {
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        let sql = &self.sql[..self.scan.end as usize];
+        match (Maintaining { sql, rules: self.rules, tables }).plan(verb, &mut model) {
+            // The statements are rendered once, so they fit no other literals.
+            Ok(maintain) => Planned {
+                tables: model.tables.into(),
+                pins: (0..self.scan.literals.len() as u32).collect(),
+                ..self.planned(Plan::Maintain(Box::new(maintain)))
+            },
+            Err(refusal) => self.planned(Plan::Refuse(refusal)),
+        }
+    }
+
+    /// CREATE TABLE ... AS SELECT of a table on one group.
+    fn table_of_rows(self) -> Option<Planned> {
+        let sql = &self.sql[..self.scan.end as usize];
+        let Build { scan, session, rules, catalog, .. } = self;
+        Some(match (Selecting { sql, scan, session, rules, catalog }).plan()? {
+            Ok((gather, tables)) => Planned { tables, ..self.planned(Plan::Gather(Box::new(gather))) },
+            Err(refusal) => self.planned(Plan::Refuse(refusal)),
+        })
+    }
+
     fn define(self, verb: Ddl, tables: &[ObjectName]) -> Planned {
         if let Some(at) = self.scan.params.first() {
             let why = "parameters in a definition of a sharded table, or of one with copies:";
             return self.planned(Plan::Refuse(SqlError::refuse_at(why, self.sql, *at as usize)));
         }
-        let sql = &self.sql[..self.scan.end as usize];
-        let world = World { sql, session: self.session, rules: self.rules, catalog: self.catalog };
         let defined = match verb {
-            Ddl::CreateView => world.define_view(tables),
-            _ => world.define(verb),
+            Ddl::CreateView => self.world().define_view(tables),
+            _ => self.world().define(verb),
         };
         match defined {
             // What is done is rendered once, so it fits no other literals.
@@ -702,12 +866,26 @@ impl<'a> Build<'a> {
                 }
             },
             Plan::Describe { .. } | Plan::Refuse(_) => Ok(()),
-            Plan::Gather(_) | Plan::Ahead(_) => {
+            Plan::Gather(_) | Plan::Ahead(_) | Plan::Joined(_) => {
                 Err(SqlError::refuse("the hint shard= is not for tables that no shard has together"))
             }
-            Plan::Carry(_) => Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go")),
+            Plan::Computed(_) => {
+                Err(SqlError::refuse("the hint shard= is not for a write whose values are computed first"))
+            }
+            Plan::Carry(_) | Plan::Singly(_) => {
+                Err(SqlError::refuse("the hint shard= is not for an INSERT: its rows say where they go"))
+            }
+            Plan::Maintain(maintain) => match maintain.on(shard) {
+                Some(on) => {
+                    **maintain = on;
+                    Ok(())
+                }
+                None => {
+                    Err(SqlError::refuse(format!("the hint names shard {shard}, which not all of the tables have")))
+                }
+            },
             Plan::Load(_) => Err(SqlError::refuse("the hint shard= is not for LOAD DATA: its rows say where they go")),
-            Plan::Define(_) => {
+            Plan::Define(_) | Plan::Like { .. } => {
                 let why = "the hint shard= is not for a definition, which would make the shards differ";
                 Err(SqlError::refuse(why))
             }
@@ -752,8 +930,13 @@ impl<'a> Build<'a> {
             Plan::Refuse(_) => {}
             Plan::Catalogue(_)
             | Plan::Define(_)
+            | Plan::Maintain(_)
+            | Plan::Like { .. }
             | Plan::Carry(_)
             | Plan::Ahead(_)
+            | Plan::Computed(_)
+            | Plan::Joined(_)
+            | Plan::Singly(_)
             | Plan::Load(_)
             | Plan::Sharded(_)
             | Plan::Gather(_)
@@ -785,6 +968,16 @@ fn reads_only(effects: &Effects) -> bool {
         || effects.stored_function;
     let asks = effects.found_rows || effects.row_count || effects.last_insert_id;
     !leaves && !asks
+}
+
+/// Makes a plan refuse to do in several statements what one server does in one.
+fn forbid_steps(plan: &mut Plan, refusal: SqlError) {
+    match plan {
+        Plan::Carry(_) | Plan::Ahead(_) | Plan::Computed(_) | Plan::Joined(_) | Plan::Singly(_) => {
+            *plan = Plan::Refuse(refusal);
+        }
+        other => forbid_many(other, refusal),
+    }
 }
 
 /// Makes a plan refuse several targets.

@@ -10,6 +10,7 @@ use twox_hash::XxHash3_128;
 
 use crate::plan::ahead::{Ahead, Prior};
 use crate::plan::gather::{Gather, Pulled, Source, Twin};
+use crate::plan::joined::{Given, Joined, Written};
 use crate::plan::merge::{Combine, Merge};
 use crate::plan::route::{By, Condition, Routing};
 use crate::plan::text::{Part, Text};
@@ -158,7 +159,8 @@ impl Weighter<EntryKey, Entry> for Bytes {
 /// About how many bytes a plan takes; parts of a few dozen bytes at most are left out.
 fn size(planned: &Planned) -> usize {
     let plan = match &planned.plan {
-        Plan::Relay { text, .. } | Plan::Everywhere { text, .. } | Plan::Describe { text, .. } => text_size(text),
+        Plan::Relay { text, .. } | Plan::Everywhere { text, .. } => text_size(text),
+        Plan::Describe { text, .. } | Plan::Like { text, .. } => text_size(text),
         Plan::Sharded(sharded) => {
             let many = match &sharded.many {
                 Many::Merge { merge, text, .. } => merge_size(merge) + text_size(text),
@@ -167,6 +169,7 @@ fn size(planned: &Planned) -> usize {
                 Many::Refuse(refusal) => refusal.message.len(),
                 Many::Carry(carry) => size_of_val(&**carry),
                 Many::Ahead(ahead) => ahead_size(ahead),
+                Many::Joined(joined) => joined_size(joined),
                 Many::Limited(limited) => {
                     let first = limited.first.as_ref();
                     size_of_val(&**limited)
@@ -187,7 +190,16 @@ fn size(planned: &Planned) -> usize {
         Plan::Define(define) => define.steps.iter().map(|step| size_of_val(step) + 2 * step.sql.len()).sum(),
         Plan::Carry(carry) => size_of_val(&**carry),
         Plan::Ahead(ahead) => ahead_size(ahead),
+        Plan::Computed(computed) => {
+            size_of_val(&*computed.items) + computed.columns.len() * (size_of::<ColumnInfo>() + 32)
+        }
+        Plan::Joined(joined) => joined_size(joined),
+        Plan::Singly(singly) => size_of_val(&*singly.rows),
         Plan::Load(load) => size_of_val(&**load) + text_size(&load.text),
+        Plan::Maintain(maintain) => {
+            let visits = maintain.tables.iter().flat_map(|table| &table.visits);
+            visits.map(|visit| size_of_val(visit) + 2 * visit.sql.len()).sum()
+        }
         Plan::Refuse(refusal) => refusal.message.len(),
     };
     let tables: usize =
@@ -203,6 +215,12 @@ fn size(planned: &Planned) -> usize {
 fn ahead_size(ahead: &Ahead) -> usize {
     let query = |prior: &Prior| size_of_val(prior) + prior.columns.len() * (size_of::<ColumnInfo>() + 32);
     ahead.queries.iter().map(query).sum()
+}
+
+fn joined_size(joined: &Joined) -> usize {
+    let columns = |written: &Written| written.key.len() + written.set.len();
+    let written = |written: &Written| size_of_val(written) + columns(written) * (size_of::<Given>() + 32);
+    size_of_val(joined) + joined.written.iter().map(written).sum::<usize>()
 }
 
 fn seek_size(planned: &Planned) -> usize {

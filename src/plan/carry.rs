@@ -1,7 +1,7 @@
 //! INSERT ... SELECT whose rows do not stay where they are read, as data: the SELECT is a statement of its own, and its
 //! rows are written out as the VALUES of another. It knows no row.
 
-use crate::plan::Duplicates;
+use crate::plan::{Duplicates, Many, Plan, Planned};
 use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
 
@@ -14,10 +14,10 @@ pub struct Carry {
     pub table: u16,
     /// The columns that it names; none: all that are visible.
     pub columns: Option<Box<[Box<str>]>>,
-    /// Locks on the rows that are read can be asked for behind the query, as one server takes them.
-    pub lockable: bool,
     /// The query reads tables.
     pub reads_tables: bool,
+    /// What does not fit becomes what does, with a warning.
+    pub ignores: bool,
     /// Its decimals may have more digits than a server shows of them.
     pub divides: bool,
     /// Which of its rows MySQL's sentence calls duplicates.
@@ -30,5 +30,19 @@ impl Carry {
     pub fn pieces<'a>(&self, sql: &'a [u8], scan: &Scan) -> Option<[&'a [u8]; 3]> {
         let (from, to) = (self.query.0.resolve(scan)? as usize, self.query.1.resolve(scan)? as usize);
         Some([sql.get(..from)?, sql.get(from..to)?, sql.get(to..scan.end as usize)?])
+    }
+}
+
+impl Planned {
+    /// How the rows are carried, if that may be the statement's way.
+    pub fn carry(&self) -> Option<&Carry> {
+        match &self.plan {
+            Plan::Carry(carry) => Some(carry),
+            Plan::Sharded(sharded) => match &sharded.many {
+                Many::Carry(carry) => Some(carry),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }

@@ -85,8 +85,8 @@ impl<'a> World<'a> {
             );
         }
         if let Some(query) = found.query {
-            let why = "CREATE TABLE ... AS SELECT of a sharded table, or of one with copies: create it, then INSERT ... \
-                       SELECT:";
+            let why = "this CREATE TABLE ... AS SELECT of a sharded table, or of one with copies: create it, then INSERT \
+                       ... SELECT:";
             return Err(self.refuse(why, query));
         }
         let parts = self.parts(&names, verb)?;

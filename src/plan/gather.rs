@@ -1,8 +1,11 @@
 //! A gather as data: which rows of which tables are copied to one server, and the client's statement over the copies.
 //! It knows no connection; how a value travels is said here, because it follows from the column's type alone.
 
+use crate::plan::Target;
 use crate::plan::route::Routing;
-use crate::plan::text::{Text, put_hex, quote};
+use crate::plan::text::{Rewrite, Text, put_hex, quote};
+use crate::rules::{FamilyId, GroupId, PhysicalName};
+use crate::sql::ast::Span;
 use crate::sql::splice::Anchor;
 
 /// What the copies are called; their numbers stand behind it.
@@ -11,12 +14,46 @@ pub const COPY: &str = "_shardloom_gather_";
 /// A SELECT that needs rows of several targets together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gather {
+    /// Where the rows have to go; none: to the group that has most of the tables.
+    pub home: Option<(GroupId, Box<str>)>,
     /// The tables to be copied, one for each reference: MySQL opens a temporary table only once in a statement (1137).
     pub sources: Box<[Source]>,
     /// Copies of copies, for what is read again: they count on behind the sources.
     pub twins: Box<[Twin]>,
     /// The client's statement, in which `Part::Table(n)` and `Part::Schema(n)` mean the copy of source `n`.
     pub text: Text,
+    /// Of CREATE TABLE ... AS SELECT: the table in several places that is to have the rows.
+    pub fills: Option<Box<Fill>>,
+}
+
+/// A table in several places that CREATE TABLE ... AS SELECT makes. The statement makes a temporary table of its name on
+/// the group that gathers, of which the server says how it is defined, and what is in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fill {
+    /// Its logical schema.
+    pub schema: Box<str>,
+    /// Its logical name, which the temporary table has, too.
+    pub table: Box<str>,
+    /// The temporary table.
+    pub stage: PhysicalName,
+    /// IF NOT EXISTS.
+    pub guarded: bool,
+    /// Where it is to be, sorted.
+    pub places: Box<[(Target, PhysicalName)]>,
+    /// How its rows are split; none if every place has all of them.
+    pub split: Option<(FamilyId, Box<[Box<str>]>)>,
+}
+
+/// Where the rows of a statement have to go that makes a table of them, and how the table is called there.
+pub(super) struct Home {
+    /// The group.
+    pub(super) group: GroupId,
+    /// The physical schema there that the copies are created in.
+    pub(super) schema: Box<str>,
+    /// What else is edited in the statement.
+    pub(super) edits: Vec<(Span, Rewrite)>,
+    /// The table in several places that is to have the rows.
+    pub(super) fills: Option<Box<Fill>>,
 }
 
 impl Gather {
@@ -57,6 +94,8 @@ pub struct Source {
     pub copy: Box<str>,
     /// Which shards hold the rows that matter; none if the table is not sharded.
     pub routing: Option<Routing>,
+    /// It is a temporary table of the session's, of which only the connection that is kept for it knows.
+    pub temporary: bool,
     /// What is copied of each row.
     pub columns: Box<[Pulled]>,
     /// Conditions that every row meets which matters, as pieces of the client's text: they name no other table.
@@ -65,6 +104,8 @@ pub struct Source {
     pub links: Box<[Link]>,
     /// Keys that a copy of the rows that matter does well without.
     pub spare: Box<[Box<str>]>,
+    /// The clause that locks its rows where they are, if the statement has one for them: `FOR UPDATE`.
+    pub locks: Option<Box<str>>,
 }
 
 /// A column of which only those rows matter that have a value that a column of another source has.

@@ -24,6 +24,8 @@ pub struct First {
     pub merge: Merge,
     /// The text for each target, which locks the rows.
     pub text: Text,
+    /// Which target each of them has is told, too: the statement gives them back in their order.
+    pub ordered: bool,
 }
 
 /// Which text of a statement is meant: most have one only.
@@ -36,4 +38,6 @@ pub enum Stage {
     First,
     /// The statement with this share of LIMIT.
     Share(u64),
+    /// The statement with this one of its rows, counted from 0.
+    Row(usize),
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{Code, SqlError};
 use crate::plan::functions::{Nature, nature};
+use crate::plan::made::{Made, can_hold_ids};
 use crate::plan::parts::parts;
 use crate::plan::resolve::Model;
 use crate::plan::route::KeyColumn;
@@ -34,6 +35,10 @@ pub struct Load {
     pub wanted: Box<[usize]>,
     /// A column whose values have to be given, as servers, or Shardloom for an INSERT, would number it.
     pub numbered: Option<Numbered>,
+    /// A column whose ids are made. If the file has no field for it, one is made for each row, as a further field in front
+    /// of the others and as a further one of those that are wanted, behind the others; else for each row that has NULL
+    /// or 0 there.
+    pub made: Option<Made>,
     /// IGNORE n LINES, which no server is told of.
     pub ignored: u64,
     /// CHARACTER SET, if it is written: else `character_set_database` of the servers.
@@ -46,6 +51,15 @@ pub struct Load {
     pub commit: Option<u64>,
 }
 
+/// Where the id of a row comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowId {
+    /// It is to be made.
+    Made,
+    /// The row has one, or the table has no ids; the number, if those that are made have to keep clear of it.
+    Given(Option<u64>),
+}
+
 /// A column of ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Numbered {
@@ -53,7 +67,7 @@ pub struct Numbered {
     pub field: usize,
     /// Its name.
     pub column: Box<str>,
-    /// The greatest id that it holds, if an INSERT gets ids of kind `snowflake`.
+    /// The greatest id that it holds, if a rule makes ids for it.
     pub most: Option<u64>,
 }
 
@@ -105,21 +119,29 @@ impl Encoding {
 }
 
 impl Load {
-    /// The snowflake id that a row brings along by its `wanted` fields, if the table has such ids and it is not negative.
+    /// The id that a row brings along by its `wanted` fields. `zero`: 0 is one, too.
     ///
     /// # Errors
-    /// That the row has no id, or one that the column does not hold, as a sentence without the row's number.
-    pub fn id(&self, fields: &[Field]) -> Result<Option<u64>, String> {
-        let Some(Numbered { field, column, most }) = &self.numbered else { return Ok(None) };
-        let Some(id) = fields.get(*field).and_then(given_id) else {
-            return Err(format!(
-                "each server would number {column} by itself: the field needs a whole number other than 0"
-            ));
+    /// That the row has no id and gets none, or one that the column does not hold, as a sentence without the row's number.
+    pub fn id(&self, fields: &[Field], zero: bool) -> Result<RowId, String> {
+        let Some(Numbered { field, column, most }) = &self.numbered else { return Ok(RowId::Given(None)) };
+        let id = match fields.get(*field) {
+            Some(Field::Null) if self.made.is_some() => return Ok(RowId::Made),
+            Some(field) => given_id(field),
+            None => None,
         };
-        match most {
-            Some(most) if id > i128::from(*most) => Err(format!("{id} is beyond what column {column} holds")),
-            Some(_) => Ok(u64::try_from(id).ok()),
-            None => Ok(None),
+        match id {
+            Some(0) if zero => Ok(RowId::Given(None)),
+            Some(0) if self.made.is_some() => Ok(RowId::Made),
+            Some(id) if id != 0 => match most {
+                Some(most) if id > i128::from(*most) => Err(format!("{id} is beyond what column {column} holds")),
+                Some(_) => Ok(RowId::Given(u64::try_from(id).ok())),
+                None => Ok(RowId::Given(None)),
+            },
+            _ if self.made.is_some() => Err(format!("the id in the field for {column} is no whole number")),
+            _ => {
+                Err(format!("each server would number {column} by itself: the field needs a whole number other than 0"))
+            }
         }
     }
 
@@ -149,14 +171,14 @@ fn labelled(key: &KeyColumn, value: &Key) -> String {
     }
 }
 
-/// A whole number other than 0, which no server takes for a wish to number the row.
+/// A whole number.
 fn given_id(field: &Field) -> Option<i128> {
     let Field::Text(text) = field else { return None };
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.len() > 30 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|id| *id != 0)
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// The key that a column has when the field is stored in it.
@@ -254,19 +276,28 @@ impl<'a> Loading<'a> {
         };
         let columns = self.columns(&read, &info)?;
         let assigned = self.assigned(&read)?;
-        let numbered = self.numbered(&info, id, &columns, &assigned, at)?;
+        let format = self.format(&read)?;
+        let made = self.made(&read, Made::of(id, table, &info), &columns, &assigned, &format)?;
+        let numbered = match &made {
+            Some(made) if made.field.is_none() => None,
+            _ => self.numbered(&info, id, &columns, &assigned, (at, made.is_some()))?,
+        };
         let mut wanted: Vec<usize> = numbered.iter().map(|numbered| numbered.field).collect();
         let keys = match place {
-            Place::Sharded(_) => self.keys(model, table, &info, &columns, &assigned, at)?,
+            Place::Sharded(_) => {
+                let made = made.as_ref().filter(|made| made.field.is_none()).map(|made| &*made.column);
+                self.keys(model, table, &info, (&columns, &assigned, made), at)?
+            }
             _ => Vec::new(),
         };
-        wanted.extend(keys.iter().map(|(_, position)| *position));
+        wanted.extend(keys.iter().filter_map(|(_, position)| *position));
         wanted.sort_unstable();
         wanted.dedup();
         let number = |position: usize| wanted.iter().position(|known| *known == position).unwrap_or(0);
+        let behind = wanted.len();
         let to = match place {
             Place::Sharded(family) => {
-                let keys = keys.into_iter().map(|(key, position)| (key, number(position))).collect();
+                let keys = keys.into_iter().map(|(key, position)| (key, position.map_or(behind, number))).collect();
                 Destination::Shards { family, keys }
             }
             _ => Destination::Copies,
@@ -274,9 +305,15 @@ impl<'a> Loading<'a> {
         if let Some((clause, _)) = read.ignored {
             model.edits.push((clause, Rewrite::Fixed(String::new())));
         }
+        let in_front = made.as_ref().filter(|made| made.field.is_none());
+        if let (Some(made), Some(first)) = (in_front, read.columns.iter().flatten().next()) {
+            let at = Span { end: first.span().start, ..first.span() };
+            model.edits.push((at, Rewrite::Fixed(made.column_text())));
+        }
         Ok(Load {
             to,
-            format: self.format(&read)?,
+            format,
+            made,
             width: columns.len(),
             numbered: numbered.map(|numbered| Numbered { field: number(numbered.field), ..numbered }),
             wanted: wanted.into(),
@@ -338,6 +375,34 @@ impl<'a> Loading<'a> {
         Ok(names)
     }
 
+    /// The ids that are to be made, of a table whose rule makes some: for all rows if the statement lists other columns only,
+    /// for those without one if it has a field for them.
+    fn made(
+        &self,
+        read: &LoadData,
+        made: Option<Made>,
+        columns: &[Option<String>],
+        assigned: &[String],
+        format: &Format,
+    ) -> Result<Option<Made>, SqlError> {
+        let is = |made: &Made, name: &String| made.column.eq_ignore_ascii_case(name);
+        let lists = read.columns.as_ref().is_some_and(|columns| !columns.is_empty());
+        let named = |made: &Made| columns.iter().flatten().chain(assigned).any(|name| is(made, name));
+        let Some(made) = made else { return Ok(None) };
+        if let Some(field) = position(columns, assigned, &made.column) {
+            let numbers = made.kind != IdKind::Uuid && can_hold_ids(format);
+            return Ok(numbers.then_some(Made { field: Some(field), ..made }));
+        }
+        if !lists || named(&made) {
+            return Ok(None);
+        }
+        if !can_hold_ids(format) {
+            let why = "a separator of letters, digits or hyphens in LOAD DATA of rows whose ids are made:";
+            return Err(self.refuse(why, read.table.span.start));
+        }
+        Ok(Some(made))
+    }
+
     /// The column of ids, if the table has one; its field counted among all.
     fn numbered(
         &self,
@@ -345,9 +410,9 @@ impl<'a> Loading<'a> {
         id: Option<&IdRule>,
         columns: &[Option<String>],
         assigned: &[String],
-        at: u32,
+        (at, made): (u32, bool),
     ) -> Result<Option<Numbered>, SqlError> {
-        if let Some(rule) = id.filter(|rule| rule.kind == IdKind::Segment) {
+        if let Some(rule) = id.filter(|rule| rule.kind == IdKind::Segment && !made) {
             let column = rule.column(info).map_or("", |(name, _)| name);
             let why = format!("LOAD DATA into a table with `id = \"segment\"`, whose counter would not know {column};");
             return Err(self.refuse(&why, at));
@@ -369,22 +434,22 @@ impl<'a> Loading<'a> {
         }
     }
 
-    /// The key columns with the numbers of their fields.
+    /// The key columns with the numbers of their fields; none for the one whose ids are `made`.
     fn keys(
         &self,
         model: &Model<'_>,
         table: u16,
         info: &TableInfo,
-        columns: &[Option<String>],
-        assigned: &[String],
+        (columns, assigned, made): (&[Option<String>], &[String], Option<&str>),
         at: u32,
-    ) -> Result<Vec<(KeyColumn, usize)>, SqlError> {
+    ) -> Result<Vec<(KeyColumn, Option<usize>)>, SqlError> {
         let keys = key_columns(model, table, info)?;
         if keys.is_empty() {
             return Err(self.refuse("LOAD DATA into a family without a column, whose rows only a hint can place:", at));
         }
         let found = keys.into_iter().map(|key| match position(columns, assigned, key.column()) {
-            Some(position) => Ok((key, position)),
+            Some(position) => Ok((key, Some(position))),
+            None if made.is_some_and(|made| made.eq_ignore_ascii_case(key.column())) => Ok((key, None)),
             None => {
                 let why = format!("the sharding key {} has to be a field of the file, as it stands there;", key.label);
                 Err(self.refuse(&why, at))
@@ -467,14 +532,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_whole_numbers_other_than_0() {
+    fn ids_are_whole_numbers() {
         for (field, id) in [
             (text("7"), Some(7)),
             (text("007"), Some(7)),
             (text("-3"), Some(-3)),
             (text("9223372036854775808"), Some(1 << 63)),
-            (text("0"), None),
-            (text("-0"), None),
+            (text("0"), Some(0)),
+            (text("-0"), Some(0)),
             (text(""), None),
             (text("-"), None),
             (text("1.0"), None),

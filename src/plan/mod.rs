@@ -14,14 +14,23 @@ pub mod cache;
 pub mod carry;
 pub mod catalogue;
 mod columns;
+pub mod computed;
+pub mod convert;
 pub mod define;
+pub mod fill;
 mod fold;
 mod functions;
 pub mod gather;
+pub mod into;
+pub mod joined;
 mod keys;
+mod like;
 pub mod limited;
 pub mod load;
 mod locality;
+pub mod locks;
+pub mod made;
+pub mod maintain;
 pub mod merge;
 pub mod moved;
 mod named;
@@ -30,14 +39,17 @@ mod parts;
 pub mod print;
 mod read;
 pub mod render;
+mod reopened;
 mod resolve;
 mod reused;
 pub mod route;
 mod same;
 pub mod seek;
 mod select;
+mod selected;
 pub mod semijoin;
 mod settled;
+pub mod singly;
 pub mod slot;
 mod sources;
 pub mod standing;
@@ -55,15 +67,20 @@ use crate::error::SqlError;
 use crate::plan::ahead::Ahead;
 use crate::plan::carry::Carry;
 use crate::plan::catalogue::Catalogue;
+use crate::plan::computed::Computed;
 use crate::plan::define::Define;
 use crate::plan::gather::Gather;
+use crate::plan::into::Into;
+use crate::plan::joined::Joined;
 use crate::plan::limited::{Limited, Stage};
 use crate::plan::load::Load;
+use crate::plan::maintain::Maintain;
 use crate::plan::merge::Merge;
 use crate::plan::moved::{Move, Moved};
 use crate::plan::numbering::{Id, Ids, Numbering};
 use crate::plan::route::Routing;
 use crate::plan::seek::Seek;
+use crate::plan::singly::Singly;
 use crate::plan::slot::Slot;
 use crate::plan::text::Text;
 use crate::plan::upkeep::Upkeep;
@@ -133,8 +150,16 @@ pub enum Answer<'a> {
     Carry(&'a Carry),
     /// Subqueries are read first, and then the statement runs with their values.
     Ahead(&'a Ahead),
+    /// Values are computed first, and then the statement runs with them.
+    Computed(&'a Computed),
+    /// The keys of the rows are read first, and then the rows are written by them.
+    Joined(&'a Joined),
+    /// Rows are stored one after the other.
+    Singly(&'a Singly),
     /// The client's file is cut into lines, of which each target loads its own.
     Load(&'a Load),
+    /// Tables are maintained at each of their places, and told of as one server tells.
+    Maintain(&'a Maintain),
 }
 
 /// Which rows of a merged answer the client gets: `skip` left out, then at most `take`.
@@ -285,12 +310,21 @@ pub struct Planned {
     pub seek: Option<Box<Seek>>,
     /// The number of a table that it writes and that is a lookup.
     pub lookup: Option<u16>,
+    /// The user variables that its one row is for.
+    pub into: Option<Box<Into>>,
     /// The tables it names, each once.
     pub tables: Box<[Table]>,
     /// The version of the rule set that it was made for; only that one may bind it.
     pub rules_version: u64,
     /// What the bytes of its literals mean.
     pub facts: Facts,
+}
+
+impl Effects {
+    /// Whether the statement reads what only its session knows, and no server's connection.
+    pub fn asks_session(&self) -> bool {
+        self.connection_id || self.account || self.found_rows || self.row_count
+    }
 }
 
 impl Planned {
@@ -351,6 +385,15 @@ pub enum Plan {
         /// What is spliced into the text.
         text: Text,
     },
+    /// CREATE TEMPORARY TABLE ... LIKE of a sharded table: made of one shard, where that is.
+    Like {
+        /// The family of the table.
+        family: FamilyId,
+        /// The shard.
+        shard: u32,
+        /// What is spliced into the text.
+        text: Text,
+    },
     /// A statement about schemas and tables themselves.
     Catalogue(Box<Catalogue>),
     /// A definition of tables that lie in several places.
@@ -359,8 +402,16 @@ pub enum Plan {
     Carry(Box<Carry>),
     /// UPDATE or DELETE whose subqueries are read first.
     Ahead(Box<Ahead>),
+    /// A write some of whose values are computed first.
+    Computed(Box<Computed>),
+    /// UPDATE or DELETE whose rows are written by their keys, which are read first.
+    Joined(Box<Joined>),
+    /// REPLACE, IGNORE or ON DUPLICATE KEY UPDATE of several rows of a table with lookups.
+    Singly(Box<Singly>),
     /// LOAD DATA LOCAL INFILE into a table that lies in several places.
     Load(Box<Load>),
+    /// Maintenance of tables that do not all lie on one group.
+    Maintain(Box<Maintain>),
     /// The same write on every group: broadcast tables.
     Everywhere {
         /// What is spliced into the text.
@@ -405,6 +456,8 @@ pub enum Many {
     Carry(Box<Carry>),
     /// UPDATE or DELETE: its subqueries are read first.
     Ahead(Box<Ahead>),
+    /// UPDATE or DELETE: its rows are written by their keys, which are read first.
+    Joined(Box<Joined>),
     /// A write whose parts add up, the same text on each target.
     Sum,
     /// UPDATE or DELETE with LIMIT: each target writes its share of the first rows.
@@ -415,6 +468,8 @@ pub enum Many {
         text: Text,
         /// Which of them MySQL's sentence calls duplicates.
         duplicates: Duplicates,
+        /// A target gets its rows one by one: a server does not tell which of several it has returned.
+        singly: bool,
     },
     /// Not answered: the reason, with the place.
     Refuse(SqlError),
@@ -423,7 +478,7 @@ pub enum Many {
 impl Many {
     /// Whether the statement is done in several steps, even where it needs rows of one shard and others of another.
     fn has_steps(&self) -> bool {
-        matches!(self, Many::Gather(_) | Many::Carry(_) | Many::Ahead(_))
+        matches!(self, Many::Gather(_) | Many::Carry(_) | Many::Ahead(_) | Many::Joined(_))
     }
 }
 

@@ -2,7 +2,8 @@
 //! tables.
 
 use crate::plan::functions::{Nature, nature};
-use crate::sql::ast::{Expr, LiteralKind, UnaryOp};
+use crate::sql::ast::{BinaryOp, Expr, Function, Keyword, LiteralKind, UnaryOp};
+use crate::sql::walk::Node;
 
 /// Whether an aggregate of this block stands in an expression; subqueries are not entered.
 pub(super) fn has_aggregate(expr: &Expr) -> bool {
@@ -70,4 +71,26 @@ pub(super) fn columns_of<'e>(expr: &'e Expr, found: &mut Vec<&'e Expr>) {
         Expr::Column { .. } => found.push(expr),
         _ => parts(expr).into_iter().for_each(|part| columns_of(part, found)),
     }
+}
+
+/// Whether this is a quotient, which AVG is, too: a server shows fewer of its digits than it has.
+pub(super) fn is_quotient(node: &Node<'_>) -> bool {
+    match node {
+        Node::Expr(Expr::Function(function)) => function.name == "AVG",
+        Node::Expr(Expr::Binary { op, .. }) => *op == BinaryOp::Div,
+        _ => false,
+    }
+}
+
+/// The value of `IF(FALSE, f(), value)`, where a function of the session gives its type alone.
+pub(super) fn never_called(function: &Function) -> Option<&Expr> {
+    let [Expr::Keyword(Keyword::False, _), of, value] = function.args.as_slice() else { return None };
+    let is_sessions = match of {
+        Expr::Function(of) if of.args.is_empty() => {
+            matches!(nature(&of.name), Nature::FoundRows | Nature::RowCount | Nature::ConnectionId | Nature::Account)
+        }
+        Expr::Variable { text, .. } => text.ends_with("warning_count") || text.ends_with("error_count"),
+        _ => false,
+    };
+    (function.name == "IF" && is_sessions).then_some(value)
 }

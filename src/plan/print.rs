@@ -4,7 +4,9 @@
 use std::fmt::Write;
 
 use crate::error::SqlError;
+use crate::plan::computed::With;
 use crate::plan::gather::{Extent, Gather};
+use crate::plan::joined::Joined;
 use crate::plan::limited::{Limited, Stage};
 use crate::plan::load::{Destination, Load, Numbered};
 use crate::plan::merge::{Aggregate, Cell, Combine, Comparison, Merge, Scalar, SortKey, Test};
@@ -130,11 +132,17 @@ impl<'a> Out<'_, 'a> {
             (Answer::Catalogue(_), _) => {
                 ("tables", "every group tells of its tables, and one answers with the logical names of all")
             }
+            (Answer::Maintain(_), _) => ("maintain", "every place does the same, and what they say is told once"),
             (Answer::Define(_), _) => ("define", "every place in turn, under a record of what is done"),
             (Answer::Carry(_), _) => {
                 ("carry", "the rows of the SELECT are read first, and stored by INSERTs split by shard")
             }
             (Answer::Ahead(_), _) => ("ahead", "subqueries are read first, then the statement runs with their values"),
+            (Answer::Computed(_), _) => ("computed", "values are computed first, then the statement runs with them"),
+            (Answer::Joined(_), _) => {
+                ("joined", "the keys of the rows are read first, with locks, then the rows are written by them")
+            }
+            (Answer::Singly(_), _) => ("singly", "one row after the other, in one transaction"),
             (Answer::Load(_), _) => ("load", "the client's file is cut into lines, of which each target loads its own"),
             (Answer::Describe, _) => ("describe", "the first shard tells, under the logical name"),
         };
@@ -159,6 +167,9 @@ impl<'a> Out<'_, 'a> {
             if let (Route::One(_), Many::Ahead(_)) = (&self.bound.route, &sharded.many) {
                 self.push("else", "on several shards its subqueries are read first");
             }
+            if let (Route::One(_), Many::Joined(_)) = (&self.bound.route, &sharded.many) {
+                self.push("else", "on several shards the keys of its rows are read first");
+            }
             if let (Some(seek), false) = (self.bound.planned.seek.as_deref(), matches!(self.bound.route, Route::One(_)))
             {
                 let of = seek.columns.iter().zip(&seek.key);
@@ -182,18 +193,28 @@ impl<'a> Out<'_, 'a> {
     }
 
     fn load(&mut self, load: &Load) {
-        let field = |number: &usize| load.wanted.get(*number).map_or(0, |position| position + 1);
+        let field = |number: &usize| {
+            load.wanted.get(*number).map_or("made".to_owned(), |position| format!("field {}", position + 1))
+        };
         match &load.to {
             Destination::Copies => self.push("route", "every line to every group"),
             Destination::Shards { family, keys } => {
                 let family = self.bound.rules.family(*family).map_or("?", |family| family.name.as_str());
                 let keys: Vec<String> =
-                    keys.iter().map(|(key, number)| format!("{} (field {})", key.label, field(number))).collect();
+                    keys.iter().map(|(key, number)| format!("{} ({})", key.label, field(number))).collect();
                 self.push("route", format!("{family}: each line by {}", keys.join(", ")));
             }
         }
-        if let Some(Numbered { field: number, column, .. }) = &load.numbered {
-            self.push("ids", format!("{column} (field {}) has to be given in each line", field(number)));
+        let given = load.numbered.as_ref().filter(|_| load.made.is_none());
+        if let Some(Numbered { field: number, column, .. }) = given {
+            self.push("ids", format!("{column} ({}) has to be given in each line", field(number)));
+        }
+        if let Some(made) = &load.made {
+            let what = match made.field {
+                None => "is made for each line, and comes in front of its fields",
+                Some(_) => "is made for each line that has NULL or 0 for it",
+            };
+            self.push("ids", format!("{} {what}", made.column));
         }
         let shown = |bytes: &[u8]| format!("'{}'", bytes.escape_ascii());
         let format = &load.format;
@@ -223,6 +244,7 @@ impl<'a> Out<'_, 'a> {
             let shown = self.shown();
             let why = source.routing.as_ref().map(|routing| shown.routing(routing, self.bound.rules));
             let places: Vec<String> = pulls.iter().map(|target| self.target(*target)).collect();
+            let why = why.or_else(|| source.temporary.then(|| "a temporary table of the session".to_owned()));
             let (places, why) = (places.join(", "), why.map_or(String::new(), |why| format!("  -- {why}")));
             self.push("source", format!("{} as {}: {places}{why}", source.label, source.copy));
             if let Some(target) = pulls.first() {
@@ -244,6 +266,10 @@ impl<'a> Out<'_, 'a> {
         for twin in &gather.twins {
             let of = gather.copy(twin.of).unwrap_or_default();
             self.push("again", format!("{of} as {}, for what is read once more", twin.copy));
+        }
+        if let Some(fill) = &gather.fills {
+            let places: Vec<String> = fill.places.iter().map(|(target, _)| self.target(*target)).collect();
+            self.push("fills", format!("{}.{} at {}", fill.schema, fill.table, places.join(", ")));
         }
     }
 
@@ -294,6 +320,18 @@ impl<'a> Out<'_, 'a> {
         }
     }
 
+    fn joined(&mut self, joined: &Joined) {
+        let (sql, scan) = (self.bound.sql, self.bound.scan);
+        let text = |bytes: Option<Vec<u8>>| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
+        self.push("select", text(joined.select(sql, scan)));
+        for written in &joined.written {
+            let read = written.set.iter().filter(|given| given.read);
+            let read: Vec<_> = read.map(|_| Some(b"...".to_vec())).collect();
+            let key: Vec<&str> = written.key.iter().map(|column| column.name.as_str()).collect();
+            self.push("then", format!("{} WHERE ({}) IN (...)", text(written.verb(&read, sql, scan)), key.join(", ")));
+        }
+    }
+
     fn effects(&mut self) {
         let text = effects(&self.bound.planned.effects, &self.bound.planned.wishes);
         if !text.is_empty() {
@@ -328,6 +366,13 @@ impl<'a> Out<'_, 'a> {
             }
             return;
         }
+        if let Answer::Maintain(maintain) = self.bound.answer {
+            for visit in maintain.tables.iter().flat_map(|table| &table.visits).take(statements) {
+                let place = self.target(visit.target);
+                self.push("sql", format!("{place}: {}", String::from_utf8_lossy(&visit.sql)));
+            }
+            return;
+        }
         if let Answer::Carry(carry) = self.bound.answer {
             let pieces = carry.pieces(self.bound.sql, self.bound.scan).unwrap_or_default();
             self.push("select", String::from_utf8_lossy(pieces[1]).trim());
@@ -338,6 +383,27 @@ impl<'a> Out<'_, 'a> {
                 let pieces = prior.pieces(self.bound.sql, self.bound.scan).unwrap_or_default();
                 self.push("select", String::from_utf8_lossy(pieces.query).trim());
             }
+            return;
+        }
+        if let Answer::Singly(singly) = self.bound.answer {
+            for row in singly.rows(self.bound.scan).unwrap_or_default().into_iter().take(statements) {
+                self.push("row", String::from_utf8_lossy(&self.bound.sql[row]));
+            }
+            return;
+        }
+        if let Answer::Computed(computed) = self.bound.answer {
+            for item in &computed.items {
+                let at = item.at(self.bound.scan).unwrap_or_default();
+                let line = match &item.with {
+                    With::Text(text) => text.trim_start_matches(',').to_owned(),
+                    _ => String::from_utf8_lossy(&self.bound.sql[at]).into_owned(),
+                };
+                self.push("value", line);
+            }
+            return;
+        }
+        if let Answer::Joined(joined) = self.bound.answer {
+            self.joined(joined);
             return;
         }
         if let (Answer::Move(_), Some(moved)) = (self.bound.answer, &self.bound.moved) {

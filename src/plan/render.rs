@@ -45,6 +45,12 @@ impl<'a> Bound<'a> {
         }
     }
 
+    /// Whether targets get the rows of an INSERT one by one.
+    pub fn is_singly(&self) -> bool {
+        let Plan::Sharded(sharded) = &self.planned.plan else { return false };
+        matches!((&sharded.many, self.answer), (Many::Rows { singly: true, .. }, Answer::Sum))
+    }
+
     /// The first id that was made for a row, as a number: what LAST_INSERT_ID() tells if all rows come to be.
     pub fn made_id(&self) -> Option<u64> {
         self.ids.first()
@@ -100,6 +106,12 @@ impl<'a> Bound<'a> {
         if let Answer::Define(define) = self.answer {
             let step = define.steps.iter().find(|step| step.target == target);
             out.extend_from_slice(step.map_or(self.sql, |step| &*step.sql));
+            return Params::Same;
+        }
+        if let Answer::Maintain(maintain) = self.answer {
+            let mut visits = maintain.tables.iter().flat_map(|table| &table.visits);
+            let visit = visits.find(|visit| visit.target == target);
+            out.extend_from_slice(visit.map_or(self.sql, |visit| &*visit.sql));
             return Params::Same;
         }
         let Some(text) = self.text() else {
@@ -192,11 +204,17 @@ impl<'a> Bound<'a> {
     pub fn render_pull(&self, number: usize, targets: &[Target], reduction: &Reduction<'_>, out: &mut Vec<u8>) {
         let Some(source) = reduction.source(number) else { return };
         let lists = reduction.conditions(number, |routing, key, value| self.shards_of(routing, key, value));
+        // A lock is one of the SELECT that it stands behind.
+        let (open, close): (&[u8], &[u8]) = match (&source.locks, targets) {
+            (Some(_), [_, _, ..]) => (b"(", b")"),
+            _ => (b"", b""),
+        };
         let mut between: &[u8] = b"";
         for target in targets {
             let start = out.len();
-            out.extend_from_slice(between);
+            [between, open].iter().for_each(|piece| out.extend_from_slice(piece));
             if self.put_pull(source, *target, reduction.extent(), &lists, out) {
+                out.extend_from_slice(close);
                 between = b" UNION ALL ";
             } else {
                 out.truncate(start);
@@ -240,6 +258,10 @@ impl<'a> Bound<'a> {
             if !among.put(target.shard, out) {
                 return false;
             }
+        }
+        if let Some(locks) = &source.locks {
+            out.push(b' ');
+            out.extend_from_slice(locks.as_bytes());
         }
         true
     }
@@ -295,8 +317,12 @@ impl<'a> Bound<'a> {
 
     /// For an INSERT split by shard: the number in the statement, from 1, of a row that is the `number`th of its target.
     pub fn row_of(&self, target: Target, number: usize) -> Option<usize> {
-        let own = (0..self.rows.len()).filter(|row| self.owns(target, *row));
-        own.skip(number.checked_sub(1)?).map(|row| row + 1).next()
+        self.rows_of(target).nth(number.checked_sub(1)?)
+    }
+
+    /// For an INSERT split by shard: the numbers in the statement, from 1, of a target's rows.
+    pub fn rows_of(&self, target: Target) -> impl Iterator<Item = usize> + '_ {
+        (0..self.rows.len()).filter(move |row| self.owns(target, *row)).map(|row| row + 1)
     }
 
     /// For an INSERT split by shard: the target that has the last row of the statement, whose id MySQL tells if it made
@@ -316,7 +342,8 @@ impl<'a> Bound<'a> {
 
     fn text(&self) -> Option<&'a Text> {
         match &self.planned.plan {
-            Plan::Relay { text, .. } | Plan::Everywhere { text, .. } | Plan::Describe { text, .. } => Some(text),
+            Plan::Relay { text, .. } | Plan::Everywhere { text, .. } => Some(text),
+            Plan::Describe { text, .. } | Plan::Like { text, .. } => Some(text),
             Plan::Catalogue(catalogue) if self.relations.is_empty() => Some(&catalogue.original),
             Plan::Catalogue(catalogue) => Some(&catalogue.text),
             Plan::Sharded(sharded) => match (&sharded.many, self.answer) {
@@ -331,7 +358,14 @@ impl<'a> Bound<'a> {
             },
             Plan::Gather(gather) => Some(&gather.text),
             Plan::Load(load) => Some(&load.text),
-            Plan::Define(_) | Plan::Carry(_) | Plan::Ahead(_) | Plan::Refuse(_) => None,
+            Plan::Define(_)
+            | Plan::Maintain(_)
+            | Plan::Carry(_)
+            | Plan::Ahead(_)
+            | Plan::Computed(_)
+            | Plan::Joined(_)
+            | Plan::Singly(_)
+            | Plan::Refuse(_) => None,
         }
     }
 
@@ -430,13 +464,14 @@ impl<'a> Bound<'a> {
     fn share(&self) -> u64 {
         match self.stage {
             Stage::Share(share) => share,
-            Stage::Whole | Stage::First => self.take(),
+            Stage::Whole | Stage::First | Stage::Row(_) => self.take(),
         }
     }
 
-    /// Whether the VALUES row of this number belongs to the target.
+    /// Whether the VALUES row of this number belongs to the target, and to this stage of the statement.
     fn owns(&self, target: Target, row: usize) -> bool {
-        self.rows.get(row).copied() == target.shard
+        let meant = !matches!(self.stage, Stage::Row(only) if only != row);
+        meant && self.rows.get(row).copied() == target.shard
     }
 
     /// The parameters in the order in which the rendered text has them.
@@ -487,7 +522,7 @@ fn within(scan: &Scan, from: u32, to: u32, found: &mut Vec<Pick>) {
 }
 
 /// The name that MySQL gives to a column from this text: cut between two characters.
-fn column_name(text: &[u8]) -> &[u8] {
+pub fn column_name(text: &[u8]) -> &[u8] {
     let mut end = text.len().min(COLUMN_NAME_BYTES);
     while end > 0 && end < text.len() && text[end] & 0xC0 == 0x80 {
         end -= 1;

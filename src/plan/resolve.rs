@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use crate::error::{Code, SqlError};
 use crate::plan::catalogue::is_system_schema;
-use crate::plan::catalogue::relation::{Found, Relation, find};
+use crate::plan::catalogue::relation::{Found, Relation, find, find_in_performance};
 use crate::plan::functions::{Nature, nature};
-use crate::plan::parts::{columns_of, parts, position};
+use crate::plan::parts::{columns_of, is_quotient, never_called, parts, position};
 use crate::plan::text::Rewrite;
 use crate::plan::{Effects, Place, Session, Table};
 use crate::rules::catalog::{Catalog, TableInfo};
@@ -18,7 +18,7 @@ use crate::rules::{FamilyId, GroupId, Placement, RuleSet, ShardedTable};
 use crate::sql::ast::{
     BinaryOp, Body, Cte, Expr, Function, Ident, ObjectName, OrderItem, Query, Select, SelectItem, Span, TableRef,
 };
-use crate::sql::walk::{self, Node};
+use crate::sql::walk;
 
 /// A table reference: a table, derived table or common table expression where it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,13 +154,6 @@ pub(super) struct QueryNode<'a> {
 }
 
 impl QueryNode<'_> {
-    /// Whether a clause that locks the rows it reads can stand behind its text.
-    pub(super) fn is_lockable(&self, model: &Model<'_>) -> bool {
-        matches!(self.body, BodyNode::Block(block) if !model.blocks[block.0].from.is_empty())
-            && self.ast.locking.is_none()
-            && !self.ast.span.of(model.sql).starts_with(b"(")
-    }
-
     /// Whether its decimals may have more digits than a server shows of them: those of a quotient, which AVG is, too.
     pub(super) fn divides(&self, model: &Model<'_>) -> bool {
         let known = |id: usize| match model.refs[id].source {
@@ -169,11 +162,7 @@ impl QueryNode<'_> {
         };
         let mut divides = !self.refs.clone().all(known);
         walk::query(self.ast, &mut |node| {
-            divides |= match node {
-                Node::Expr(Expr::Function(function)) => function.name == "AVG",
-                Node::Expr(Expr::Binary { op, .. }) => *op == BinaryOp::Div,
-                _ => false,
-            };
+            divides |= is_quotient(&node);
             true
         });
         divides
@@ -326,7 +315,6 @@ impl<'a> Model<'a> {
         }
         self.effects.locking |= ast.locking.is_some();
         if let Some(into) = ast.into {
-            self.effects.sets_variables = true;
             self.obstacles.push(Obstacle { what: "INTO", at: into.start });
         }
         self.visible_ctes.truncate(visible);
@@ -469,10 +457,10 @@ impl<'a> Model<'a> {
                 }
                 self.ref_ids.insert(std::ptr::from_ref(tree), id);
             }
-            TableRef::Derived { query, lateral, alias, span } => {
+            TableRef::Derived { query, lateral, alias, columns, span } => {
                 let parent = if *lateral { Some(block) } else { self.blocks[block.0].parent };
                 let inner = self.query(query, parent)?;
-                self.queries[inner.0].uses = 1;
+                (self.queries[inner.0].uses, self.queries[inner.0].names) = (1, columns);
                 let label = alias.as_ref().map_or("", |alias| &alias.name);
                 let source = Source::Query(inner);
                 let id = self.push_ref(Ref { block, source, label, schema: None, plain: false, span: *span });
@@ -514,9 +502,8 @@ impl<'a> Model<'a> {
     fn relation(&self, table: u16, name: &ObjectName) -> Result<Option<&'static Relation>, SqlError> {
         let table = &self.tables[usize::from(table)];
         let is = |schema: &str| table.place == Place::System && table.schema.eq_ignore_ascii_case(schema);
-        if is("performance_schema") && table.name.eq_ignore_ascii_case("processlist") {
-            let why = "this relation has a server's connections; SHOW PROCESSLIST has those of clients:";
-            return Err(SqlError::refuse_at(why, self.sql, name.span.start as usize));
+        if is("performance_schema") {
+            return Ok(find_in_performance(&table.name));
         }
         if !is("information_schema") {
             return Ok(None);
@@ -823,6 +810,9 @@ impl<'a> Model<'a> {
     }
 
     fn function(&mut self, function: &'a Function, block: Option<BlockId>) -> Result<(), SqlError> {
+        if let Some(value) = never_called(function) {
+            return self.expr(value, block);
+        }
         let at = function.span.start;
         let mut obstacle = |what| self.obstacles.push(Obstacle { what, at });
         let effects = &mut self.effects;
@@ -843,14 +833,9 @@ impl<'a> Model<'a> {
                 effects.sets_last_insert_id = true;
                 obstacle("LAST_INSERT_ID(expr)");
             }
-            Nature::FoundRows => {
-                effects.found_rows = true;
-                obstacle("FOUND_ROWS()");
-            }
-            Nature::RowCount => {
-                effects.row_count = true;
-                obstacle("ROW_COUNT()");
-            }
+            // The session writes their values into the statement, which is then planned anew.
+            Nature::FoundRows => effects.found_rows = true,
+            Nature::RowCount => effects.row_count = true,
             Nature::ConnectionId => effects.connection_id = true,
             Nature::Account => effects.account = true,
             Nature::UserLock => {

@@ -56,13 +56,23 @@ impl<'g> Reduction<'g> {
         self.extent
     }
 
-    /// The source to read next: one that lists shorten, else the one with the most conditions of its own.
+    /// The source to read next: one that lists shorten, else a temporary table, which holds what somebody chose, else the
+    /// one with the most conditions of its own.
     pub fn choose(&mut self) -> Option<usize> {
         let left = (0..self.sources.len()).filter(|source| !self.read[*source]);
-        let rank = |source: usize| (self.lists_for(source).next().is_some(), self.sources[source].filter.len());
+        let rank = |number: usize| {
+            let source = &self.sources[number];
+            (self.lists_for(number).next().is_some(), source.temporary, source.filter.len())
+        };
         let best = left.max_by_key(|source| (rank(*source), std::cmp::Reverse(*source)))?;
         self.read[best] = true;
         Some(best)
+    }
+
+    /// Takes a source as read whose rows nobody sees: its values are not known.
+    pub fn skip(&mut self, source: usize) {
+        self.read[source] = true;
+        self.lists.iter_mut().filter(|list| list.source == source).for_each(|list| list.values = None);
     }
 
     /// The lists whose columns the rows of a source fill, with the place of the column among the pulled ones.
@@ -160,11 +170,13 @@ mod tests {
             table: 0,
             label: "t".into(),
             copy: "c".into(),
+            temporary: false,
             routing: None,
             columns: columns.iter().map(pulled).collect(),
             filter: vec![(Anchor { after: 0, offset: 0 }, Anchor { after: 0, offset: 0 }); filters].into(),
             links: links.iter().map(link).collect(),
             spare: Box::default(),
+            locks: None,
         }
     }
 

@@ -3,10 +3,12 @@
 
 use crate::error::SqlError;
 use crate::plan::functions::{Nature, nature};
-use crate::plan::gather::{COPY, Form, Gather, Link, Literal, Pulled, Source};
+use crate::plan::gather::{COPY, Form, Gather, Home, Link, Literal, Pulled, Source};
 use crate::plan::locality::reached;
+use crate::plan::locks::of_refs;
 use crate::plan::named::Words;
 use crate::plan::parts::{columns_of, parts, strip};
+use crate::plan::reopened::opened_twice;
 use crate::plan::resolve::{Column, Model, RefId, Source as Meaning};
 use crate::plan::reused::opened_once;
 use crate::plan::route::{By, Condition, Routing};
@@ -20,7 +22,7 @@ use crate::sql::scan::Scan;
 use crate::sql::splice::Anchor;
 use crate::sql::{Flavour, TextCharset};
 
-/// Plans the gather of a query; `tables` are those of the plan.
+/// Plans the gather of a query; `tables` are those of the plan, `home` is where it has to be, if that matters.
 ///
 /// # Errors
 /// 1235 with the reason and the place.
@@ -30,10 +32,14 @@ pub(super) fn gather(
     (rules, catalog): (&RuleSet, &Catalog),
     query: &Query,
     tables: &[Table],
+    home: Option<Home>,
 ) -> Result<Gather, SqlError> {
     let mut model = Model::apart(sql, session, rules, catalog);
     model.query(query, None)?;
+    model.takes_into(query);
     check(&model)?;
+    opened_twice(&model, None).map_or(Ok(()), Err)?;
+    let mut locks = of_refs(&model)?;
     let ties = Ties::of(&model);
     let words = Words::of(sql);
     let sharded: Vec<RefId> = (0..model.refs.len()).map(RefId).filter(|id| ties.family(*id).is_some()).collect();
@@ -53,17 +59,25 @@ pub(super) fn gather(
             label: found.label.into(),
             copy: format!("{COPY}{number}").into(),
             routing: routing(&ties, RefId(id), &sharded),
+            temporary: info.temporary,
             columns: columns(&model, RefId(id), table, info, whole, &words)?,
             spare: spare.into(),
             filter: anchors(scan, known_of.filters)?,
             links: known_of.links.into(),
+            locks: locks[id].take(),
         });
     }
+    let mut fills = None;
+    let home = home.map(|home| {
+        model.edits.extend(home.edits);
+        fills = home.fills;
+        (home.group, home.schema)
+    });
     let (text, twins) = match session.facts.flavour {
         Flavour::MySql => opened_once(&model, scan, sources.len())?,
         Flavour::MariaDb => (Composer::new(scan, std::mem::take(&mut model.edits)).plain()?, Box::default()),
     };
-    Ok(Gather { sources: sources.into(), twins, text })
+    Ok(Gather { home, sources: sources.into(), twins, text, fills })
 }
 
 /// What would not be the same on another connection, or over copies.
@@ -78,11 +92,6 @@ fn check(model: &Model<'_>) -> Result<(), SqlError> {
         let harmless = matches!(obstacle.what, "SQL_CALC_FOUND_ROWS" | "an aggregate of an outer query");
         if !harmless {
             return refuse(obstacle.what, obstacle.at);
-        }
-    }
-    for node in &model.queries {
-        if let Some(locks) = node.ast.locking {
-            return refuse("FOR UPDATE or FOR SHARE", locks.start);
         }
     }
     if effects.sets_variables || effects.user_locks || effects.stored_function {
@@ -399,19 +408,6 @@ impl Filtering<'_, '_> {
     }
 }
 
-/// The spatial types.
-const SHAPES: &[&str] = &[
-    "geometry",
-    "point",
-    "linestring",
-    "polygon",
-    "multipoint",
-    "multilinestring",
-    "multipolygon",
-    "geometrycollection",
-    "geomcollection",
-];
-
 /// The columns of a row that are not computed from others, all of them needed.
 ///
 /// # Errors
@@ -425,7 +421,7 @@ pub(super) fn stored(info: &TableInfo) -> Result<Box<[Pulled]>, &ColumnInfo> {
 }
 
 /// How values of a type travel; none if they do not.
-fn form(ty: &ColumnType) -> Option<Form> {
+pub(super) fn form(ty: &ColumnType) -> Option<Form> {
     Some(match ty {
         ColumnType::Int { .. } | ColumnType::Decimal { .. } | ColumnType::Year => Form::Number,
         ColumnType::Float { bits: 32, .. } => Form::Single,
@@ -436,7 +432,7 @@ fn form(ty: &ColumnType) -> Option<Form> {
         ColumnType::Char(_) | ColumnType::Varchar(_) | ColumnType::Text(_) => Form::Bytes,
         ColumnType::Binary(_) | ColumnType::Varbinary(_) | ColumnType::Blob(_) => Form::Bytes,
         ColumnType::Json => Form::Json,
-        ColumnType::Other(name) if SHAPES.contains(&name.to_ascii_lowercase().as_str()) => Form::Shape,
+        ColumnType::Other(_) if ty.is_spatial() => Form::Shape,
         ColumnType::Other(_) => return None,
     })
 }

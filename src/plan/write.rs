@@ -3,9 +3,13 @@
 
 mod ahead;
 mod carried;
+mod computed;
 mod ids;
+mod joined;
 pub(super) mod limited;
 mod moved;
+mod rekeyed;
+mod singly;
 pub(super) mod upkeep;
 
 use crate::error::SqlError;
@@ -25,8 +29,11 @@ use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdKind;
 use crate::rules::{FamilyId, GroupId};
 use crate::sql::SqlMode;
-use crate::sql::ast::{Assignment, Delete, Expr, Insert, InsertSource, Keyword, Query, SelectItem, Span, Update};
+use crate::sql::ast::{
+    Assignment, Delete, Expr, Insert, InsertSource, Keyword, ObjectName, Query, SelectItem, Span, Update,
+};
 use crate::sql::scan::Scan;
+use crate::value::key::KeyKind;
 
 /// A write with its names resolved.
 pub(super) struct Writing<'w, 'm, 'a> {
@@ -137,6 +144,13 @@ pub(super) fn read_insert<'a>(model: &mut Model<'a>, insert: &'a Insert) -> Resu
     model.effects.numbers = true;
     let table = model.table(&insert.table)?;
     model.rename(table, &insert.table, false);
+    if matches!(model.tables[usize::from(table)].place, Place::Sharded(_)) {
+        // The physical table has another name, and there is no room for an alias.
+        let qualifiers = insert.qualifiers.iter();
+        let own = qualifiers.filter(|name| is_of(name, &insert.table, model.session.schema));
+        let edits: Vec<_> = own.map(|name| (name.span, Rewrite::Fixed(String::new()))).collect();
+        model.edits.extend(edits);
+    }
     let query = match &insert.source {
         InsertSource::Values(rows) => {
             for (row, _) in rows {
@@ -333,8 +347,8 @@ impl<'a> Writing<'_, '_, 'a> {
             return refuse(obstacle.what, obstacle.at);
         }
         let effects = &self.model.effects;
-        let varying = effects.clock || effects.random || effects.reads_variables || effects.connection_id;
-        match varying || effects.account || effects.last_insert_id {
+        // The clock is stopped, variables and ids are the session's: they are the same for all.
+        match effects.random {
             true => {
                 let at = values.iter().find_map(|value| varying_at(value)).unwrap_or(0);
                 refuse("a value that differs from server to server or from moment to moment", at)
@@ -410,16 +424,16 @@ impl<'a> Writing<'_, '_, 'a> {
         }
     }
 
-    /// `INSERT INTO t (t.a)`: the physical table has another name, and there is no room for an alias.
+    /// `INSERT INTO t (t.a)`: of this table no other column can be meant, and of another one there is none.
     fn no_qualified_column(&self, insert: &Insert) -> Result<(), SqlError> {
-        for column in insert.columns.iter().flatten() {
-            let start = column.span.start as usize;
-            if self.model.sql[..start].trim_ascii_end().ends_with(b".") {
-                let why = "a column of an INSERT that is named with its table is not supported:";
-                return Err(SqlError::refuse_at(why, self.model.sql, start));
+        let other = |name: &&ObjectName| !is_of(name, &insert.table, self.model.session.schema);
+        match insert.qualifiers.iter().find(other) {
+            None => Ok(()),
+            Some(name) => {
+                let why = "a column of an INSERT that is named with another table is not supported:";
+                Err(SqlError::refuse_at(why, self.model.sql, name.span.start as usize))
             }
         }
-        Ok(())
     }
 
     fn insert_everywhere(
@@ -432,9 +446,6 @@ impl<'a> Writing<'_, '_, 'a> {
     ) -> Result<Plan, SqlError> {
         if self.model.rules.groups().len() == 1 {
             return self.insert_single(insert, GroupId(0), composer);
-        }
-        if insert.returning {
-            return Err(several(self.model.sql, "RETURNING", insert.span));
         }
         let limited = query.and_then(|query| self.model.queries[query.0].ast.limit.as_ref()).map(|limit| limit.span);
         let rows = rows_of(insert);
@@ -496,7 +507,7 @@ impl<'a> Writing<'_, '_, 'a> {
         numbers: Option<&Numbering>,
         composer: &Composer<'_>,
     ) -> Result<Plan, SqlError> {
-        self.insert_allowed(insert, table)?;
+        let updates = self.insert_allowed(insert, table)?;
         if let Some(found) = self.model.refs.first() {
             let broadcast = (0..self.model.refs.len())
                 .all(|id| self.model.place(RefId(id)).is_none_or(|place| place == Place::Broadcast));
@@ -531,17 +542,24 @@ impl<'a> Writing<'_, '_, 'a> {
         let many = match &insert.source {
             InsertSource::Values(rows) => {
                 let duplicates = duplicates(insert);
-                self.split(insert, rows, composer).map_or_else(Many::Refuse, |text| Many::Rows { text, duplicates })
+                let singly = insert.returning && (insert.ignore || !insert.on_duplicate.is_empty());
+                let text = self.split(insert, rows, singly, composer);
+                text.map_or_else(Many::Refuse, |text| Many::Rows { text, duplicates, singly })
             }
             _ => Many::Sum,
         };
+        let keyed = |(key, value): (String, Slot)| {
+            let position = keys.iter().position(|of| of.column().eq_ignore_ascii_case(&key));
+            position.map(|position| (position as u8, value))
+        };
+        let assigned: Vec<(u8, Slot)> = updates.into_iter().filter_map(keyed).collect();
         let routing = Routing {
             family,
             keys: keys.into(),
             by: By::Rows(slots.into(), self.on_null(insert, rows.len() == 1)),
             group: None,
             shard: None,
-            assigned: Box::default(),
+            assigned: assigned.into(),
             numbered: numbered.into(),
         };
         Ok(Plan::Sharded(Box::new(Sharded { routing, text, many, moves: None })))
@@ -554,35 +572,54 @@ impl<'a> Writing<'_, '_, 'a> {
     }
 
     /// The text of an INSERT of several rows, of which each target gets its own.
-    fn split(&self, insert: &Insert, rows: &[(Vec<Expr>, Span)], composer: &Composer<'_>) -> Result<Text, SqlError> {
+    fn split(
+        &self,
+        insert: &Insert,
+        rows: &[(Vec<Expr>, Span)],
+        singly: bool,
+        composer: &Composer<'_>,
+    ) -> Result<Text, SqlError> {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return composer.plain() };
-        if insert.returning {
-            return Err(several(self.model.sql, "RETURNING", insert.span));
+        // Of one row alone NULL is an error where of several it is not.
+        if singly && !insert.ignore && !self.is_strict(insert) {
+            let what = "RETURNING behind ON DUPLICATE KEY UPDATE in a mode that is not strict";
+            return Err(several(self.model.sql, what, insert.span));
         }
         self.no_obstacle()?;
         let whole = Span { start: first.1.start, end: last.1.end };
-        let inside = |(span, _): &(Span, Rewrite)| whole.start <= span.start && span.end <= whole.end;
-        if self.model.edits.iter().any(inside) {
-            return Err(several(self.model.sql, "a subquery in VALUES", whole));
-        }
         let parts: Result<Vec<_>, SqlError> = rows.iter().map(|(_, span)| composer.copy(*span)).collect();
         composer.with(vec![(whole, Part::Rows(parts?.into()))], true)
     }
 
-    /// What any INSERT into a sharded table must keep to.
-    fn insert_allowed(&self, insert: &'a Insert, table: u16) -> Result<(), SqlError> {
+    /// What any INSERT into a sharded table must keep to; gives the literals that ON DUPLICATE KEY UPDATE gives to sharding
+    /// keys, whose shard has to be that of the rows.
+    fn insert_allowed(&self, insert: &'a Insert, table: u16) -> Result<Vec<(String, Slot)>, SqlError> {
         if insert.partitions {
             let why = "PARTITION (...) of a sharded table is not supported";
             return Err(SqlError::refuse_at(why, self.model.sql, insert.table.span.start as usize));
         }
+        let found = &self.model.tables[usize::from(table)];
+        let info = self.model.catalog.table(&found.schema, &found.name).map(|info| &**info);
         let keys = self.model.key_names(table);
+        let mut given = Vec::new();
         for assignment in &insert.on_duplicate {
             let Expr::Column { name, .. } = &assignment.column else { continue };
-            if keys.iter().any(|key| key.eq_ignore_ascii_case(&name.name)) && !keeps(assignment, &name.name, insert) {
-                return self.refuse_key(assignment);
+            if !keys.iter().any(|key| key.eq_ignore_ascii_case(&name.name)) {
+                continue;
+            }
+            let same = Same { insert, info, key: &name.name, strict: self.is_strict(insert) };
+            match slot(&assignment.value) {
+                _ if same.keeps(&assignment.value) => {}
+                Some(value) => given.push((name.name.clone(), value)),
+                None => return self.refuse_key(assignment),
             }
         }
-        Ok(())
+        Ok(given)
+    }
+
+    /// A value that a column cannot hold is an error.
+    fn is_strict(&self, insert: &Insert) -> bool {
+        self.model.session.facts.mode.has(SqlMode::STRICT) && !insert.ignore
     }
 
     /// The value that a row has for a key.
@@ -608,7 +645,10 @@ impl<'a> Writing<'_, '_, 'a> {
         family: FamilyId,
         composer: &Composer<'_>,
     ) -> Result<Plan, SqlError> {
-        self.insert_allowed(insert, table)?;
+        if !self.insert_allowed(insert, table)?.is_empty() {
+            let why = "ON DUPLICATE KEY UPDATE with a value for the sharding key";
+            return Err(several(self.model.sql, why, insert.span));
+        }
         let found = &self.model.tables[usize::from(table)];
         let rule = self.model.rules.schema(&found.schema).and_then(|schema| schema.id(&found.name));
         if rule.is_some_and(|rule| rule.kind == IdKind::Segment) {
@@ -702,8 +742,8 @@ impl<'a> Writing<'_, '_, 'a> {
         if query.limit.is_some() {
             return refuse("LIMIT");
         }
-        if insert.returning {
-            return refuse("RETURNING");
+        if insert.returning && !query.order_by.is_empty() {
+            return refuse("RETURNING of rows that are in an order");
         }
         self.no_obstacle()?;
         self.locality.partition(block)?;
@@ -747,6 +787,13 @@ fn one_group(model: &Model<'_>, locality: &Locality<'_, '_, '_>) -> Result<Optio
     single_group(model, locality)
 }
 
+/// Whether a column is named with this table. `schema` is the default one.
+fn is_of(name: &ObjectName, table: &ObjectName, schema: Option<&str>) -> bool {
+    let schema_of = |name: &ObjectName| name.schema.as_ref().map(|ident| ident.name.clone());
+    let own = schema_of(table).or(schema.map(str::to_owned));
+    name.name.name == table.name.name && (name.schema.is_none() || schema_of(name) == own)
+}
+
 /// Which rows of an INSERT are called duplicates.
 fn duplicates(insert: &Insert) -> Duplicates {
     match (insert.on_duplicate.is_empty(), insert.ignore) {
@@ -765,20 +812,60 @@ fn rows_of(insert: &Insert) -> Vec<&[Expr]> {
     }
 }
 
-/// Whether ON DUPLICATE KEY UPDATE leaves a key as it is in the row or as the new row has it. Both are on this shard.
-fn keeps(assignment: &Assignment, key: &str, insert: &Insert) -> bool {
-    match strip(&assignment.value) {
-        Expr::Column { table, name, .. } => {
-            let row = insert.row_alias.as_ref().filter(|_| insert.row_alias_columns.is_empty());
-            let row = row.map(|alias| alias.name.as_str());
-            let own =
-                table.as_ref().is_none_or(|table| table.name == insert.table.name.name || Some(&*table.name) == row);
-            own && name.name.eq_ignore_ascii_case(key)
+/// Which values of ON DUPLICATE KEY UPDATE leave a key as it is in the row, or as the new row has it: both are on this
+/// shard.
+struct Same<'s> {
+    insert: &'s Insert,
+    info: Option<&'s TableInfo>,
+    key: &'s str,
+    strict: bool,
+}
+
+impl Same<'_> {
+    fn keeps(&self, value: &Expr) -> bool {
+        match strip(value) {
+            Expr::Column { table, name, .. } => match (table, self.of_new_row(&name.name)) {
+                (None, Some(column)) => column.eq_ignore_ascii_case(self.key),
+                (Some(table), Some(column)) if self.is_alias(&table.name) => column.eq_ignore_ascii_case(self.key),
+                (table, _) => {
+                    let plain = |name: &str| self.is_alias(name) && self.insert.row_alias_columns.is_empty();
+                    let own = |name: &str| name == self.insert.table.name.name || plain(name);
+                    table.as_ref().is_none_or(|table| own(&table.name)) && name.name.eq_ignore_ascii_case(self.key)
+                }
+            },
+            Expr::Function(function) => match (function.name.as_str(), function.args.as_slice()) {
+                ("VALUES" | "VALUE", [Expr::Column { name, .. }]) => name.name.eq_ignore_ascii_case(self.key),
+                // It has no sign: a value below zero is an error, or becomes another one.
+                ("LAST_INSERT_ID", [value]) => self.is_whole() && self.keeps(value),
+                ("IF", [_, one, other]) => self.keeps(one) && self.keeps(other),
+                ("IFNULL", [one, other]) => self.keeps(one) && self.keeps(other),
+                ("COALESCE", values @ [_, ..]) => values.iter().all(|value| self.keeps(value)),
+                _ => false,
+            },
+            _ => false,
         }
-        Expr::Function(function) if matches!(function.name.as_str(), "VALUES" | "VALUE") => {
-            matches!(function.args.as_slice(), [Expr::Column { name, .. }] if name.name.eq_ignore_ascii_case(key))
+    }
+
+    fn is_alias(&self, name: &str) -> bool {
+        self.insert.row_alias.as_ref().is_some_and(|alias| alias.name == name)
+    }
+
+    /// The column of the new row that the row alias calls so.
+    fn of_new_row(&self, name: &str) -> Option<String> {
+        let position = self.insert.row_alias_columns.iter().position(|alias| alias.name.eq_ignore_ascii_case(name))?;
+        match &self.insert.columns {
+            Some(columns) => columns.get(position).map(|column| column.name.clone()),
+            None => self.info?.visible().nth(position).map(|column| column.name.clone()),
         }
-        _ => false,
+    }
+
+    /// Whether LAST_INSERT_ID(key) is the key.
+    fn is_whole(&self) -> bool {
+        let column = self.info.and_then(|info| info.column(self.key)).map(|(_, column)| column);
+        match column.map(|column| column.key_kind()) {
+            Some(Ok(KeyKind::Int { unsigned, .. })) => unsigned || self.strict,
+            _ => false,
+        }
     }
 }
 

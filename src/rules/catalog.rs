@@ -33,6 +33,8 @@ pub struct TableInfo {
     pub foreign_keys: Vec<ForeignKey>,
     /// It is a view.
     pub view: bool,
+    /// It is a temporary table of the session at hand, which one connection sees.
+    pub temporary: bool,
 }
 
 /// A foreign key, as far as a server changes rows by it that no statement names.
@@ -133,6 +135,26 @@ pub enum ColumnType {
     Uuid,
     /// Any other, as the server writes it.
     Other(String),
+}
+
+/// The spatial types.
+const SHAPES: &[&str] = &[
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+    "geomcollection",
+];
+
+impl ColumnType {
+    /// Whether its values are spatial: a server gives them as its own bytes, and takes those.
+    pub fn is_spatial(&self) -> bool {
+        matches!(self, ColumnType::Other(name) if SHAPES.contains(&name.to_ascii_lowercase().as_str()))
+    }
 }
 
 impl Catalog {

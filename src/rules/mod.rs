@@ -10,7 +10,7 @@ pub mod name;
 mod read;
 pub mod shards;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,8 +119,8 @@ pub struct Schema {
     physical: Vec<String>,
     /// By lower-case name.
     tables: BTreeMap<String, Table>,
-    /// Names of these, in lower case, which temporary tables of the session at hand have, too.
-    hidden: BTreeSet<String>,
+    /// Where temporary tables of the session at hand are that do not lie as tables of their names do, by lower-case name.
+    hidden: BTreeMap<String, GroupId>,
 }
 
 /// A table that a rule names.
@@ -254,15 +254,18 @@ impl RuleSet {
         sharded.into_iter().find(|sharded| is_shard(sharded))
     }
 
-    /// The rules of a session with temporary tables, by schema and name: those are on the schema's home, whatever tables
-    /// of several places have their names.
-    pub fn with_temporary<'t>(&self, tables: impl Iterator<Item = (&'t str, &'t str)>) -> RuleSet {
+    /// The rules of a session with temporary tables, by schema, name and group, whatever tables have their names. Without
+    /// a group one lies where a single table of its name does, and else on the schema's home.
+    pub fn with_temporary<'t>(&self, tables: impl Iterator<Item = (&'t str, &'t str, Option<GroupId>)>) -> RuleSet {
         let mut rules = self.clone();
-        for (schema, table) in tables {
-            if let Some(schema) = rules.schemas.get_mut(&schema.to_lowercase())
-                && !matches!(schema.declared(table), Placement::Single(_))
-            {
-                schema.hidden.insert(table.to_lowercase());
+        for (schema, table, group) in tables {
+            let Some(schema) = rules.schemas.get_mut(&schema.to_lowercase()) else { continue };
+            let group = group.unwrap_or_else(|| match schema.table(table) {
+                Placement::Single(group) => group,
+                Placement::Sharded(_) | Placement::Broadcast => schema.home,
+            });
+            if schema.declared(table) != Placement::Single(group) {
+                schema.hidden.insert(table.to_lowercase(), group);
             }
         }
         rules
@@ -282,12 +285,16 @@ impl RuleSet {
 impl Schema {
     /// Where a table is; the name is looked up without case, like that of a schema.
     pub fn table(&self, name: &str) -> Placement<'_> {
-        if self.hides(name) { Placement::Single(self.home) } else { self.declared(name) }
+        self.hiding(name).map_or_else(|| self.declared(name), Placement::Single)
     }
 
-    /// Whether a temporary table of the session stands in front of a table of several places.
+    /// Whether a temporary table of the session stands in front of a table that lies elsewhere.
     pub fn hides(&self, name: &str) -> bool {
-        !self.hidden.is_empty() && self.hidden.contains(&name.to_lowercase())
+        self.hiding(name).is_some()
+    }
+
+    fn hiding(&self, name: &str) -> Option<GroupId> {
+        if self.hidden.is_empty() { None } else { self.hidden.get(&name.to_lowercase()).copied() }
     }
 
     /// Where a table is that is not temporary.

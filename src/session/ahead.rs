@@ -9,7 +9,7 @@ use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
 use crate::plan::ahead::{Ahead, Pieces, Prior, Purpose};
 use crate::session::Session;
-use crate::session::carry::{Reads, may_read_first, with_params};
+use crate::session::carry::{Reads, lost, may_read_first};
 use crate::session::run::Execution;
 
 /// What the statement is called in refusals.
@@ -32,14 +32,16 @@ impl Session {
         Ok(())
     }
 
-    async fn read_and_write(&mut self, of: &Execution<'_>, ahead: &Ahead, own: bool) -> Result<Outcome, Stop> {
-        let lost = || SqlError::refuse(format!("Shardloom does not support {WHAT} that it cannot find again"));
-        let whole = &of.sql[..of.scan.end as usize];
-        let sql = &*with_params(whole, 0, (of.scan, of.args), self.reading(), WHAT)?;
-        let anew = match of.scan.params.is_empty() {
-            true => None,
-            false => Some(self.plan_text(of.topology, sql)?),
-        };
+    /// The same in a transaction that is open; the client is told later.
+    pub(super) async fn read_and_write(
+        &mut self,
+        of: &Execution<'_>,
+        ahead: &Ahead,
+        own: bool,
+    ) -> Result<Outcome, Stop> {
+        let lost = || lost(WHAT);
+        let (sql, anew) = self.written_out(of, WHAT)?;
+        let sql = &*sql;
         let (scan, ahead) = match &anew {
             None => (of.scan, ahead),
             Some((scan, planned)) => (scan, planned.ahead().ok_or_else(lost)?),
@@ -50,12 +52,13 @@ impl Session {
             let into = Into {
                 columns: prior.columns.iter().collect(),
                 compared: matches!(prior.purpose, Purpose::Compare | Purpose::Among { .. }),
+                computed: false,
                 divides: prior.divides,
                 reading: self.reading(),
                 limit: self.proxy.config.limits.statement,
                 what: WHAT,
             };
-            let reads = Reads { lockable: prior.lockable, reads_tables: true, own, wishes: of.planned.wishes() };
+            let reads = Reads { reads_tables: true, own, wishes: of.planned.wishes() };
             let query = match prior.purpose {
                 Purpose::Exists => Cow::Owned([&b"SELECT EXISTS ("[..], pieces.query, b")"].concat()),
                 _ => Cow::Borrowed(pieces.query),
@@ -69,7 +72,7 @@ impl Session {
             }
         }
         text.extend_from_slice(&sql[copied..]);
-        let mut outcome = self.store(of.topology, &text, None).await?;
+        let mut outcome = self.store(of.topology, &text, own, None).await?;
         if ahead.updates && outcome.info.is_empty() {
             // MariaDB says nothing where it sees that there can be no row; of a subquery it does not see that.
             outcome.info = "Rows matched: 0  Changed: 0  Warnings: 0".to_owned();

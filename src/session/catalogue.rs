@@ -9,7 +9,7 @@ use crate::backend::lease::Lease;
 use crate::backend::settings::Settings;
 use crate::error::{Code, SqlError};
 use crate::exec::ask;
-use crate::exec::catalogue::{ask as ask_group, definitions, prepared_definitions, renamed};
+use crate::exec::catalogue::{ask as ask_group, definitions, no_rows, prepared_definitions, renamed};
 use crate::exec::interrupt::{Patience, Stop};
 use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
@@ -17,6 +17,7 @@ use crate::plan::catalogue::ask::questions;
 use crate::plan::catalogue::inline::{self, Column};
 use crate::plan::catalogue::inventory::Inventory;
 use crate::plan::catalogue::list::{List, ListKind};
+use crate::plan::catalogue::relation::{Owner, Relation};
 use crate::plan::catalogue::rows::{Answer, Row, logical};
 use crate::plan::catalogue::{Catalogue, Source, Value, Wanted, may_equal, system_schemas};
 use crate::plan::{Bound, Target};
@@ -50,7 +51,10 @@ impl Session {
         let params = bound.render(target, &mut text);
         let is_list = catalogue.relations.iter().all(|wanted| matches!(wanted.source, Source::List(_)));
         let naming = Naming::Of(&bound, target);
-        let found = match planned.effects.replica_ok || is_list {
+        // To run it over a server's own connections may fail for what one of these says, on MySQL.
+        let of_clients =
+            catalogue.relations.iter().any(|wanted| matches!(wanted.source.relation().owner, Owner::Client(_)));
+        let found = match (planned.effects.replica_ok && !of_clients) || is_list {
             true => definitions(&mut self.client, &mut lease, ask, &text, &params, &mut patience, naming).await?,
             false => prepared_definitions(&mut self.client, &mut lease, &text, &mut patience, naming).await?,
         };
@@ -80,6 +84,9 @@ impl Session {
             lease.close_statement(statement);
         }
         self.remember(&mut lease, planned, &outcome, naming, None).await;
+        if planned.effects.sets_variables {
+            self.carry_variables(&mut lease, bound.sql()).await;
+        }
         Ok(())
     }
 
@@ -116,6 +123,9 @@ impl Session {
         let sees = |name: &str| self.guest.may_use(name) && may_equal(schemas.as_deref(), name);
         self.may_list(wanted)?;
         let relation = wanted.source.relation();
+        if let Owner::Client(_) = relation.owner {
+            return self.processes(topology, bound, relation).await;
+        }
         let inventory = Inventory::new(&topology.rules, sees);
         let mut answers: Vec<(GroupId, Vec<Column>, Vec<Row>)> = Vec::new();
         let mut leases: BTreeMap<GroupId, Lease> = BTreeMap::new();
@@ -162,6 +172,15 @@ impl Session {
                 inline::list(list, &columns, &rows, flavour)
             }
         })
+    }
+
+    /// The connections of clients, as a relation with the columns that servers give it.
+    async fn processes(&self, topology: &Topology, bound: &Bound<'_>, relation: &Relation) -> Result<String, Stop> {
+        let group = self.any_group(topology);
+        let mut lease = self.reader(topology, group).await?;
+        let columns = no_rows(&mut lease, relation).await?;
+        let rows = self.process_rows(&columns, bound.sql());
+        Ok(inline::relation(relation, &columns, &rows, &[], self.facts.flavour))
     }
 
     /// That the user may see what a SHOW names.

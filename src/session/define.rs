@@ -29,7 +29,7 @@ impl Session {
             let why = "a definition of a sharded table, or of one with copies, under LOCK TABLES: UNLOCK TABLES first";
             return Err(SqlError::refuse(why).into());
         }
-        if define.tables.iter().any(|table| self.temporary.may_have(&define.schema, table)) {
+        if define.tables.iter().any(|table| self.temporary.has(&define.schema, table)) {
             let why = "a definition of a temporary table together with tables in several places: give each its own";
             return Err(SqlError::refuse(why).into());
         }
@@ -143,13 +143,13 @@ impl Session {
         homes.into_iter().map(|home| &**topology.group(home)).collect()
     }
 
-    fn ground<'t>(&self, topology: &'t Topology, home: &'t Group) -> Ground<'t> {
+    pub(super) fn ground<'t>(&self, topology: &'t Topology, home: &'t Group) -> Ground<'t> {
         let set = self.needs.settings.variable("lock_wait_timeout");
         let lock_wait = set.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         Ground { groups: &topology.groups, home, lock_wait }
     }
 
-    fn job(&self, topology: &Topology, define: &Define, sql: &[u8]) -> Job {
+    pub(super) fn job(&self, topology: &Topology, define: &Define, sql: &[u8]) -> Job {
         let mariadb = topology.server_info().is_some_and(|info| info.mariadb);
         let step = |step: &crate::plan::define::Step| Step {
             group: topology.group(step.target.group).name.clone(),
@@ -188,13 +188,18 @@ impl Session {
         for (level, code, message) in done.warnings {
             self.diagnostics.push(level, code, message);
         }
-        self.row_count = done.affected_rows as i64;
+        self.made(done.affected_rows, &done.info, add);
+    }
+
+    /// The answer itself, with the warnings that are noted.
+    pub(super) fn made(&mut self, affected_rows: u64, info: &str, add: Status) {
+        self.row_count = affected_rows as i64;
         self.found_rows = None;
         let packet = OkPacket {
-            affected_rows: done.affected_rows,
+            affected_rows,
             status: self.status().with(add),
             warnings: u16::try_from(self.diagnostics.len(false)).unwrap_or(u16::MAX),
-            info: done.info.as_bytes(),
+            info: info.as_bytes(),
             ..OkPacket::default()
         };
         reply::ok(&mut self.client, self.capabilities, &packet);

@@ -3,6 +3,7 @@
 
 use crate::backend::conn::Answer;
 use crate::error::SqlError;
+use crate::exec::names::row_in;
 use crate::session::reply::{CellKind, Null, Table};
 use crate::sql::Flavour;
 
@@ -55,15 +56,17 @@ impl Diagnostics {
 
     /// Adds what a server answered to SHOW WARNINGS; `logical` puts messages into the client's names.
     pub fn add(&mut self, answer: &Answer, logical: impl Fn(&str) -> String) {
-        self.add_part(answer, logical, |_| None);
+        self.add_part(answer, logical, |_| None, None);
     }
 
-    /// The same for a part of a statement; `row_of` tells which row of the statement a row of the part is.
+    /// The same for a part of a statement; `row_of` tells which row of the statement a row of the part is, `alone` the only
+    /// row that it is about.
     pub fn add_part(
         &mut self,
         answer: &Answer,
         logical: impl Fn(&str) -> String,
         row_of: impl Fn(usize) -> Option<usize>,
+        alone: Option<usize>,
     ) {
         for row in 0..answer.rows.len() {
             let level = answer.text(row, 0).unwrap_or_default();
@@ -72,7 +75,7 @@ impl Diagnostics {
             let found = row_in(&message).and_then(|(head, number)| Some((head, row_of(number)?)));
             let (message, row) = match found {
                 Some((head, number)) => (format!("{head}{number}"), Some(number)),
-                None => (message, None),
+                None => (message, alone),
             };
             self.conditions.push(Condition { level, code, state: state_of(code), message, row });
         }
@@ -83,6 +86,44 @@ impl Diagnostics {
     pub fn put_together(&mut self, counted: u64) {
         self.conditions.sort_by_key(|condition| condition.row.unwrap_or(usize::MAX));
         self.unlisted = usize::try_from(counted).unwrap_or(usize::MAX).saturating_sub(self.conditions.len());
+    }
+
+    /// Puts those in front that came before, all of them rows of this statement, of which the servers counted so many
+    /// warnings.
+    pub fn lead_with(&mut self, part: Diagnostics, counted: u64) {
+        let own = std::mem::replace(&mut self.conditions, part.conditions);
+        let is_alone = own.is_empty();
+        self.conditions.extend(own);
+        match is_alone {
+            true => {
+                self.unlisted = usize::try_from(counted).unwrap_or(usize::MAX).saturating_sub(self.conditions.len())
+            }
+            false => self.put_together(counted),
+        }
+    }
+
+    /// Whether each is told of a row.
+    pub fn tell_rows(&self) -> bool {
+        self.conditions.iter().all(|condition| condition.row.is_some())
+    }
+
+    /// Adds those of a statement of one row, which is the row of this number here; gives how many warnings are left out,
+    /// which a server gives once for a whole text (1287: something in it is deprecated).
+    pub fn take_in(&mut self, part: Diagnostics, number: usize) -> u16 {
+        let mut left_out = 0;
+        self.unlisted += part.unlisted;
+        for mut condition in part.conditions {
+            if number > 1 && condition.code == 1287 {
+                left_out += 1;
+                continue;
+            }
+            if let Some((head, 1)) = row_in(&condition.message) {
+                condition.message = format!("{head}{number}");
+            }
+            condition.row = Some(number);
+            self.conditions.push(condition);
+        }
+        left_out
     }
 
     /// How many conditions there are.
@@ -120,13 +161,6 @@ impl Diagnostics {
     }
 }
 
-/// A message that ends with the number of a row: what stands before it, and the number.
-fn row_in(message: &str) -> Option<(&str, usize)> {
-    let at = message.rfind(" at row ")? + " at row ".len();
-    let (head, number) = message.split_at(at);
-    Some((head, number.parse().ok()?))
-}
-
 /// The SQLSTATE of the warnings that statements over tables give; a server tells it for errors only.
 ///
 /// <https://dev.mysql.com/doc/mysql-errors/9.0/en/server-error-reference.html>
@@ -161,8 +195,13 @@ mod tests {
     fn rows_of_a_part_become_those_of_the_statement() {
         let mut diagnostics = Diagnostics::default();
         let same = |message: &str| message.to_owned();
-        diagnostics.add_part(&answer(&["x at row 1", "about the whole", "x at row 2"]), same, |row| Some(row * 3));
-        diagnostics.add_part(&answer(&["x at row 1", "x at row 9"]), same, |row| (row == 1).then_some(4));
+        diagnostics.add_part(
+            &answer(&["x at row 1", "about the whole", "x at row 2"]),
+            same,
+            |row| Some(row * 3),
+            None,
+        );
+        diagnostics.add_part(&answer(&["x at row 1", "x at row 9"]), same, |row| (row == 1).then_some(4), None);
         diagnostics.put_together(7);
         let messages: Vec<&str> = diagnostics.conditions.iter().map(|condition| &*condition.message).collect();
         assert_eq!(messages, ["x at row 3", "x at row 4", "x at row 6", "about the whole", "x at row 9"]);

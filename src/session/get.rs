@@ -2,7 +2,7 @@
 
 use crate::error::SqlError;
 use crate::exec::interrupt::Stop;
-use crate::exec::variables::quoted_variable;
+use crate::exec::variables::{digits_of, quoted_variable};
 use crate::plan::text::put_hex;
 use crate::session::Session;
 use crate::session::diagnostics::Condition;
@@ -42,7 +42,7 @@ impl Session {
             Area::Statement => None,
             Area::Condition(number) => Some(*number),
             Area::Variable(name) => {
-                let value = self.needs.settings.variable(&quoted_variable(name)).map(unquoted);
+                let value = self.needs.settings.variable(&quoted_variable(name)).map(|text| unquoted(digits_of(text)));
                 Some(value.and_then(|value| value.parse().ok()).unwrap_or(0))
             }
         };

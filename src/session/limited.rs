@@ -4,7 +4,7 @@
 
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
-use crate::exec::scatter::{self, Scatter};
+use crate::exec::scatter::{self, Drawn, Scatter};
 use crate::exec::write::Share;
 use crate::plan::limited::{First, Limited, Stage};
 use crate::plan::{Answer, Bound, Target};
@@ -41,24 +41,26 @@ impl Session {
     }
 
     async fn write_first(&mut self, run: &Limiting<'_>, first: &First) -> Result<Outcome, Stop> {
-        let shares = self.shares(run, first).await?;
+        let drawn = self.drawn(run, first).await?;
+        let order: Vec<Target> =
+            drawn.order.iter().filter_map(|source| run.targets.get(*source as usize).copied()).collect();
         let some = |(_, share): &(Target, u64)| *share > 0;
-        let mut wanted: Vec<(Target, u64)> = run.targets.iter().copied().zip(shares).filter(some).collect();
+        let mut wanted: Vec<(Target, u64)> = run.targets.iter().copied().zip(drawn.shares).filter(some).collect();
         if wanted.is_empty() {
             wanted.push((run.targets[0], 0));
         }
         let (targets, shares): (Vec<Target>, Vec<u64>) = wanted.into_iter().unzip();
-        self.write_share(run, &targets, Share::Each(&shares)).await
+        self.write_share(run, &targets, Share::Each { shares: &shares, order: &order }).await
     }
 
     async fn write_share(&mut self, run: &Limiting<'_>, targets: &[Target], share: Share<'_>) -> Result<Outcome, Stop> {
         self.write(run.of, run.bound, targets, Answer::Sum, share, None).await
     }
 
-    /// How many of the first rows each target has.
-    async fn shares(&mut self, run: &Limiting<'_>, first: &First) -> Result<Vec<u64>, Stop> {
+    /// Which targets have the first rows.
+    async fn drawn(&mut self, run: &Limiting<'_>, first: &First) -> Result<Drawn, Stop> {
         if run.bound.window.is_some_and(|window| window.take == 0) {
-            return Ok(vec![0; run.targets.len()]);
+            return Ok(Drawn::default());
         }
         let of = run.of;
         let seat = self.seat.entry.clone();
@@ -78,6 +80,7 @@ impl Session {
         };
         let needs = &self.needs;
         let place = |id: GroupId| (of.topology.group(id), needs.wanted(of.topology, id));
-        scatter::shares(&mut self.client, &mut self.txn, &look, Access::Primary, &place, &mut patience).await
+        let look = (&look, first.ordered);
+        scatter::sources(&mut self.client, &mut self.txn, look, Access::Primary, &place, &mut patience).await
     }
 }

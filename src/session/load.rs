@@ -3,16 +3,21 @@
 
 use crate::error::SqlError;
 use crate::exec::interrupt::Stop;
+use crate::exec::load::made::Maker;
 use crate::exec::load::{self, Loading};
 use crate::exec::outcome::Outcome;
 use crate::exec::variables::with_variables;
+use crate::ids::counter::Counted;
 use crate::plan::load::{Destination, Load};
+use crate::plan::made::Made;
 use crate::plan::{Bound, Planned, Route, Target};
 use crate::rules::GroupId;
+use crate::rules::id::IdKind;
 use crate::session::Session;
+use crate::session::numbering::places;
 use crate::session::run::Execution;
-use crate::sql::Flavour;
 use crate::sql::head::user_variables;
+use crate::sql::{Flavour, SqlMode};
 use crate::txn::State;
 use crate::wire::capabilities::Capabilities;
 
@@ -57,14 +62,36 @@ impl Session {
         };
         let variables = if load.variables { user_variables(bound.sql(), self.facts)? } else { Vec::new() };
         let ids = &self.proxy.ids;
-        let may_store = |id: u64| ids.past(&[id]);
+        let snowflake = |made: &Made| made.kind == IdKind::Snowflake;
+        let may_store = |id: u64| match load.made.as_ref().is_none_or(snowflake) {
+            true => ids.past(&[id]),
+            false => Ok(()),
+        };
+        let named = load.made.as_ref().and_then(|made| {
+            let table = planned.tables.get(usize::from(made.table))?;
+            Some((made, table, topology.rules.schema(&table.schema)?))
+        });
+        let places = || named.map_or(Vec::new(), |(_, table, _)| places(topology, &table.schema, &table.name));
+        let maker = named.map(|(made, table, schema)| {
+            let home = topology.group(schema.home);
+            let (schema, table, column) = (&*table.schema, &*table.name, &*made.column);
+            let unable = self.counts_by_one().err().filter(|_| made.kind != IdKind::Uuid);
+            Maker { ids, made, home, counted: Counted { schema, table, column, home, places: &places }, unable }
+        });
+        if let Some(error) =
+            maker.as_ref().filter(|maker| maker.made.field.is_none()).and_then(|maker| maker.unable.clone())
+        {
+            return Err(error.into());
+        }
         let loading = Loading {
+            maker,
             bound,
             load,
             targets: &targets,
             family,
             autocommit: self.autocommit(),
             clock: self.one_clock(planned),
+            zero_is_id: self.facts_of_now().mode.has(SqlMode::NO_AUTO_VALUE_ON_ZERO),
             may_store: &may_store,
             variables: &variables,
             memory: self.proxy.config.limits.load,
@@ -81,6 +108,7 @@ impl Session {
         }
         self.diagnostics.put_together(loaded.warnings);
         self.row_count = loaded.affected_rows as i64;
+        self.last_insert_id = loaded.made_id.unwrap_or(self.last_insert_id);
         if !loaded.variables.is_empty() {
             self.needs.settings = with_variables(&self.needs.settings, &loaded.variables).into();
         }

@@ -3,6 +3,7 @@
 
 use crate::error::{Code, SqlError};
 use crate::exec::interrupt::Stop;
+use crate::plan::{Planned, Table};
 use crate::session::Session;
 use crate::session::greet;
 use crate::session::topology::Topology;
@@ -22,13 +23,43 @@ impl Session {
         self.end_transaction(true).await?;
         let next = std::mem::take(&mut self.next);
         self.txn.begin(Start {
-            read_only: read_only.or(next.read_only),
+            read_only: self.access_mode(read_only.or(next.read_only)),
             snapshot,
             isolation: next.isolation,
             implicit: false,
             mode,
         });
         Ok(())
+    }
+
+    /// Whether a transaction that begins now may write: as it says, else as the session's own setting does.
+    pub(super) fn access_mode(&self, read_only: Option<bool>) -> Option<bool> {
+        let set = self.needs.settings.variable("transaction_read_only") == Some(b"1");
+        read_only.or(set.then_some(true))
+    }
+
+    /// Whether a server would refuse to write here. With autocommit off a transaction that a statement opened by itself is
+    /// as the setting says.
+    pub(super) fn is_read_only(&self) -> bool {
+        match self.txn.state() {
+            State::Open(start) if !start.implicit => start.read_only == Some(true),
+            State::Open(start) => self.access_mode(start.read_only) == Some(true),
+            _ => self.access_mode(None) == Some(true),
+        }
+    }
+
+    /// That a write which is done in several steps may be done at all: the first of them may find nothing to write.
+    ///
+    /// # Errors
+    /// 1792 in a READ ONLY transaction. Temporary tables can be written there, so of those the servers are asked.
+    pub(super) fn may_write(&self, planned: &Planned) -> Result<(), SqlError> {
+        let temporary = |table: &Table| self.temporary.has(&table.schema, &table.name);
+        if !planned.effects.writes || !self.is_read_only() || planned.tables.iter().any(temporary) {
+            return Ok(());
+        }
+        let end = if self.facts.flavour == Flavour::MariaDb { "" } else { "." };
+        let why = format!("Cannot execute statement in a READ ONLY transaction{end}");
+        Err(SqlError::new(Code::ReadOnlyTransaction, why))
     }
 
     /// COMMIT or ROLLBACK. `chain`: another one begins at once, with the same characteristics.

@@ -62,26 +62,9 @@ impl Session {
     pub(super) async fn write_keeping(&mut self, keeping: &Keeping<'_>) -> Result<Outcome, Stop> {
         self.may_keep(keeping)?;
         let parts = self.begin_parts(keeping.of.planned);
-        let own = parts.own;
-        let outcome = match self.mark(own).await {
-            Ok(()) => match Box::pin(self.write_parts(keeping)).await {
-                Err(Stop::Error(error)) if !own => {
-                    let touched = self.txn.touched();
-                    Err(Stop::Error(self.txn.take_back(&touched, SAVEPOINT, error).await))
-                }
-                outcome => outcome,
-            },
-            Err(error) => Err(error.into()),
-        };
+        let outcome =
+            self.as_one(parts.own, SAVEPOINT, async |session: &mut Session| session.write_parts(keeping).await).await;
         self.end_parts(parts, outcome).await
-    }
-
-    /// In the session's transaction: a savepoint, behind which all of it is undone if a part fails.
-    pub(super) async fn mark(&mut self, own: bool) -> Result<(), SqlError> {
-        match own {
-            true => Ok(()),
-            false => self.txn.savepoint(format!("SAVEPOINT {SAVEPOINT}").as_bytes(), SAVEPOINT, true).await,
-        }
     }
 
     /// What no plan knows of the session.

@@ -27,7 +27,8 @@ impl Session {
         Ok(())
     }
 
-    async fn update_and_move(
+    /// The same in a transaction that is open; the client is told later.
+    pub(super) async fn update_and_move(
         &mut self,
         of: &Execution<'_>,
         bound: &Bound<'_>,

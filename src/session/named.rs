@@ -3,9 +3,8 @@
 
 use crate::error::{Code, SqlError};
 use crate::exec::ask::{Ask, Using};
-use crate::exec::carry::kept;
 use crate::exec::interrupt::Stop;
-use crate::exec::variables::quoted_variable;
+use crate::exec::variables::{digits_of, doubt_variables, quoted_variable};
 use crate::session::Session;
 use crate::session::prepared::Statement;
 use crate::session::query::Understood;
@@ -97,14 +96,11 @@ impl Session {
 
     /// Prepares a statement as COM_STMT_PREPARE does, without telling the client.
     async fn prepare_unheard(&mut self, text: &[u8]) -> Result<u32, Stop> {
-        let client = std::mem::replace(&mut self.client, kept(DESCRIPTION));
-        let outcome = Box::pin(self.prepare_statement(text)).await;
-        let flushed = self.client.flush().await;
-        let told = std::mem::replace(&mut self.client, client);
-        if let Some(id) = outcome? {
+        let prepare = self.unheard(DESCRIPTION, async |session| session.prepare_statement(text).await);
+        let (prepared, told) = Box::pin(prepare).await?;
+        if let Some(id) = prepared {
             return Ok(id);
         }
-        flushed.map_err(Stop::Client)?;
         let bytes = match told.stream() {
             Stream::Plain(Plain::Kept(kept)) => kept.bytes().and_then(|bytes| bytes.get(4..)).unwrap_or_default(),
             _ => &[],
@@ -285,6 +281,7 @@ impl Session {
         let sql = [b"SELECT ", expression, b" LIMIT 0"].concat();
         let name = lease.server().name.clone();
         let told = lease.query(&String::from_utf8_lossy(&sql)).await.map_err(|error| error.to_client(&name))?;
+        doubt_variables(&mut lease, &sql, self.facts);
         let plain = [
             ColumnType::LONG,
             ColumnType::LONGLONG,
@@ -298,7 +295,7 @@ impl Session {
 
     /// The value of a user variable, by the text that sets it.
     fn value_of(&self, text: Option<&[u8]>) -> Datum<'static> {
-        let Some(text) = text else { return Datum::Null };
+        let Some(text) = text.map(digits_of) else { return Datum::Null };
         let owned = |datum: Datum<'_>| match datum {
             Datum::Text(text) => Datum::Text(text.into_owned().into()),
             Datum::Bytes(bytes) => Datum::Bytes(bytes.into_owned().into()),

@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// That the session numbers rows by ones, as the ids of a statement are.
-    fn counts_by_one(&self) -> Result<(), SqlError> {
+    pub(super) fn counts_by_one(&self) -> Result<(), SqlError> {
         for name in ["auto_increment_increment", "auto_increment_offset"] {
             if self.needs.settings.variable(name).is_some_and(|value| value != b"1") {
                 let why = format!("ids that Shardloom makes are one apart: SET {name} = 1 before this INSERT");
@@ -73,7 +73,7 @@ impl Session {
 }
 
 /// Where the rows of a table are.
-fn places(topology: &Topology, schema: &str, table: &str) -> Vec<(Arc<Group>, PhysicalName)> {
+pub(super) fn places(topology: &Topology, schema: &str, table: &str) -> Vec<(Arc<Group>, PhysicalName)> {
     let Some(found) = topology.rules.schema(schema) else { return Vec::new() };
     match found.table(table) {
         Placement::Sharded(sharded) => {

@@ -13,8 +13,10 @@ use crate::exec::ask::Ask;
 use crate::exec::gather;
 use crate::exec::interrupt::Stop;
 use crate::exec::names::Naming;
+use crate::exec::outcome::Outcome;
 use crate::exec::relay::{Style, relay};
 use crate::exec::spool::Spooled;
+use crate::exec::variables::doubt_variables;
 use crate::plan::bind::Binding;
 use crate::plan::gather::Gather;
 use crate::plan::{Answer, Bound, Plan, Planned, Route, Target};
@@ -105,7 +107,7 @@ impl Session {
             Understood::Head(head) => {
                 if is_known_to_servers(&head) {
                     let target = Target { group: self.any_group(&topology), shard: None };
-                    if !self.describe_at(id, &topology, target, Naming::Same, &sql).await? {
+                    if !self.describe_at(id, &topology, target, Naming::Same, (&sql, true)).await? {
                         return Ok(None);
                     }
                 } else {
@@ -138,8 +140,10 @@ impl Session {
             self.keep(id, sql, found, params);
             return Ok(Some(id));
         }
-        let sample = planned.ahead().map(|_| Binding::new(&planned, &topology.rules, &sql, &found, &[]).sample());
-        if matches!(sample, Some(Ok(Bound { answer: Answer::Ahead(_), .. }))) {
+        let in_steps = planned.ahead().is_some() || planned.joined().is_some();
+        let sample = in_steps.then(|| Binding::new(&planned, &topology.rules, &sql, &found, &[]).sample());
+        let steps = matches!(sample, Some(Ok(Bound { answer: Answer::Ahead(_) | Answer::Joined(_), .. })));
+        if planned.computed().is_some() || planned.singly().is_some() || steps {
             // Likewise.
             self.put_head(id, params, 0);
             self.keep(id, sql, found, params);
@@ -171,19 +175,23 @@ impl Session {
             Route::Many(targets) => targets[0],
             Route::Any => Target { group: self.any_group(topology), shard: None },
         };
+        if planned.effects.temporary_table || !self.temporary.is_empty() {
+            self.may_see_temporary(planned, target.group)?;
+        }
         let mut text = Vec::new();
         bound.render(target, &mut text);
-        self.describe_at(id, topology, target, Naming::Of(&bound, target), &text).await
+        let text = (&*text, planned.effects.sets_variables);
+        self.describe_at(id, topology, target, Naming::Of(&bound, target), text).await
     }
 
-    /// The same for the text that a target is to prepare.
+    /// The same for the text that a target is to prepare, and whether it may set user variables.
     async fn describe_at(
         &mut self,
         id: u32,
         topology: &Topology,
         target: Target,
         naming: Naming<'_>,
-        text: &[u8],
+        (text, assigns): (&[u8], bool),
     ) -> Result<bool, Stop> {
         let wanted = self.needs.wanted(topology, target.group);
         let group = topology.group(target.group);
@@ -217,9 +225,10 @@ impl Session {
                 if let Some(prepared) = outcome.prepared {
                     lease.remember_prepared(text, UNTYPED, prepared);
                 }
-                if let Some(error) = &outcome.error {
-                    self.diagnostics.fail(error);
+                if assigns {
+                    doubt_variables(&mut lease, text, self.facts);
                 }
+                self.prepared_badly(&outcome);
                 if held {
                     self.txn.settle(target.group, lease);
                 }
@@ -246,7 +255,7 @@ impl Session {
         let mut patience = self.patience(&seat)?;
         let needs = &self.needs;
         let place = |id: GroupId| (topology.group(id), needs.wanted(topology, id));
-        let mut lease = gather::describe(&mut self.client, &self.txn, &gathering, &place, &mut patience).await?;
+        let mut lease = gather::describe(&mut self.client, &mut self.txn, &gathering, &place, &mut patience).await?;
         let target = Target { group: gathering.gathered.group, shard: None };
         let mut text = Vec::new();
         bound.render(target, &mut text);
@@ -265,7 +274,16 @@ impl Session {
             lease.close_statement(prepared.id);
         }
         gather::clear(&mut lease, &gathering).await;
+        self.prepared_badly(&outcome);
         Ok(outcome.error.is_none())
+    }
+
+    /// What a PREPARE that a server refused leaves, as any statement that fails.
+    fn prepared_badly(&mut self, outcome: &Outcome) {
+        if let Some(error) = &outcome.error {
+            self.diagnostics.fail(error);
+            self.row_count = -1;
+        }
     }
 
     /// COM_STMT_EXECUTE.

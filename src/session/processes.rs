@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::plan::catalogue::inline::{Column, Shape};
+use crate::plan::catalogue::rows::Row;
 use crate::session::Session;
 use crate::session::registry::Entry;
 use crate::session::reply::{CellKind, Null, Table};
@@ -10,6 +12,11 @@ use crate::sql::Flavour;
 
 /// Characters of a statement without FULL.
 const SHORT: usize = 100;
+
+/// The columns of the relation, as far as SHOW has them, too.
+const COLUMNS: [&str; 8] = ["ID", "USER", "HOST", "DB", "COMMAND", "TIME", "STATE", "INFO"];
+const STATE: usize = 6;
+const INFO: usize = 7;
 
 impl Session {
     /// The connections that the client may see: those of its user, as nobody has PROCESS here. `sql` is the statement
@@ -21,6 +28,33 @@ impl Session {
             table.rows.push(self.process(&entry, full, mariadb, sql));
         }
         table
+    }
+
+    /// The same as rows of a relation with these columns. What nobody counts here is 0: stages, memory, rows.
+    pub(super) fn process_rows(&self, columns: &[Column], sql: &[u8]) -> Vec<Row> {
+        let mariadb = self.facts.flavour == Flavour::MariaDb;
+        let entries = self.proxy.sessions.list().into_iter().filter(|entry| *entry.user() == *self.login.user);
+        let row = |entry: Arc<Entry>| {
+            let mut told = self.process(&entry, true, false, sql);
+            if entry.id == self.seat.entry.id {
+                told[STATE] = Some(if mariadb { "Filling schema table" } else { "executing" }.to_owned());
+            }
+            let cell = |column: &Column| {
+                let name = column.name.to_ascii_uppercase();
+                let at = COLUMNS.iter().position(|known| *known == name);
+                match &*name {
+                    "TIME_MS" => Some(format!("{}.000", u64::from(entry.idle_seconds()) * 1000)),
+                    "INFO_BINARY" => told[INFO].clone(),
+                    "EXECUTION_ENGINE" => Some("PRIMARY".to_owned()),
+                    _ => match at {
+                        Some(at) => told[at].clone(),
+                        None => (column.shape != Shape::Text).then(|| "0".to_owned()),
+                    },
+                }
+            };
+            columns.iter().map(|column| cell(column).map(in_three_bytes)).collect()
+        };
+        entries.map(row).collect()
     }
 
     fn process(&self, entry: &Arc<Entry>, full: bool, mariadb: bool, sql: &[u8]) -> Vec<Option<String>> {
@@ -50,6 +84,11 @@ impl Session {
         }
         row
     }
+}
+
+/// Text as the relation's columns can have it, whose character set has no longer characters.
+fn in_three_bytes(text: String) -> Vec<u8> {
+    text.replace(|letter: char| letter.len_utf8() > 3, "?").into_bytes()
 }
 
 /// Columns as servers define them.

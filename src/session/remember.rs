@@ -22,7 +22,10 @@ impl Session {
     ) {
         self.diagnostics.clear();
         self.failed = outcome.error.is_some();
-        self.found_rows = outcome.has_rows.then_some(outcome.rows);
+        // Those that RETURNING gives were not looked for.
+        if !(outcome.has_rows && planned.effects.writes && !planned.effects.stored_function) {
+            self.found_rows = outcome.has_rows.then_some(outcome.rows);
+        }
         self.row_count = if outcome.has_rows || outcome.error.is_some() { -1 } else { outcome.affected_rows as i64 };
         let calc = planned.effects.calc_found_rows && outcome.error.is_none();
         // Of ids that were made here nobody need be asked: the server tells whether the row came to be.

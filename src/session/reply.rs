@@ -2,6 +2,7 @@
 //! link and leaves flushing to the caller.
 
 use crate::error::SqlError;
+use crate::exec::write::returned::Rows;
 use crate::wire::capabilities::{Capabilities, Status};
 use crate::wire::column::{ColumnDef, ColumnType, flags};
 use crate::wire::cursor::{put_lenenc, put_lenenc_bytes};
@@ -100,6 +101,17 @@ pub fn rows(client: &mut Link, capabilities: Capabilities, status: Status, table
         });
     }
     client.push_with(|out| OkPacket { status, ..OkPacket::default() }.encode_end(capabilities, out));
+}
+
+/// Queues a result set that servers have encoded.
+pub fn returned(client: &mut Link, capabilities: Capabilities, status: Status, warnings: u16, rows: &Rows) {
+    client.push_with(|out| put_lenenc(out, rows.definitions.len() as u64));
+    rows.definitions.iter().for_each(|definition| client.push(definition));
+    if !capabilities.has(Capabilities::DEPRECATE_EOF) {
+        client.push_with(|out| EofPacket { warnings: 0, status }.encode(out));
+    }
+    rows.rows.iter().for_each(|row| client.push(row));
+    client.push_with(|out| OkPacket { status, warnings, ..OkPacket::default() }.encode_end(capabilities, out));
 }
 
 fn definition(name: &str, kind: CellKind) -> ColumnDef<'_> {

@@ -11,8 +11,9 @@ use crate::exec::names::Naming;
 use crate::exec::relay::{Style, relay};
 use crate::metrics::Kind;
 use crate::plan::bind::Binding;
+use crate::plan::gather::Gather;
 use crate::plan::numbering::Ids;
-use crate::plan::{Answer, Bound, Params, Plan, Planned, Role, Route, Target};
+use crate::plan::{self, Answer, Bound, Params, Place, Plan, Planned, Role, Route, Target};
 use crate::rare::boxed;
 use crate::rules::GroupId;
 use crate::session::limited::Limiting;
@@ -57,7 +58,7 @@ impl Session {
     async fn run_next(&mut self, of: &Execution<'_>) -> Result<(), Stop> {
         let NextTransaction { isolation, read_only } = std::mem::take(&mut self.next);
         if !self.autocommit() {
-            self.txn.begin(Start { isolation, read_only, ..Start::default() });
+            self.txn.begin(Start { isolation, read_only: self.access_mode(read_only), ..Start::default() });
             return self.run(of).await;
         }
         let isolation = isolation.map(|level| format!("'{}'", level.replace(' ', "-")).into_bytes());
@@ -84,6 +85,9 @@ impl Session {
         }
         self.txn.check()?;
         self.may_touch(planned)?;
+        if !self.temporary.is_empty() {
+            boxed(self.begin_where_they_are(topology, planned)).await?;
+        }
         if !planned.is_plain() {
             return boxed(self.run_special(of)).await;
         }
@@ -100,7 +104,7 @@ impl Session {
 
     /// A statement that wants something of its session, or has effects on it, or parts beside itself.
     async fn run_special(&mut self, of: &Execution<'_>) -> Result<(), Stop> {
-        let Execution { sql, scan, topology, planned, ask, args, add } = *of;
+        let Execution { sql, scan, topology, planned, ask, args, .. } = *of;
         self.may_ask_for_file(planned)?;
         self.needs.mode = planned.wishes().transaction.map_or(self.guest.mode, Mode::from);
         if let Some(wish) = planned.wishes().transaction
@@ -111,8 +115,8 @@ impl Session {
             return Err(SqlError::refuse(why).into());
         }
         let effects = planned.effects;
-        if effects.connection_id || effects.found_rows || effects.row_count || effects.account {
-            return self.session_function(sql, effects, ask, add).await;
+        if effects.asks_session() {
+            return self.session_function(of).await;
         }
         if effects.implicit_commit {
             self.end_transaction(true).await?;
@@ -148,6 +152,9 @@ impl Session {
         if (!of_one || planned.upkeep.is_some()) && self.txn.is_doubtful() {
             boxed(self.txn.review()).await;
         }
+        if !of_one || planned.upkeep.is_some() {
+            self.may_write(planned)?;
+        }
         if let Some(upkeep) = &planned.upkeep {
             let keeping = Keeping { of, bound: &bound, upkeep, selected: None };
             return boxed(self.run_keeping(&keeping)).await;
@@ -157,6 +164,9 @@ impl Session {
             (Route::One(target), Answer::Relay) if bound.is_unsure() => {
                 let targets = [*target];
                 return boxed(self.run_write(of, &bound, &targets, Answer::Sum)).await;
+            }
+            (_, Answer::Gather(Gather { fills: Some(fill), .. })) => {
+                return boxed(self.run_fill(of, &bound, fill)).await;
             }
             (_, Answer::Gather(gather)) => {
                 return boxed(self.run_gather(of, &bound, gather)).await;
@@ -168,6 +178,9 @@ impl Session {
                 let target = *target;
                 return boxed(self.run_catalogue(of, bound, catalogue, target)).await;
             }
+            (_, Answer::Maintain(maintain)) => {
+                return boxed(self.run_maintain(of, maintain)).await;
+            }
             (_, Answer::Load(load)) => {
                 return boxed(self.run_load(of, &bound, load)).await;
             }
@@ -177,12 +190,24 @@ impl Session {
             (_, Answer::Ahead(ahead)) => {
                 return boxed(self.run_ahead(of, ahead)).await;
             }
+            (_, Answer::Singly(singly)) => {
+                return boxed(self.run_singly(of, singly)).await;
+            }
+            (_, Answer::Computed(computed)) => {
+                return boxed(self.run_computed(of, computed)).await;
+            }
+            (_, Answer::Joined(joined)) => {
+                return boxed(self.run_joined(of, joined)).await;
+            }
             (Route::Many(targets), Answer::Limited(limited)) => {
                 let limiting = Limiting { of, bound: &bound, targets, limited };
                 return boxed(self.run_limited(&limiting)).await;
             }
             (_, Answer::Move(rule)) => {
                 return boxed(self.run_moved(of, &bound, rule)).await;
+            }
+            (Route::Many(targets), Answer::Merge(merge)) if let Some(into) = &planned.into => {
+                return boxed(self.run_into(of, &bound, targets, merge, into)).await;
             }
             (Route::Many(targets), Answer::Merge(merge)) => {
                 return boxed(self.run_merge(of, &bound, targets, merge)).await;
@@ -200,8 +225,12 @@ impl Session {
         outcome
     }
 
-    /// That all schemas in a plan are among the user's. Two of the servers' own are open to everyone.
+    /// That all schemas in a plan are among the user's, two of the servers' own being open to everyone, and that LOCK
+    /// TABLES keeps no table from the statement.
     pub(super) fn may_touch(&self, planned: &Planned) -> Result<(), SqlError> {
+        if self.txn.pins().next().is_some() {
+            self.may_see_under_locks(planned)?;
+        }
         let open = |schema: &str| {
             let open = ["information_schema", "performance_schema"];
             self.guest.may_use(schema) || open.iter().any(|open| open.eq_ignore_ascii_case(schema))
@@ -209,6 +238,27 @@ impl Session {
         match planned.tables.iter().find(|table| !open(&table.schema)) {
             None => Ok(()),
             Some(table) => Err(self.denied(&table.schema)),
+        }
+    }
+
+    /// Under LOCK TABLES a statement sees the tables that it locked, which lie on one group, and temporary ones.
+    fn may_see_under_locks(&self, planned: &Planned) -> Result<(), SqlError> {
+        let Some((locked, _)) = self.txn.pins().find(|(_, pin)| *pin == Pin::LockTables) else { return Ok(()) };
+        let effects = planned.effects;
+        if effects.implicit_commit || !(effects.replica_ok || effects.writes || effects.locking) {
+            return Ok(());
+        }
+        let elsewhere = |table: &&plan::Table| match table.place {
+            Place::Single(group) => group != locked && !self.temporary.has(&table.schema, &table.name),
+            Place::Sharded(_) | Place::Broadcast => true,
+            Place::System => false,
+        };
+        match planned.tables.iter().find(elsewhere) {
+            None => Ok(()),
+            Some(table) => {
+                let message = format!("Table '{}' was not locked with LOCK TABLES", table.name);
+                Err(SqlError { errno: 1100, state: *b"HY000", message })
+            }
         }
     }
 
@@ -229,6 +279,9 @@ impl Session {
         let Execution { topology, planned, ask, add, .. } = *of;
         let group = target.group;
         let effects = planned.effects;
+        if effects.temporary_table || !self.temporary.is_empty() {
+            self.may_see_temporary(planned, group)?;
+        }
         let free = self.has_no_part(planned, group);
         // A lock is no part of the transaction either, but its connection stays.
         let locks = effects.user_locks && planned.tables.is_empty();
@@ -258,10 +311,15 @@ impl Session {
             lease.set_insert_id(self.last_insert_id);
         }
         let naming = Naming::Of(bound, target);
-        let in_trans = aside && matches!(self.txn.state(), State::Open(_));
+        let (in_trans, read_only) = match self.txn.state() {
+            State::Open(start) if aside => (true, start.read_only == Some(true)),
+            _ => (false, false),
+        };
         let style = Style {
             capabilities: self.capabilities,
-            add: add.when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS)),
+            add: add
+                .when(Status::IN_TRANS, in_trans || add.has(Status::IN_TRANS))
+                .when(Status::IN_TRANS_READONLY, read_only || add.has(Status::IN_TRANS_READONLY)),
             naming,
             definitions: &[],
             statement: None,
@@ -301,7 +359,14 @@ impl Session {
                 }
                 let defines = effects.temporary_table || (effects.defines && !self.temporary.is_empty());
                 if defines && outcome.error.is_none() {
-                    boxed(self.follow_temporary(&mut lease, bound, target)).await;
+                    let followed = boxed(self.follow_temporary(&mut lease, planned, bound, target)).await;
+                    if let Err(error) = followed {
+                        // What is not known of a table would be guessed: the session has lost what was on there.
+                        let why = error.to_client(&lease.server().name).message;
+                        drop(lease);
+                        self.txn.lost(group, why);
+                        return Ok(());
+                    }
                 }
                 if effects.sets_variables {
                     boxed(self.carry_variables(&mut lease, bound.sql())).await;
@@ -378,7 +443,15 @@ fn is_of_one(bound: &Bound<'_>) -> bool {
     matches!(bound.route, Route::One(_) | Route::Any)
         && !matches!(
             bound.answer,
-            Answer::Gather(_) | Answer::Carry(_) | Answer::Ahead(_) | Answer::Load(_) | Answer::Move(_)
+            Answer::Gather(_)
+                | Answer::Carry(_)
+                | Answer::Ahead(_)
+                | Answer::Computed(_)
+                | Answer::Joined(_)
+                | Answer::Singly(_)
+                | Answer::Load(_)
+                | Answer::Maintain(_)
+                | Answer::Move(_)
         )
 }
 
@@ -389,6 +462,13 @@ fn kind_of(answer: Answer<'_>) -> Kind {
         Answer::Merge(_) => Kind::Merge,
         Answer::Gather(_) => Kind::Gather,
         Answer::Sum | Answer::Same | Answer::Limited(_) | Answer::Move(_) => Kind::Write,
-        Answer::Define(_) | Answer::Carry(_) | Answer::Ahead(_) | Answer::Load(_) => Kind::Write,
+        Answer::Define(_)
+        | Answer::Maintain(_)
+        | Answer::Carry(_)
+        | Answer::Ahead(_)
+        | Answer::Computed(_)
+        | Answer::Joined(_)
+        | Answer::Singly(_)
+        | Answer::Load(_) => Kind::Write,
     }
 }

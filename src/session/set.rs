@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use crate::backend::conn::BackendError;
 use crate::backend::lease::Lease;
-use crate::backend::settings::Settings;
+use crate::backend::settings::{Settings, is_charset};
 use crate::error::{Code, SqlError};
 use crate::exec::interrupt::Stop;
 use crate::exec::variables::{quoted_variable, user_value};
 use crate::session::Session;
+use crate::session::own::{self, Form};
 use crate::session::proxy::SetKey;
 use crate::session::topology::Topology;
 use crate::sql::ast::Span;
-use crate::sql::head::{Isolation, Scope, SetItem, SetTarget, SetValue, user_variables};
+use crate::sql::head::{Head, Isolation, Scope, SetItem, SetTarget, SetValue, head, user_variables};
 use crate::sql::mentions::{Mentions, mentions};
 use crate::sql::{Facts, Flavour, SqlMode, TextCharset};
 use crate::txn::Access;
@@ -32,6 +33,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("character_set_database", "it follows the default schema"),
     ("insert_id", "it holds for one statement on one connection"),
 ];
+
+/// What a server tells of its connection, and not of the session.
+const OF_CONNECTION: Mentions =
+    Mentions::ROW_COUNT.with(Mentions::FOUND_ROWS).with(Mentions::CONNECTION_ID).with(Mentions::USER);
 
 /// The variable that says which variables are told when they change.
 const TRACKED: &str = "session_track_system_variables";
@@ -120,15 +125,36 @@ impl Session {
 
     /// Runs the statement on a connection that is in the session's state, and reads back what it changed.
     async fn ask_server(&mut self, sql: &[u8], items: &[SetItem]) -> Result<Settings, SqlError> {
-        if mentions(sql, self.facts)?.any(Mentions::LOCK) {
+        let mentioned = mentions(sql, self.facts)?;
+        if mentioned.any(Mentions::LOCK) {
             let why = "Shardloom does not support a user lock in SET: SELECT it, INTO the variable";
             return Err(SqlError::refuse(why));
         }
+        let counts = |name: &[u8]| sql.windows(name.len()).any(|word| word.eq_ignore_ascii_case(name));
+        let anew = match mentioned.any(OF_CONNECTION) || counts(b"warning_count") || counts(b"error_count") {
+            true => Some(self.set_of_own_values(sql, items)?),
+            false => None,
+        };
+        let (sql, items) = anew.as_ref().map_or((sql, items), |(sql, items)| (sql, items));
         let topology = self.topology();
         let group = self.any_group(&topology);
         let wanted = self.needs.wanted(&topology, group);
         let mut lease = self.txn.lease(group, topology.group(group), Access::Primary, &wanted).await?;
+        let knows_id = [&b"last_insert_id"[..], b"identity"]
+            .iter()
+            .any(|name| sql.windows(name.len()).any(|word| word.eq_ignore_ascii_case(name)));
+        if knows_id {
+            lease.set_insert_id(self.last_insert_id);
+        }
         let outcome = run_and_read_back(&mut lease, &self.needs.settings, sql, items).await;
+        if knows_id {
+            // LAST_INSERT_ID(expr) may have set another one.
+            lease.insert_id = None;
+            if let Ok(answer) = lease.query("SELECT LAST_INSERT_ID()").await {
+                lease.insert_id = answer.text(0, 0).and_then(|id| id.parse().ok());
+                self.last_insert_id = lease.insert_id.unwrap_or(self.last_insert_id);
+            }
+        }
         match &outcome {
             // Its own state is now that of the new settings.
             Ok(settings) => {
@@ -143,6 +169,27 @@ impl Session {
         }
         self.txn.settle(group, lease);
         outcome
+    }
+
+    /// The statement with what only the session knows written into its values, since the server's connection has others
+    /// than the session.
+    fn set_of_own_values(&self, sql: &[u8], items: &[SetItem]) -> Result<(Vec<u8>, Vec<SetItem>), SqlError> {
+        const SELECT: &[u8] = b"SELECT ";
+        let (mut text, mut copied) = (Vec::with_capacity(sql.len() + 64), 0);
+        for item in items {
+            let select = [SELECT, item.span.of(sql)].concat();
+            text.extend_from_slice(&sql[copied..item.span.start as usize]);
+            match self.with_own_values(&select, Form::Plain)? {
+                Some(value) => text.extend_from_slice(value.get(SELECT.len()..).unwrap_or_default()),
+                None => text.extend_from_slice(item.span.of(sql)),
+            }
+            copied = item.span.end as usize;
+        }
+        text.extend_from_slice(&sql[copied..]);
+        match head(&text, self.facts)? {
+            Head::Set(items) if !mentions(&text, self.facts)?.any(OF_CONNECTION) => Ok((text, items)),
+            _ => Err(own::refused("this SET")),
+        }
     }
 
     /// Reads back the user variables that a statement names which set some, while its connection is still here.
@@ -290,12 +337,17 @@ async fn run_and_read_back(
     for item in items {
         let read = match &item.target {
             SetTarget::Names { .. } | SetTarget::Charset => ReadBack::Names,
+            // The collation says both.
+            SetTarget::System { name, .. } if name == "character_set_connection" => {
+                ReadBack::System("collation_connection")
+            }
             SetTarget::System { name, .. } => ReadBack::System(name),
             SetTarget::User(name) => ReadBack::User(name),
             SetTarget::Password => return Err(SqlError::new(Code::Unknown, "SET PASSWORD")),
         };
         settings = match read {
-            ReadBack::System(name) if item.value == SetValue::Default => settings.with(name, None),
+            // The default of a character set is the server's, and not what SET NAMES said.
+            ReadBack::System(name) if item.value == SetValue::Default && !is_charset(name) => settings.with(name, None),
             ReadBack::System(name) => {
                 let value =
                     system_value(lease, &statement(format!("@@session.{name}").as_bytes())).await.map_err(told)?;

@@ -11,10 +11,10 @@ use crate::exec::interrupt::Stop;
 use crate::plan::bind::bind;
 use crate::plan::print::{explain, explain_refusal};
 use crate::plan::text::quote;
-use crate::plan::{self, Effects, Route, Target};
+use crate::plan::{self, Route, Target};
 use crate::rules::Placement;
 use crate::session::Session;
-use crate::session::reply::{self, CellKind, Null, Table};
+use crate::session::reply::{self, Table};
 use crate::session::topology::Topology;
 use crate::sql::Flavour;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
@@ -121,7 +121,7 @@ impl Session {
     }
 
     /// Rows of the proxy's own, in the form that was asked for.
-    fn answer(&mut self, mut table: Table, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
+    pub(super) fn answer(&mut self, mut table: Table, ask: Ask<'_>, add: Status) -> Result<(), Stop> {
         table.mariadb = self.facts.flavour == Flavour::MariaDb;
         let status = self.status().with(add);
         self.row_count = -1;
@@ -133,69 +133,6 @@ impl Session {
     fn release(&mut self, release: bool) {
         if release {
             self.seat.entry.kill.connection();
-        }
-    }
-
-    /// FOUND_ROWS(), ROW_COUNT(), CONNECTION_ID(), USER() and their like: a pooled connection would answer
-    /// for somebody else, so the session answers where nothing else is asked.
-    pub(super) async fn session_function(
-        &mut self,
-        sql: &[u8],
-        effects: Effects,
-        ask: Ask<'_>,
-        add: Status,
-    ) -> Result<(), Stop> {
-        let items = bare_select(sql).unwrap_or_default();
-        let mut table = Table::default();
-        let mut row = Vec::new();
-        for (item, name) in &items {
-            let Some((kind, value)) = self.own_value(&item.to_ascii_uppercase()) else { break };
-            table.columns.push((name.clone(), kind));
-            row.push(value);
-        }
-        if !items.is_empty() && row.len() == items.len() {
-            table.rows.push(row);
-            // It was a statement itself, of one row.
-            (self.row_count, self.found_rows) = (-1, Some(1));
-            return self.answer(table, ask, add);
-        }
-        let function = if effects.connection_id {
-            "CONNECTION_ID()"
-        } else if effects.account {
-            "USER(), CURRENT_USER() and their like"
-        } else if effects.found_rows {
-            "FOUND_ROWS()"
-        } else {
-            "ROW_COUNT(), @@warning_count or @@error_count"
-        };
-        Err(refused(&format!("{function} inside another statement; select it alone and use its value")))
-    }
-
-    /// What the session itself knows, by the expression that asks for it in upper case.
-    fn own_value(&self, expression: &str) -> Option<(CellKind, Option<String>)> {
-        let number = |kind, value: i128| Some((kind, Some(value.to_string())));
-        let (account, id) = match self.facts.flavour {
-            Flavour::MySql => (CellKind::Varchar(288, Null::Yes), CellKind::Unsigned),
-            Flavour::MariaDb => (CellKind::Varchar(384, Null::Yes), CellKind::UnsignedLong(10)),
-        };
-        match expression {
-            "CONNECTION_ID()" => number(id, i128::from(self.seat.entry.id)),
-            "ROW_COUNT()" => number(CellKind::Int, i128::from(self.row_count)),
-            "FOUND_ROWS()" => number(CellKind::Int, i128::from(self.found_rows?)),
-            "@@WARNING_COUNT" | "@@SESSION.WARNING_COUNT" => {
-                number(CellKind::UnsignedOrNull, self.diagnostics.len(false) as i128)
-            }
-            "@@ERROR_COUNT" | "@@SESSION.ERROR_COUNT" => {
-                number(CellKind::UnsignedOrNull, self.diagnostics.len(true) as i128)
-            }
-            "USER()" | "SESSION_USER()" | "SYSTEM_USER()" => {
-                Some((account, Some(format!("{}@{}", self.login.user, self.host))))
-            }
-            "CURRENT_USER()" | "CURRENT_USER" => Some((account, Some(format!("{}@%", self.login.user)))),
-            "DATABASE()" | "SCHEMA()" => {
-                Some((CellKind::Varchar(64, Null::Yes), self.needs.schema.as_deref().map(str::to_owned)))
-            }
-            _ => None,
         }
     }
 
@@ -332,30 +269,6 @@ impl Session {
 
 /// How many of the rewritten statements EXPLAIN SHARDLOOM shows.
 const EXPLAINED: usize = 16;
-
-/// `SELECT <items>`, perhaps with the LIMIT 1 that `mysql` adds, and nothing else: the items and the names of their
-/// columns.
-fn bare_select(sql: &[u8]) -> Option<Vec<(String, String)>> {
-    let text = std::str::from_utf8(sql).ok()?.trim();
-    let (verb, rest) = text.split_at_checked(6)?;
-    let lower = rest.to_ascii_lowercase();
-    let list = lower.trim_end().strip_suffix("limit 1").map_or(rest, |head| &rest[..head.len()]);
-    let simple =
-        |item: &str| !item.is_empty() && item.chars().all(|c| c.is_ascii_alphanumeric() || "_@.()".contains(c));
-    let item = |item: &str| {
-        let words: Vec<&str> = item.split_ascii_whitespace().collect();
-        let (item, name) = match *words.as_slice() {
-            [item] => (item, item),
-            [item, "as" | "AS" | "As", name] | [item, name] if !name.contains(['@', '.', '(', ')']) => {
-                (item, name.strip_prefix('`').and_then(|name| name.strip_suffix('`')).unwrap_or(name))
-            }
-            _ => return None,
-        };
-        (simple(item) && simple(name)).then(|| (item.to_owned(), name.to_owned()))
-    };
-    let items: Option<Vec<_>> = list.split(',').map(item).collect();
-    items.filter(|_| verb.eq_ignore_ascii_case("SELECT"))
-}
 
 /// SHOW SHARDLOOM DDL.
 fn shows_ddl(show: &Show, sql: &[u8]) -> bool {

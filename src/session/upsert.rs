@@ -25,7 +25,7 @@ enum Look {
 impl Session {
     /// A row is stored, or does something to those that have one of its keys.
     pub(super) async fn keep_upserted(&mut self, keeping: &Keeping<'_>, upsert: &Upsert) -> Result<Outcome, Stop> {
-        self.mark(false).await?;
+        self.mark(SAVEPOINT).await?;
         if let Some(outcome) = self.try_upsert(keeping, upsert, Look::Lightly).await? {
             return Ok(outcome);
         }

@@ -61,10 +61,25 @@ pub struct Query {
     pub limit: Option<Limit>,
     /// FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE: takes locks, so it runs on the primary.
     pub locking: Option<Span>,
+    /// The same, clause by clause.
+    pub locks: Vec<LockClause>,
     /// INTO OUTFILE, INTO DUMPFILE, INTO @var, wherever it stands.
     pub into: Option<Span>,
     /// The whole query.
     pub span: Span,
+}
+
+/// FOR UPDATE, FOR SHARE or LOCK IN SHARE MODE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LockClause {
+    /// The words that say which lock is taken.
+    pub strength: Span,
+    /// `OF`: the tables or aliases that it is for; empty: all of its block.
+    pub of: Vec<ObjectName>,
+    /// NOWAIT or `WAIT n`.
+    pub wait: Option<Span>,
+    /// SKIP LOCKED.
+    pub skips: bool,
 }
 
 /// One common table expression.
@@ -186,7 +201,9 @@ pub enum TableRef {
         lateral: bool,
         /// Its alias.
         alias: Option<Ident>,
-        /// With parentheses and alias.
+        /// Its column names, if listed.
+        columns: Vec<Ident>,
+        /// With parentheses, alias and columns.
         span: Span,
     },
     /// A join of two table references.
@@ -510,6 +527,8 @@ pub struct Insert {
     pub table: ObjectName,
     /// The columns, if listed (for `SET a=1`: those set).
     pub columns: Option<Vec<Ident>>,
+    /// The tables that some of them are named with, each up to its column.
+    pub qualifiers: Vec<ObjectName>,
     /// Where the rows come from.
     pub source: InsertSource,
     /// `AS new(a, b)` behind VALUES: the row alias.
@@ -555,6 +574,8 @@ pub struct Update {
     pub ignore: bool,
     /// The table references.
     pub tables: Vec<TableRef>,
+    /// All of them.
+    pub tables_span: Span,
     /// SET.
     pub set: Vec<Assignment>,
     /// WHERE.
@@ -578,6 +599,8 @@ pub struct Delete {
     pub targets: Vec<ObjectName>,
     /// The table references of FROM (or USING).
     pub tables: Vec<TableRef>,
+    /// All of them.
+    pub tables_span: Span,
     /// WHERE.
     pub filter: Option<Expr>,
     /// ORDER BY.

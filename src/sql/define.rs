@@ -35,6 +35,10 @@ pub struct Definition {
     pub converts: Option<Span>,
     /// Where the query of CREATE TABLE ... AS SELECT begins.
     pub query: Option<u32>,
+    /// Of CREATE TABLE: from behind the word CREATE to the end of the table's name.
+    pub named: Span,
+    /// The first word in front of such a query that no temporary table can have, or not in the same way.
+    pub lasting: Option<Span>,
     /// The first part that is not read, or that cannot be done on several servers alike, and why.
     pub unread: Option<(Span, &'static str)>,
 }
@@ -145,6 +149,31 @@ const OPTIONS: &[&str] = &[
     "TRANSACTIONAL",
 ];
 
+/// Words of CREATE TABLE ... AS SELECT that a temporary table cannot have, or not in the same way.
+const LASTING: &[&str] = &[
+    "AUTO_INCREMENT",
+    "COMPRESSED",
+    "COMPRESSION",
+    "CONNECTION",
+    "DIRECTORY",
+    "ENCRYPTED",
+    "ENCRYPTION",
+    "FOREIGN",
+    "FULLTEXT",
+    "KEY_BLOCK_SIZE",
+    "PAGE_COMPRESSED",
+    "PARTITION",
+    "PERIOD",
+    "REFERENCES",
+    "SECONDARY_ENGINE",
+    "SEQUENCE",
+    "SERIAL",
+    "SPATIAL",
+    "TABLESPACE",
+    "VECTOR",
+    "VERSIONING",
+];
+
 /// Reads CREATE, ALTER, DROP, RENAME and TRUNCATE of tables, and CREATE and DROP of indexes; none if the statement is
 /// no such, or is not written as the manual has it.
 ///
@@ -164,12 +193,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn statement(&mut self) -> Option<()> {
         if self.cursor.eat(&["CREATE"]) {
-            let start = self.cursor.start();
+            let (start, end) = (self.cursor.start(), self.cursor.end() as u32);
             if self.cursor.eat(&["OR", "REPLACE"]) {
                 self.found.replaces = Some(self.cursor.since(start));
             }
             self.cursor.eat_any(&["ONLINE", "OFFLINE", "TEMPORARY"]);
             if self.cursor.eat(&["TABLE"]) {
+                self.found.named.start = end;
                 return self.create_table();
             }
             let unique = self.cursor.eat(&["UNIQUE"]);
@@ -250,7 +280,8 @@ impl Reader<'_> {
 
     fn create_table(&mut self) -> Option<()> {
         self.guard();
-        self.mention(Part::Subject)?;
+        self.found.named.end = self.mention(Part::Subject)?.span.end;
+        let behind = self.cursor.at;
         let parenthesised = self.cursor.is_punct(Punct::LParen) && self.cursor.is_word_at(1, "LIKE");
         self.cursor.at += usize::from(parenthesised);
         if self.cursor.eat(&["LIKE"]) {
@@ -271,7 +302,14 @@ impl Reader<'_> {
             }
             self.cursor.eat_punct(Punct::RParen).then_some(())?;
         }
-        self.table_options()
+        self.table_options()?;
+        if let Some(query) = self.found.query {
+            let before = (behind..).map_while(|at| Some(Cursor { at, ..self.cursor.clone() }).filter(|c| !c.at_end()));
+            let mut before = before.take_while(|cursor| cursor.start() < query as usize);
+            self.found.lasting =
+                before.find(|cursor| cursor.is_any(LASTING)).and_then(|cursor| Some(cursor.peek(0)?.span));
+        }
+        Some(())
     }
 
     /// Whether a query begins at the token `ahead`.

@@ -11,7 +11,9 @@ mod show;
 mod txn;
 
 pub use crate::sql::head::diagnostics::{Area, GetDiagnostics};
-pub use crate::sql::head::set::{Scope, SetItem, SetTarget, SetValue, has_word, sole_variable, user_variables};
+pub use crate::sql::head::set::{
+    Scope, SetItem, SetTarget, SetValue, has_word, sole_variable, user_variables, variables_of_into,
+};
 pub use crate::sql::head::show::{Show, ShowKind};
 pub use crate::sql::head::txn::{Isolation, Xa, Xid};
 

@@ -47,6 +47,16 @@ pub enum LoadColumn {
     Variable(Span),
 }
 
+impl LoadColumn {
+    /// Where it is written.
+    pub fn span(&self) -> Span {
+        match self {
+            LoadColumn::Column(name) => name.span,
+            LoadColumn::Variable(span) => *span,
+        }
+    }
+}
+
 /// Reads LOAD DATA; none if it is not written as its manual page says, with strings as quoted text, or is LOAD XML.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod hint;
 pub mod lex;
 pub mod literal;
 pub mod load;
+pub mod maintenance;
 pub mod mentions;
 pub mod parse;
 pub mod scan;

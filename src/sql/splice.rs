@@ -1,6 +1,8 @@
 //! Rewriting by splicing: edits to a statement's text, anchored so that they fit every statement with the
 //! same key. It copies bytes and knows no SQL.
 
+use std::ops::Range;
+
 use crate::sql::scan::Scan;
 
 /// A place in the text between two literals (or at the edge of one), independent of the literals' lengths.
@@ -38,6 +40,11 @@ impl Anchor {
         let at = base(scan, self.after as usize)?.checked_add(self.offset)?;
         (at <= scan.end).then_some(at)
     }
+}
+
+/// Where a piece between two places is in a text; `None` if the text has another key.
+pub fn range((from, to): (Anchor, Anchor), scan: &Scan) -> Option<Range<usize>> {
+    Some(from.resolve(scan)? as usize..to.resolve(scan)? as usize)
 }
 
 /// The end of the last of the first `after` literals.

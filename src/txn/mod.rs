@@ -283,6 +283,15 @@ impl Txn {
         self.reach.mode.unwrap_or(wanted)
     }
 
+    /// Whether a statement with this mode runs in a branch of an XA transaction on a group.
+    pub fn is_in_branch(&self, group: GroupId, wanted: Mode) -> bool {
+        let State::Open(start) = &self.state else { return false };
+        match self.reach.parts.get(&group) {
+            Some(part) => matches!(part, Part::Branch(_)),
+            None => !self.reach.parts.is_empty() && is_branch(start, self.mode(wanted)),
+        }
+    }
+
     /// Opens a transaction; the one that was open must have been ended.
     pub fn begin(&mut self, start: Start) {
         debug_assert_eq!(self.state, State::Auto);
@@ -632,13 +641,16 @@ impl Txn {
             return Ok(());
         }
         let others = self.reach.parts.keys().any(|other| *other != id);
+        // A setting of after BEGIN is for the transaction behind this one; and XA START has no clause of its own.
         let read_only = start.read_only == Some(true);
-        let branch = match *self.reach.mode.get_or_insert(wanted.mode) {
+        let unlike = !read_only && !start.implicit && wanted.settings.variable("transaction_read_only") == Some(b"1");
+        let mode = *self.reach.mode.get_or_insert(wanted.mode);
+        let branch = match others && is_branch(start, mode) {
             // Boxed, as it must not make each idle session larger.
-            Mode::Atomic if others && !read_only => Some(boxed(self.branch(lease, wanted.ledger)).await?),
-            _ => None,
+            true => Some(boxed(self.branch(lease, wanted.ledger)).await?),
+            false => None,
         };
-        self.queue_begin(lease, branch, others);
+        self.queue_begin(lease, branch, others, unlike);
         self.reach.parts.insert(id, branch.map_or(Part::Plain, |(_, branch)| Part::Branch(branch)));
         self.reach.first.get_or_insert_with(|| First::new(group, lease));
         if self.active.join(lease.server(), lease.thread_id, self.reach.global) > 1 {
@@ -662,10 +674,13 @@ impl Txn {
     }
 
     /// Queues what opens the transaction on a connection. `others`: other groups have a part in it already.
-    fn queue_begin(&self, lease: &mut Lease, branch: Option<(GlobalId, BranchId)>, others: bool) {
+    fn queue_begin(&self, lease: &mut Lease, branch: Option<(GlobalId, BranchId)>, others: bool, unlike: bool) {
         let State::Open(start) = &self.state else { return };
         if let Some(level) = &start.isolation {
             lease.send_prelude(format!("SET TRANSACTION ISOLATION LEVEL {level}").as_bytes());
+        }
+        if unlike {
+            lease.send_prelude(b"SET TRANSACTION READ WRITE");
         }
         match branch {
             Some((global, branch)) => {
@@ -745,6 +760,11 @@ impl Txn {
         self.reach.writers.insert(id);
         Ok(())
     }
+}
+
+/// Whether what a transaction has on its second group and further ones are branches.
+fn is_branch(start: &Start, mode: Mode) -> bool {
+    mode == Mode::Atomic && start.read_only != Some(true)
 }
 
 impl First {
@@ -854,7 +874,11 @@ pub async fn adapt(lease: &mut Lease, wanted: &Wanted<'_>) -> Result<(), SqlErro
     let name = lease.server().name.clone();
     lease.link.flush().await.map_err(|error| BackendError::Io(error).to_client(&name))?;
     if set.is_some() {
-        lease.read_answer().await.map_err(|error| error.to_client(&name))?;
+        if let Err(error) = lease.read_answer().await {
+            // It may have got half-way: nobody knows what is in force there.
+            lease.taint();
+            return Err(error.to_client(&name));
+        }
         lease.settings = wanted.settings.clone();
     }
     if let Some(database) = database {

@@ -5,6 +5,8 @@
 //! quotes and escapes, and only what is left of the line behind them is skipped without looking at quotes.
 //! <https://dev.mysql.com/doc/refman/8.4/en/load-data.html>
 
+use std::ops::Range;
+
 /// FIELDS and LINES of a statement. Its bytes are ASCII, `field_end` and `line_end` are not empty and not the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
@@ -73,6 +75,13 @@ impl Format {
         }
     }
 
+    /// Where the bytes of a field stand in a whole line, quotes and escapes included; none if the line ends before it. Of a
+    /// field that may hold the bytes of LINES TERMINATED BY itself this is not asked.
+    pub fn place(&self, line: &[u8], number: usize) -> Option<Range<usize>> {
+        let mut reader = Reader { format: self, bytes: line, at: 0, end: true };
+        reader.place(number).ok().flatten()
+    }
+
     /// What IGNORE 1 LINES steps over: everything to the next terminator that is not escaped, quotes or not.
     pub fn ignored(&self, bytes: &[u8], end: bool) -> Found {
         let mut reader = Reader { format: self, bytes, at: 0, end };
@@ -123,6 +132,29 @@ impl Reader<'_> {
         }
         self.skip_line()?;
         Ok(true)
+    }
+
+    /// Where a field stands.
+    fn place(&mut self, number: usize) -> Result<Option<Range<usize>>, NeedMore> {
+        if !self.format.line_start.is_empty() && !self.find_start()? {
+            return Ok(None);
+        }
+        for before in 0..=number {
+            let start = self.at;
+            let Some((ended, _)) = self.field(None)? else { return Ok(None) };
+            let terminator: &[u8] = match ended {
+                Ended::Field => &self.format.field_end,
+                Ended::Line if self.bytes[start..self.at].ends_with(&self.format.line_end) => &self.format.line_end,
+                Ended::Line => b"",
+            };
+            if before == number {
+                return Ok(Some(start..self.at - terminator.len()));
+            }
+            if ended == Ended::Line {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Steps behind the next LINES STARTING BY, over whatever is in front of it; `false` if there is none.
@@ -320,6 +352,16 @@ mod tests {
         ] {
             assert_eq!(shown(&format, file, 2), expected, "{file:?}");
         }
+    }
+
+    #[test]
+    fn a_field_stands_where_it_is_written() {
+        let csv = format(",", "\"", "\\", "x>", "\r\n");
+        let cut = |line: &'static str, number| csv.place(line.as_bytes(), number).map(|place| &line[place]);
+        let line = "lost x>\"a,\"\"b\",\\N,'0',\r\n";
+        let found = [0, 1, 2, 3, 4].map(|number| cut(line, number));
+        assert_eq!(found, [Some("\"a,\"\"b\""), Some("\\N"), Some("'0'"), Some(""), None]);
+        assert_eq!((cut("x>0", 0), cut("x>\"0\"\r\n", 0), cut("x>", 0)), (Some("0"), Some("\"0\""), None));
     }
 
     #[test]

@@ -63,6 +63,19 @@ fn bitmap_len(columns: usize) -> usize {
     (columns + 9) / 8
 }
 
+/// The cells of a row of the text protocol, however many there are; `None` is NULL.
+///
+/// # Errors
+/// If it is cut short.
+pub fn text_cells(row: &[u8]) -> Result<Vec<Option<&[u8]>>, WireError> {
+    let mut cursor = Cursor::new("text row", row);
+    let mut cells = Vec::new();
+    while !cursor.is_empty() {
+        cells.push(cursor.lenenc_or_null()?);
+    }
+    Ok(cells)
+}
+
 /// Finds the cells of a row; `cells` is filled anew.
 ///
 /// # Errors

@@ -103,6 +103,7 @@ fn catalog(text: &str) -> Catalog {
         let first = words.next().unwrap();
         let names = || line.split_once(first).unwrap().1.split(',').map(|name| name.trim().to_string()).collect();
         match first {
+            "temporary" => table.temporary = true,
             "primary" => table.primary_key = names(),
             "deleted" => table.foreign_keys.push(ForeignKey {
                 columns: names(),

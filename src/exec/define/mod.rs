@@ -159,6 +159,43 @@ pub async fn settle(
     work.steps(client, &mut job, patience).await
 }
 
+/// Drops tables that a statement has made and could not fill, wherever that is possible now. `job` is a DROP with IF
+/// EXISTS, which may be done twice.
+///
+/// # Errors
+/// What kept a place from it; then the record is kept, which says where it is left to be done.
+pub async fn undo(
+    client: &mut Link,
+    ground: &Ground<'_>,
+    mut job: Job,
+    patience: &mut Patience<'_>,
+) -> Result<(), Stop> {
+    let home = ground.home.primary().await?;
+    let mut work = Work::new(ground, home, Metadata::open(home).await?, job.settings.clone());
+    work.lock(client, &job, ground.lock_wait, patience).await?;
+    record::write(&mut work.metadata, &mut job).await?;
+    let (mut left, mut unreached) = (None, Vec::new());
+    for at in 0..job.steps.len() {
+        // Whoever waited for its servers once need not do so for each of its tables.
+        if unreached.contains(&job.steps[at].group) {
+            continue;
+        }
+        match work.step(client, &job, at, &mut Total::new(true), patience).await {
+            Ok(()) => work.note(&mut job, at, State::Done, "").await?,
+            Err(Stop::Error(error) | Stop::Lost(error)) => {
+                work.note(&mut job, at, State::Failed, &error.message).await?;
+                unreached.push(job.steps[at].group.clone());
+                left.get_or_insert((at, error));
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+    match left {
+        None => Ok(record::remove(&mut work.metadata, job.id).await?),
+        Some((at, error)) => Err(half_done(&job, at, error).into()),
+    }
+}
+
 /// All records of a home group, each with whether somebody is at it.
 ///
 /// # Errors

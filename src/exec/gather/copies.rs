@@ -17,7 +17,7 @@ use crate::txn::{self, Access, Txn, Wanted};
 use crate::wire::link::Link;
 
 /// The modes under which every value is stored as it came: no mode makes it stricter, none changes how it is read.
-const FILL_MODE: &[u8] = b"'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'";
+pub(in crate::exec) const FILL_MODE: &[u8] = b"'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'";
 
 /// Settings under which values are stored as they came.
 pub(super) fn fill_settings(mariadb: bool) -> Arc<Settings> {
@@ -27,15 +27,19 @@ pub(super) fn fill_settings(mariadb: bool) -> Arc<Settings> {
     Arc::new(if mariadb { settings.with("check_constraint_checks", Some(b"0")) } else { settings })
 }
 
-/// The definitions of the tables that the gathering group does not have, from where they are. Asked before any other
-/// connection is held.
+/// The definitions of the tables that the connection which gathers does not see, from where they are. Asked before any
+/// other connection is held.
 pub(super) async fn definitions(
-    txn: &Txn,
+    txn: &mut Txn,
     gathering: &Gathering<'_>,
     place: Place<'_, '_>,
 ) -> Result<Vec<Option<String>>, SqlError> {
     let mut found = Vec::with_capacity(gathering.gather.sources.len());
-    for (source, like) in gathering.gather.sources.iter().zip(&gathering.gathered.like) {
+    for (number, (source, like)) in gathering.gather.sources.iter().zip(&gathering.gathered.like).enumerate() {
+        if source.temporary && !gathering.is_there(number) {
+            found.push(Some(temporary_definition(txn, source, *like, gathering, place).await?));
+            continue;
+        }
         if like.group == gathering.gathered.group {
             found.push(None);
             continue;
@@ -49,6 +53,28 @@ pub(super) async fn definitions(
         found.push(answer.map_err(|error| refused(source, *like, gathering, &error))?.text(0, 1));
     }
     Ok(found)
+}
+
+/// The definition of a temporary table, from the connection that has it, whose transaction goes on.
+async fn temporary_definition(
+    txn: &mut Txn,
+    source: &Source,
+    like: Target,
+    gathering: &Gathering<'_>,
+    place: Place<'_, '_>,
+) -> Result<String, SqlError> {
+    let (group, wanted) = place(like.group);
+    let settings = wanted.settings.with_names("utf8mb4").with("sql_mode", Some(FILL_MODE));
+    let settings = Arc::new(settings.with("sql_quote_show_create", Some(b"1")));
+    let mut lease = txn.lease(like.group, group, Access::Primary, &Wanted { settings: &settings, ..wanted }).await?;
+    let answer = match txn.begin_unasked(like.group, &mut lease).await {
+        true => ask(&mut lease, &show_create(source, like, gathering)).await,
+        false => return Err(SqlError::new(Code::BackendLost, "Lost connection to the server with a temporary table")),
+    };
+    let answer = answer.map_err(|error| error.to_client(&lease.server().name));
+    txn.settle(like.group, lease);
+    let shown = answer.map_err(|error| refused(source, like, gathering, &error))?.text(0, 1);
+    shown.ok_or_else(|| SqlError::new(Code::Unknown, "a temporary table without a definition"))
 }
 
 fn show_create(source: &Source, like: Target, gathering: &Gathering<'_>) -> Vec<u8> {
@@ -117,20 +143,9 @@ pub(super) async fn copy_again(
         gathering.bound.put_copy(&source.copy, &mut text);
         let created = on_home(client, home, &text, patience).await?;
         created.map_err(|error| refused(source, like, gathering, &error))?;
-        text.clear();
-        text.extend_from_slice(b"INSERT INTO ");
-        gathering.bound.put_copy(&twin.copy, &mut text);
-        for (before, after) in [(&b"("[..], &b")"[..]), (b" SELECT ", b" FROM ")] {
-            text.extend_from_slice(before);
-            for (index, column) in source.pulled(gathering.extent).enumerate() {
-                if index > 0 {
-                    text.push(b',');
-                }
-                quote(column.name.as_bytes(), &mut text);
-            }
-            text.extend_from_slice(after);
-        }
-        gathering.bound.put_copy(&source.copy, &mut text);
+        let mut from = Vec::new();
+        gathering.bound.put_copy(&source.copy, &mut from);
+        let text = insert_select(gathering, source, &twin.copy, &from);
         match on_home(client, home, &text, patience).await? {
             Ok(_) => {}
             Err(_) if gathering.extent == Extent::Needed => return Ok(false),
@@ -140,11 +155,48 @@ pub(super) async fn copy_again(
     Ok(true)
 }
 
+/// Fills the copy of a source that is on the connection itself, whole.
+pub(super) async fn copy_there(
+    client: &mut Link,
+    home: &mut Lease,
+    gathering: &Gathering<'_>,
+    number: usize,
+    patience: &mut Patience<'_>,
+) -> Result<(), Stop> {
+    let (source, like) = (&gathering.gather.sources[number], gathering.gathered.like[number]);
+    let Some(name) = gathering.bound.name(source.table, like) else { return Ok(()) };
+    let mut from = Vec::new();
+    put_name(name.physical_schema, name.physical, &mut from);
+    let text = insert_select(gathering, source, &source.copy, &from);
+    let stored = on_home(client, home, &text, patience).await?;
+    stored.map_err(|error| refused(source, like, gathering, &error))?;
+    Ok(())
+}
+
+/// `INSERT INTO copy (...) SELECT ... FROM` another table of the same columns.
+fn insert_select(gathering: &Gathering<'_>, source: &Source, copy: &str, from: &[u8]) -> Vec<u8> {
+    let mut text = b"INSERT INTO ".to_vec();
+    gathering.bound.put_copy(copy, &mut text);
+    for (before, after) in [(&b"("[..], &b")"[..]), (b" SELECT ", b" FROM ")] {
+        text.extend_from_slice(before);
+        for (index, column) in source.pulled(gathering.extent).enumerate() {
+            if index > 0 {
+                text.push(b',');
+            }
+            quote(column.name.as_bytes(), &mut text);
+        }
+        text.extend_from_slice(after);
+    }
+    text.extend_from_slice(from);
+    text
+}
+
 /// `CREATE TEMPORARY TABLE copy (...)` from what SHOW CREATE TABLE tells, one clause a line: without constraints, which
 /// the rows met already, and without full-text keys and partitions, which temporary tables do not have.
 fn temporary(definition: &str, copy: &str) -> Option<String> {
     let mut lines = definition.lines();
-    lines.next().filter(|first| first.starts_with("CREATE TABLE ") && first.ends_with('('))?;
+    let is_table = |first: &str| first.starts_with("CREATE TABLE ") || first.starts_with("CREATE TEMPORARY TABLE ");
+    lines.next().filter(|first| is_table(first) && first.ends_with('('))?;
     let mut clauses = Vec::new();
     let options = loop {
         let line = lines.next()?;

@@ -20,7 +20,7 @@ pub(super) struct Sum {
     pub(super) affected_rows: u64,
     records: u64,
     deleted: u64,
-    skipped: u64,
+    pub(super) skipped: u64,
     pub(super) warnings: u64,
 }
 

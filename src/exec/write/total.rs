@@ -1,11 +1,12 @@
 //! What the targets of a write told, put together as one server would have told it. It asks nobody.
 
-use crate::backend::conn::Answer as Told;
+use crate::backend::conn::{Answer as Told, Packets};
 use crate::error::{Code, SqlError};
 use crate::exec::outcome::Outcome;
-use crate::exec::write::{Share, Write};
+use crate::exec::write::returned::{Order, Returned};
+use crate::exec::write::{Piece, Share, Write};
 use crate::plan::limited::Stage;
-use crate::plan::{Answer, Duplicates, Target};
+use crate::plan::{Answer, Duplicates};
 
 /// What all parts did together.
 pub(super) struct Total<'a> {
@@ -24,6 +25,9 @@ pub(super) struct Total<'a> {
     /// The ids of a broadcast table's rows were looked for on one group.
     pub(super) looked: bool,
     parts: usize,
+    returned: Returned,
+    /// What is left for rows that RETURNING gives.
+    pub(super) room: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,15 +52,25 @@ impl<'a> Total<'a> {
             same: None,
             looked: false,
             parts: 0,
+            returned: Returned::default(),
+            room: write.room,
         }
     }
 
+    /// The statement for a piece, which has this number among all.
+    pub(super) fn stage(&self, piece: Piece, number: usize) -> Stage {
+        if let Some(row) = piece.row {
+            return Stage::Row(row);
+        }
+        self.limit(number)
+    }
+
     /// What a target, by its number, is told of LIMIT.
-    pub(super) fn stage(&self, number: usize) -> Stage {
+    fn limit(&self, number: usize) -> Stage {
         match self.write.share {
             Share::Whole => Stage::Whole,
             // Where nothing was found, a server says so in its own words: LIMIT 0 is another matter to MariaDB.
-            Share::Each(shares) => match shares.get(number) {
+            Share::Each { shares, .. } => match shares.get(number) {
                 None | Some(0) => Stage::Whole,
                 Some(share) => Stage::Share(*share),
             },
@@ -64,18 +78,21 @@ impl<'a> Total<'a> {
         }
     }
 
-    /// How many rows count for LIMIT: an UPDATE's are those that it found, changed or not.
+    /// How many rows count for LIMIT: an UPDATE's are those that it found, changed or not, and of rows that are returned
+    /// no other number is told.
     fn written(&self) -> u64 {
-        if self.info == Info::Matched { self.matched } else { self.outcome.affected_rows }
+        if self.info == Info::Matched { self.matched } else { self.outcome.affected_rows + self.returned.count() }
     }
 
     /// Whether no target need be asked any more.
     pub(super) fn is_enough(&self) -> bool {
-        self.parts > 0 && self.stage(self.parts) == Stage::Share(0)
+        self.parts > 0 && self.limit(self.parts) == Stage::Share(0)
     }
 
-    pub(super) fn add(&mut self, target: Target, told: &Told) {
+    pub(super) fn add(&mut self, piece: Piece, told: &Told, rows: Packets) {
+        let target = piece.target;
         self.parts += 1;
+        self.returned.add(piece, rows);
         if matches!(self.write.answer, Answer::Same) {
             match &mut self.same {
                 None => {
@@ -144,7 +161,7 @@ impl<'a> Total<'a> {
                 "The copies of a broadcast table differ: the groups did not change the same number of rows",
             ));
         }
-        if let Share::Each(shares) = self.write.share
+        if let Share::Each { shares, .. } = self.write.share
             && shares.iter().sum::<u64>() != self.written()
         {
             let why = "The rows that were found for a write with LIMIT are not those that were written";
@@ -157,6 +174,14 @@ impl<'a> Total<'a> {
             self.outcome.made_id = came.then_some(first);
         }
         self.outcome.last_insert_id = self.outcome.made_id.unwrap_or(self.outcome.last_insert_id);
+        let order = match (self.write.answer, self.write.share) {
+            (Answer::Same, _) => Order::Copies,
+            (_, Share::Each { order, .. }) => Order::Drawn(order),
+            _ if bound.last().is_some() => Order::Rows,
+            _ => Order::Any,
+        };
+        self.outcome.returned = self.returned.together(bound, order)?;
+        self.outcome.has_rows = self.outcome.returned.is_some();
         let warnings = self.outcome.warnings;
         match self.info {
             Info::None => {}

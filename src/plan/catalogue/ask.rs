@@ -53,7 +53,7 @@ fn of_relation(relation: &Relation, inventory: &Inventory<'_>, tables: Option<&[
     let (schema, table) = match relation.owner {
         Owner::Table(schema, table) => (schema, table),
         Owner::Schema(schema) => (schema, "NULL"),
-        Owner::Server => return Vec::new(),
+        Owner::Server | Owner::Client(_) => return Vec::new(),
     };
     let mut found = Vec::new();
     for (group, schemas) in inventory.places(!relation.numbers.is_empty()) {

@@ -37,7 +37,7 @@ pub enum Shape {
 
 /// The derived table, in parentheses and without a name: the server's own rows of the schemas `system`, then `rows`.
 pub fn relation(relation: &Relation, columns: &[Column], rows: &[Row], system: &[&str], flavour: Flavour) -> String {
-    let mut sql = format!("(SELECT * FROM information_schema.{} WHERE ", relation.name);
+    let mut sql = format!("(SELECT * FROM {}.{} WHERE ", relation.schema(), relation.name);
     match relation.schema_column() {
         Some(column) if !system.is_empty() => {
             let names: Vec<String> = system.iter().map(|name| text(name)).collect();

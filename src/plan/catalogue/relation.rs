@@ -30,6 +30,8 @@ pub enum Owner {
     Schema(&'static str),
     /// A server. Clients see no servers, so the relation is empty.
     Server,
+    /// A client's connection, of which the proxy itself tells. Servers have the relation in this schema.
+    Client(&'static str),
 }
 
 /// A column with a physical name in it.
@@ -190,7 +192,12 @@ static RELATIONS: &[Relation] = &[
     of_server("SCHEMA_PRIVILEGES"),
     of_server("TABLE_PRIVILEGES"),
     of_server("COLUMN_PRIVILEGES"),
+    plain("PROCESSLIST", Owner::Client("information_schema"), &[]),
 ];
+
+/// The same where MySQL has it a second time. Its name is written as servers know it whose files do not tell all letters
+/// to be equal.
+static PROCESSES: Relation = plain("processlist", Owner::Client("performance_schema"), &[]);
 
 static MYSQL: &[Relation] = &[
     plain("CHECK_CONSTRAINTS", CHECKED, &[Told::Schema("CONSTRAINT_SCHEMA"), Told::Constraint("CONSTRAINT_NAME")]),
@@ -266,12 +273,25 @@ pub(crate) fn find(name: &str, flavour: Flavour) -> Found {
     }
 }
 
+/// The relation of this name in performance_schema, if it is about clients.
+pub(crate) fn find_in_performance(name: &str) -> Option<&'static Relation> {
+    PROCESSES.name.eq_ignore_ascii_case(name).then_some(&PROCESSES)
+}
+
 impl Relation {
+    /// The schema that servers have it in.
+    pub(crate) fn schema(&self) -> &'static str {
+        match self.owner {
+            Owner::Client(schema) => schema,
+            Owner::Table(..) | Owner::Schema(_) | Owner::Server => "information_schema",
+        }
+    }
+
     /// The column that tells a row's schema, or the schema that it is.
     pub(crate) fn schema_column(&self) -> Option<&'static str> {
         match self.owner {
             Owner::Table(schema, _) | Owner::Schema(schema) => Some(schema.trim_start_matches("r.")),
-            Owner::Server => None,
+            Owner::Server | Owner::Client(_) => None,
         }
     }
 
@@ -279,7 +299,7 @@ impl Relation {
     pub(crate) fn table_column(&self) -> Option<&'static str> {
         match self.owner {
             Owner::Table(_, table) => table.strip_prefix("r."),
-            Owner::Schema(_) | Owner::Server => None,
+            Owner::Schema(_) | Owner::Server | Owner::Client(_) => None,
         }
     }
 }

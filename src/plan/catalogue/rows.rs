@@ -66,7 +66,7 @@ impl<'a> Names<'_, 'a> {
         match (self.relation.owner, text(row.get(1))) {
             (Owner::Table(..), Some(table)) => self.inventory.tables(self.group, schema, table),
             (Owner::Schema(_), _) => self.inventory.homes(self.group, schema),
-            (Owner::Table(..) | Owner::Server, _) => Vec::new(),
+            (Owner::Table(..) | Owner::Server | Owner::Client(_), _) => Vec::new(),
         }
     }
 

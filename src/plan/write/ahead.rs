@@ -4,7 +4,7 @@
 use crate::error::SqlError;
 use crate::plan::ahead::{Ahead, Prior, Purpose};
 use crate::plan::parts::{parts, strip};
-use crate::plan::resolve::{BlockId, BodyNode, QueryId, RefId, Source};
+use crate::plan::resolve::{BlockId, BodyNode, Model, QueryId, RefId, Source};
 use crate::plan::ties::is_comparison;
 use crate::plan::write::limited::Clauses;
 use crate::plan::write::{Scope, Writing};
@@ -113,7 +113,7 @@ impl<'a> Finder<'_, '_, '_, 'a> {
                 for side in [left, right] {
                     match strip(side) {
                         Expr::Subquery(query, span) if self.is_elsewhere(query) => {
-                            let number = self.number(query)?;
+                            let number = number_of(self.writing.model, query)?;
                             self.take(query, *span, vec![number], Purpose::Compute)?;
                         }
                         side => self.condition(side)?,
@@ -162,43 +162,15 @@ impl<'a> Finder<'_, '_, '_, 'a> {
             return None;
         }
         let node = &model.queries[id.0];
-        // What EXISTS is asked as has no room for locks.
-        let lockable = purpose != Purpose::Exists && node.is_lockable(model);
         let composer = self.writing.composer();
         self.found.push(Prior {
             query: composer.anchors(query.span).ok()?,
             place: composer.anchors(place).ok()?,
             columns: columns.into(),
             purpose,
-            lockable,
             divides: node.divides(model),
         });
         Some(())
-    }
-
-    /// What the one value of a query can be stored in, if it is a number whose literal has the same type, sign and scale:
-    /// whole numbers with a sign, and decimals with digits behind the point.
-    fn number(&self, query: &Query) -> Option<ColumnInfo> {
-        let model = self.writing.model;
-        let BodyNode::Block(block) = model.queries[model.query_of(query)?.0].body else { return None };
-        let outputs = model.block_outputs(block)?;
-        let [output] = outputs.as_slice() else { return None };
-        let (of, sum) = match (&output.column, output.expr.map(strip)) {
-            (Some(column), _) => (column.clone(), false),
-            (None, Some(Expr::Function(function))) if !function.over => match (&*function.name, &*function.args) {
-                ("COUNT", _) => return Some(number("bigint")),
-                ("MIN" | "MAX", [of]) => (model.column(block, of)?, false),
-                ("SUM", [of]) => (model.column(block, of)?, true),
-                _ => return None,
-            },
-            _ => return None,
-        };
-        let Source::Table(_, Some(info)) = model.refs[of.of.0].source else { return None };
-        match info.column(&of.name)?.1.ty {
-            ColumnType::Int { unsigned: false, zerofill: None, .. } if !sum => Some(number("bigint")),
-            ColumnType::Decimal { scale: 1.., unsigned: false, .. } => Some(number("decimal(65,30)")),
-            _ => None,
-        }
     }
 
     /// Whether a query reads a table that the statement changes, so that one server refuses it: MySQL wherever it is
@@ -254,7 +226,31 @@ impl<'a> Finder<'_, '_, '_, 'a> {
     }
 }
 
-fn is_arithmetic(op: BinaryOp) -> bool {
+/// What the one value of a query can be stored in, if it is a number whose literal has the same type, sign and scale:
+/// whole numbers with a sign, and decimals with digits behind the point.
+pub(super) fn number_of(model: &Model<'_>, query: &Query) -> Option<ColumnInfo> {
+    let BodyNode::Block(block) = model.queries[model.query_of(query)?.0].body else { return None };
+    let outputs = model.block_outputs(block)?;
+    let [output] = outputs.as_slice() else { return None };
+    let (of, sum) = match (&output.column, output.expr.map(strip)) {
+        (Some(column), _) => (column.clone(), false),
+        (None, Some(Expr::Function(function))) if !function.over => match (&*function.name, &*function.args) {
+            ("COUNT", _) => return Some(number("bigint")),
+            ("MIN" | "MAX", [of]) => (model.column(block, of)?, false),
+            ("SUM", [of]) => (model.column(block, of)?, true),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let Source::Table(_, Some(info)) = model.refs[of.of.0].source else { return None };
+    match info.column(&of.name)?.1.ty {
+        ColumnType::Int { unsigned: false, zerofill: None, .. } if !sum => Some(number("bigint")),
+        ColumnType::Decimal { scale: 1.., unsigned: false, .. } => Some(number("decimal(65,30)")),
+        _ => None,
+    }
+}
+
+pub(super) fn is_arithmetic(op: BinaryOp) -> bool {
     matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::IntDiv | BinaryOp::Mod)
 }
 

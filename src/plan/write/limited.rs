@@ -21,11 +21,13 @@ pub(crate) struct Clauses<'a> {
     with: &'a [Cte],
     ignore: bool,
     tables: &'a [TableRef],
+    tables_span: Span,
     /// It has a list of tables of its own, and tables to look rows up in.
     listed: bool,
     filter: Option<&'a Expr>,
     order_by: &'a [OrderItem],
     limit: Option<&'a Limit>,
+    returning: bool,
     span: Span,
 }
 
@@ -35,10 +37,12 @@ impl<'a> Clauses<'a> {
             with: &update.with,
             ignore: update.ignore,
             tables: &update.tables,
+            tables_span: update.tables_span,
             listed: false,
             filter: update.filter.as_ref(),
             order_by: &update.order_by,
             limit: update.limit.as_ref(),
+            returning: false,
             span: update.span,
         }
     }
@@ -48,10 +52,12 @@ impl<'a> Clauses<'a> {
             with: &delete.with,
             ignore: delete.ignore,
             tables: &delete.tables,
+            tables_span: delete.tables_span,
             listed: !delete.targets.is_empty(),
             filter: delete.filter.as_ref(),
             order_by: &delete.order_by,
             limit: delete.limit.as_ref(),
+            returning: delete.returning,
             span: delete.span,
         }
     }
@@ -76,18 +82,23 @@ impl<'a> Clauses<'a> {
         self.tables
     }
 
+    /// Where they stand.
+    pub(super) fn tables_span(&self) -> Span {
+        self.tables_span
+    }
+
     /// Its condition.
     pub(super) fn filter(&self) -> Option<&'a Expr> {
         self.filter
     }
 
     /// LIMIT, if it is there.
-    pub(super) fn limit(&self) -> Option<&'a Limit> {
+    pub(crate) fn limit(&self) -> Option<&'a Limit> {
         self.limit
     }
 
     /// Where ORDER BY or LIMIT stands, the first of both.
-    pub(super) fn end(&self) -> Option<Span> {
+    pub(crate) fn end(&self) -> Option<Span> {
         self.order_by.first().map(|item| item.span).or(self.limit.map(|limit| limit.span))
     }
 
@@ -129,6 +140,7 @@ impl<'a> Clauses<'a> {
             order_span,
             limit: self.limit.cloned(),
             locking: None,
+            locks: Vec::new(),
             into: None,
             span: self.span,
         }
@@ -137,12 +149,14 @@ impl<'a> Clauses<'a> {
     /// What makes the statement's text that of [`Clauses::select`], with locks on the rows.
     fn edits(&self) -> Vec<(Span, Rewrite)> {
         let (start, end) = (self.span.start, self.span.end);
+        // Behind LIMIT stands what a DELETE returns.
+        let rest = self.limit.map_or(end, |limit| limit.span.end);
         let table = self.tables.first().map_or(self.span, span_of);
         let fixed = |text: &str| Rewrite::Fixed(text.to_owned());
         let mut edits = vec![
             (Span { start, end: start + 1 }, fixed("SELECT 1")),
             (Span { start: start + 1, end: table.start }, fixed(" FROM ")),
-            (Span { start: end, end }, fixed(" FOR UPDATE")),
+            (Span { start: rest, end }, fixed(" FOR UPDATE")),
         ];
         let rest = match (self.filter, self.order_by) {
             (Some(filter), _) => Some((filter.span().start, " WHERE ")),
@@ -208,7 +222,7 @@ impl<'a> Writing<'_, '_, 'a> {
         }
         // The parameters of SET are not among those of the SELECT.
         text.moves_params = true;
-        Ok(First { merge, text })
+        Ok(First { merge, text, ordered: clauses.returning })
     }
 }
 

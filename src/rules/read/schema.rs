@@ -1,6 +1,6 @@
 //! Reading `[schema.NAME]`: home, families and tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Place};
 use crate::document::{Mistakes, Node, Section, counted};
@@ -115,7 +115,7 @@ fn schema(
         }
         families.push(draft.family);
     }
-    Some(Schema { name: first.key.clone(), home: home?, physical, tables, hidden: BTreeSet::new() })
+    Some(Schema { name: first.key.clone(), home: home?, physical, tables, hidden: BTreeMap::new() })
 }
 
 /// A value that a schema says once, in whichever of its files.

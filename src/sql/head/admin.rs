@@ -40,7 +40,19 @@ pub(super) fn table_list(cursor: &mut Cursor<'_>, verb: Admin) -> Option<Head> {
         cursor.at = before;
         return None;
     }
-    Some(Head::Admin { verb, tables: names::list(cursor)? })
+    let mut tables = names::list(cursor)?;
+    // MariaDB's ANALYZE has options between tables.
+    while cursor.is_word("PERSISTENT") {
+        while !cursor.at_end() && !cursor.is_punct(Punct::Comma) {
+            if !cursor.is_punct(Punct::LParen) || !cursor.skip_parens() {
+                cursor.at = (cursor.at + 1).min(cursor.tokens.len());
+            }
+        }
+        if cursor.eat_punct(Punct::Comma) {
+            tables.append(&mut names::list(cursor)?);
+        }
+    }
+    Some(Head::Admin { verb, tables })
 }
 
 /// `a [PARTITION (...)] [INDEX (...)] [IGNORE LEAVES], b ... [IN cache]`.

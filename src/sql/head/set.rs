@@ -306,6 +306,27 @@ pub fn user_variables(sql: &[u8], facts: Facts) -> Result<Vec<String>, SqlError>
     Ok(names)
 }
 
+/// The variables of an INTO clause, in order: lower-case names without the `@`; none if it names anything else.
+pub fn variables_of_into(clause: &[u8], facts: Facts) -> Option<Box<[Box<str>]>> {
+    let tokens = tokens(clause, facts).ok()?;
+    let mut cursor = Cursor::new(clause, &tokens, facts);
+    let into = cursor.next()?;
+    if !cursor.text(into).eq_ignore_ascii_case(b"INTO") {
+        return None;
+    }
+    let mut names = Vec::new();
+    loop {
+        let token = cursor.next().filter(|token| token.kind == TokenKind::UserVariable)?;
+        names.push(user_variable(cursor.text(token), &cursor)?.into());
+        if cursor.at_end() {
+            return Some(names.into());
+        }
+        if !cursor.eat_punct(Punct::Comma) {
+            return None;
+        }
+    }
+}
+
 /// Whether a word stands in `text`, outside of strings and quoted names.
 pub fn has_word(text: &[u8], word: &str, facts: Facts) -> bool {
     let is_word =

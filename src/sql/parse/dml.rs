@@ -1,7 +1,7 @@
 //! Statements: queries, INSERT, REPLACE, UPDATE, DELETE.
 
 use crate::sql::ast::{
-    Assignment, Cte, Delete, Expr, Ident, Insert, InsertSource, ObjectName, SelectItem, Statement, Update,
+    Assignment, Cte, Delete, Expr, Ident, Insert, InsertSource, ObjectName, SelectItem, Span, Statement, Update,
 };
 use crate::sql::cursor::Cursor;
 use crate::sql::lex::Punct;
@@ -31,13 +31,13 @@ fn insert(reader: &mut Reader<'_, '_, '_>) -> Read<Insert> {
     reader.eat(&["INTO"]);
     let table = reader.object_name()?;
     let partitions = table::partitions(reader)?;
-    let mut columns = None;
+    let (mut columns, mut qualifiers) = (None, Vec::new());
     if reader.is_punct(Punct::LParen) && !is_source(reader) {
-        columns = Some(insert_columns(reader)?);
+        columns = Some(insert_columns(reader, &mut qualifiers)?);
     }
     let source = if reader.eat(&["SET"]) {
         let set = assignments(reader)?;
-        columns = Some(set.iter().filter_map(|assignment| column_name(&assignment.column)).collect());
+        columns = Some(set.iter().filter_map(|assignment| column_name(&assignment.column, &mut qualifiers)).collect());
         InsertSource::Set(set.into_iter().map(|assignment| assignment.value).collect())
     } else if reader.eat_any(&["VALUES", "VALUE"]) {
         InsertSource::Values(reader.separated(|reader| {
@@ -72,6 +72,7 @@ fn insert(reader: &mut Reader<'_, '_, '_>) -> Read<Insert> {
         partitions,
         table,
         columns,
+        qualifiers,
         source,
         row_alias,
         row_alias_columns,
@@ -90,16 +91,20 @@ fn is_source(reader: &Reader<'_, '_, '_>) -> bool {
 }
 
 /// `(a, t.b, s.t.c)`, or `()`.
-fn insert_columns(reader: &mut Reader<'_, '_, '_>) -> Read<Vec<Ident>> {
+fn insert_columns(reader: &mut Reader<'_, '_, '_>, qualifiers: &mut Vec<ObjectName>) -> Read<Vec<Ident>> {
     reader.expect_punct(Punct::LParen, "(")?;
     let mut columns = Vec::new();
     while !reader.is_punct(Punct::RParen) {
         if !columns.is_empty() {
             reader.expect_punct(Punct::Comma, ",")?;
         }
-        let mut name = reader.name()?;
+        let mut names = vec![reader.name()?];
         while reader.eat_punct(Punct::Dot) {
-            name = reader.name()?;
+            names.push(reader.name()?);
+        }
+        let Some(name) = names.pop() else { return reader.fail("a column was expected") };
+        if let Some(table) = names.pop() {
+            qualifiers.push(qualifier(names.pop(), table, &name));
         }
         columns.push(name);
     }
@@ -107,9 +112,18 @@ fn insert_columns(reader: &mut Reader<'_, '_, '_>) -> Read<Vec<Ident>> {
     Ok(columns)
 }
 
-fn column_name(column: &Expr) -> Option<Ident> {
+/// The table that a column is named with, up to the column.
+fn qualifier(schema: Option<Ident>, table: Ident, column: &Ident) -> ObjectName {
+    let start = schema.as_ref().map_or(table.span.start, |schema| schema.span.start);
+    ObjectName { schema, name: table, span: Span { start, end: column.span.start } }
+}
+
+fn column_name(column: &Expr, qualifiers: &mut Vec<ObjectName>) -> Option<Ident> {
     match column {
-        Expr::Column { name, .. } => Some(name.clone()),
+        Expr::Column { schema, table, name, .. } => {
+            qualifiers.extend(table.clone().map(|table| qualifier(schema.clone(), table, name)));
+            Some(name.clone())
+        }
         _ => None,
     }
 }
@@ -144,13 +158,15 @@ fn update(reader: &mut Reader<'_, '_, '_>, start: usize, with: Vec<Cte>) -> Read
     reader.expect(&["UPDATE"])?;
     reader.eat(&["LOW_PRIORITY"]);
     let ignore = reader.eat(&["IGNORE"]);
+    let start_of_tables = reader.start();
     let tables = table::references(reader)?;
+    let tables_span = reader.since(start_of_tables);
     reader.expect(&["SET"])?;
     let set = assignments(reader)?;
     let filter = query::filter(reader)?;
     let (order_by, _) = query::order_by(reader)?;
     let limit = query::limit(reader)?;
-    Ok(Update { with, ignore, tables, set, filter, order_by, limit, span: reader.since(start) })
+    Ok(Update { with, ignore, tables, tables_span, set, filter, order_by, limit, span: reader.since(start) })
 }
 
 fn delete(reader: &mut Reader<'_, '_, '_>, start: usize, with: Vec<Cte>) -> Read<Delete> {
@@ -158,18 +174,18 @@ fn delete(reader: &mut Reader<'_, '_, '_>, start: usize, with: Vec<Cte>) -> Read
     while reader.eat_any(&["LOW_PRIORITY", "QUICK"]) {}
     let ignore = reader.eat(&["IGNORE"]);
     let mut targets = Vec::new();
-    let tables;
     if reader.eat(&["FROM"]) {
         if is_target_list(reader) {
             targets = reader.separated(target)?;
             reader.expect(&["USING"])?;
         }
-        tables = table::references(reader)?;
     } else {
         targets = reader.separated(target)?;
         reader.expect(&["FROM"])?;
-        tables = table::references(reader)?;
     }
+    let start_of_tables = reader.start();
+    let tables = table::references(reader)?;
+    let tables_span = reader.since(start_of_tables);
     if targets.is_empty() && tables.len() != 1 {
         return reader.fail("which table to delete from was expected");
     }
@@ -178,7 +194,7 @@ fn delete(reader: &mut Reader<'_, '_, '_>, start: usize, with: Vec<Cte>) -> Read
     let limit = query::limit(reader)?;
     let (returning, returning_items) = returning(reader)?;
     let span = reader.since(start);
-    Ok(Delete { with, ignore, targets, tables, filter, order_by, limit, returning, returning_items, span })
+    Ok(Delete { with, ignore, targets, tables, tables_span, filter, order_by, limit, returning, returning_items, span })
 }
 
 /// Whether `t1[.*], t2[.*] USING` comes next.

@@ -1,7 +1,9 @@
 //! Queries: SELECT, VALUES, TABLE, set operations, WITH, and what stands behind them.
 
 use crate::sql::Flavour;
-use crate::sql::ast::{Body, Cte, Expr, Ident, Limit, ObjectName, OrderItem, Query, Select, SelectItem, SetOp, Span};
+use crate::sql::ast::{
+    Body, Cte, Expr, Ident, Limit, LockClause, ObjectName, OrderItem, Query, Select, SelectItem, SetOp, Span,
+};
 use crate::sql::cursor::{Cursor, unquote};
 use crate::sql::lex::{Punct, TokenKind};
 use crate::sql::parse::{DEPTH_MAX, Read, Reader, table};
@@ -65,9 +67,11 @@ pub(super) fn behind_with(
     let (order_by, order_span) = order_by(reader)?;
     let limit = limit(reader)?;
     take_into(reader, &mut into)?;
-    let locking = locking(reader)?;
+    let start_of_locks = reader.start();
+    let locks = locking(reader)?;
+    let locking = (!locks.is_empty()).then(|| reader.since(start_of_locks));
     take_into(reader, &mut into)?;
-    Ok(Query { with, recursive, body, order_by, order_span, limit, locking, into, span: reader.since(start) })
+    Ok(Query { with, recursive, body, order_by, order_span, limit, locking, locks, into, span: reader.since(start) })
 }
 
 /// `WITH [RECURSIVE] a (columns) AS (query), ...`, if it comes next.
@@ -357,24 +361,23 @@ fn take_into(reader: &mut Reader<'_, '_, '_>, into: &mut Option<Span>) -> Read<(
 }
 
 /// FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE, as often as written.
-fn locking(reader: &mut Reader<'_, '_, '_>) -> Read<Option<Span>> {
-    let start = reader.start();
-    let mut found = false;
+fn locking(reader: &mut Reader<'_, '_, '_>) -> Read<Vec<LockClause>> {
+    let mut clauses = Vec::new();
     loop {
-        if reader.eat(&["LOCK", "IN", "SHARE", "MODE"]) {
-            found = true;
-        } else if reader.eat(&["FOR", "UPDATE"]) || reader.eat(&["FOR", "SHARE"]) {
-            found = true;
-            if reader.eat(&["OF"]) {
-                reader.separated(Reader::object_name)?;
-            }
-        } else {
-            return Ok(found.then(|| reader.since(start)));
+        let start = reader.start();
+        let is_new = reader.eat(&["FOR", "UPDATE"]) || reader.eat(&["FOR", "SHARE"]);
+        if !is_new && !reader.eat(&["LOCK", "IN", "SHARE", "MODE"]) {
+            return Ok(clauses);
         }
-        if reader.eat(&["WAIT"]) {
-            reader.expr()?;
-        } else if !reader.eat(&["NOWAIT"]) {
-            reader.eat(&["SKIP", "LOCKED"]);
-        }
+        let strength = reader.since(start);
+        let of = match is_new && reader.eat(&["OF"]) {
+            true => reader.separated(Reader::object_name)?,
+            false => Vec::new(),
+        };
+        let start = reader.start();
+        let waits = if reader.eat(&["WAIT"]) { reader.expr().map(|_| true)? } else { reader.eat(&["NOWAIT"]) };
+        let wait = waits.then(|| reader.since(start));
+        let skips = !waits && reader.eat(&["SKIP", "LOCKED"]);
+        clauses.push(LockClause { strength, of, wait, skips });
     }
 }

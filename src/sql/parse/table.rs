@@ -161,16 +161,18 @@ fn factor(reader: &mut Reader<'_, '_, '_>) -> Read<TableRef> {
     })
 }
 
-/// `(query) [AS] alias`.
+/// `(query) [AS] alias [(columns)]`; MariaDB has no columns here.
 fn derived(reader: &mut Reader<'_, '_, '_>, start: usize, lateral: bool) -> Read<TableRef> {
     reader.expect_punct(Punct::LParen, "(")?;
     let query = Box::new(query::query(reader)?);
     reader.expect_punct(Punct::RParen, ")")?;
     let alias = alias(reader)?;
-    if alias.is_some() && reader.is_punct(Punct::LParen) {
+    let listed = alias.is_some() && reader.is_punct(Punct::LParen);
+    if listed && reader.grammar.facts.flavour == Flavour::MariaDb {
         return reader.fail("names for the columns of a derived table are not read");
     }
-    Ok(TableRef::Derived { query, lateral, alias, span: reader.since(start) })
+    let columns = if listed { reader.names()? } else { Vec::new() };
+    Ok(TableRef::Derived { query, lateral, alias, columns, span: reader.since(start) })
 }
 
 /// `(a, b JOIN c)`.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
+use shardloom::sql::Flavour;
 
 use crate::servers::proxy::{Client, PASSWORD, TestProxy};
 use crate::servers::testbed::{TestCluster, installations, wait_until};
@@ -95,6 +96,23 @@ pub(crate) fn wait_until_clean(cluster: &Cluster) {
 /// Accounts 0, 1 and 2, one on each group.
 fn three(client: &mut Client) -> String {
     client.show("SELECT v FROM acct WHERE id < 3 ORDER BY id").replace('\n', " ")
+}
+
+/// What RETURNING gives on all groups together fits into memory, or nothing of the write is done (MariaDB).
+#[test]
+fn what_a_write_returns_is_bounded() {
+    for installation in installations().into_iter().filter(|installation| installation.flavour == Flavour::MariaDb) {
+        let cluster = bank(&installation);
+        // Each group's part has room, all of them have not.
+        let proxy = TestProxy::start_with(&cluster.cluster, RULES, |config| config.limits.merge_memory_per_query = 200);
+        let mut client = connect(&proxy, "atomic");
+        let told = client.show("DELETE FROM acct RETURNING id");
+        assert!(told.starts_with("error 1235: RETURNING of several shards gives more rows"), "{told}");
+        assert_eq!(client.show("SELECT COUNT(*) FROM acct"), "12");
+        assert_eq!(client.show("DELETE FROM acct WHERE id IN (0, 1, 2, 4) RETURNING id").lines().count(), 4);
+        assert_eq!(client.show("SELECT COUNT(*) FROM acct"), "8");
+        wait_until("nothing is left", || leftovers(&cluster.cluster).is_empty());
+    }
 }
 
 #[test]

@@ -328,3 +328,48 @@ fn numbers_are_those_of_all_shards() {
         assert_eq!(status.split('|').nth(4), Some("40"), "{status}");
     }
 }
+
+/// Rows are the proxy's own connections, columns are those that the server gives the relation.
+#[test]
+fn the_connections_of_clients_are_a_relation() {
+    for installation in installations() {
+        let both = Both::start(&installation);
+        let (mut proxy, mut plain) = both.clients();
+        let (mut idle, _wide) =
+            (Client::of(&both.proxy), Client::connect(&both.proxy.address().to_string(), "wide", PASSWORD, "shop"));
+        // Characters of four bytes are none that the relation has.
+        idle.run("SELECT '😀'");
+        let (own, other) = (proxy.conn.thread_id, idle.conn.thread_id);
+        let mut relations = vec!["information_schema.PROCESSLIST"];
+        if installation.flavour == Flavour::MySql {
+            relations.push("performance_schema.processlist");
+        }
+        for from in relations {
+            for (sql, told) in [
+                (format!("SELECT COUNT(*) FROM {from}"), "2".to_owned()),
+                (format!("SELECT COUNT(*) FROM {from} WHERE USER = 'wide'"), "0".to_owned()),
+                (
+                    format!("SELECT ID, USER, DB, COMMAND, INFO FROM {from} WHERE COMMAND = 'Sleep' ORDER BY ID"),
+                    format!("{other}|app|shop|Sleep|NULL"),
+                ),
+                (format!("SELECT CONCAT('KILL ', id, ';') FROM {from} WHERE id <> {own}"), format!("KILL {other};")),
+                (
+                    format!("SELECT ID FROM {from} WHERE INFO LIKE 'SELECT ID FROM%' AND COMMAND = 'Query'"),
+                    own.to_string(),
+                ),
+                (format!("SELECT a.ID FROM {from} a JOIN {from} b ON a.ID > b.ID"), own.max(other).to_string()),
+                (
+                    format!("SELECT COMMAND, COUNT(*) FROM {from} GROUP BY COMMAND ORDER BY COMMAND"),
+                    "Query|1\nSleep|1".to_owned(),
+                ),
+            ] {
+                assert_eq!(proxy.show(&sql), told, "{}: {sql}", installation.flavour);
+            }
+            let sql = format!("SELECT * FROM {from} WHERE ID = -1");
+            let (one, two) = (proxy.query(&sql).unwrap(), plain.query(&sql).unwrap());
+            assert_eq!((one.columns, one.types, one.flags), (two.columns, two.types, two.flags), "{sql}");
+        }
+        let beside = proxy.show("SELECT p.ID FROM information_schema.PROCESSLIST p JOIN orders o ON o.id = p.ID");
+        assert!(beside.starts_with("error 1235"), "{beside}");
+    }
+}

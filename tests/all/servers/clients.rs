@@ -29,10 +29,9 @@ fn drivers_pass_through_the_proxy() {
             .args(["--no-defaults", "--host=127.0.0.1", "--protocol=tcp", "--user=wide"])
             .args([format!("--port={}", proxy.address().port()), format!("--password={PASSWORD}")]);
         fill(client.arg("clients"), rows);
-        println!("\nDrivers through the proxy, before {} servers", installation.flavour);
         let mut run = run(&installation, proxy.address().port(), rows);
         run.env("CLIENT_LOGINS", format!("sha2:sha2:{PASSWORD} native:native:{PASSWORD}"));
-        passed &= run.status().unwrap().success();
+        passed &= played(&format!("Drivers through the proxy, before {} servers", installation.flavour), run);
     }
     assert!(passed, "a driver failed: see the lines above");
 }
@@ -57,6 +56,7 @@ table  = "{table}_{shard}"
 item    = { family = "by_owner" }
 numbers = { family = "by_id" }
 sbtest1 = { family = "by_id" }
+loaded  = { family = "by_id" }
 "#;
 
 /// One user for each kind of login, the cluster's certificate, and statements with a value of 20 MB.
@@ -106,10 +106,10 @@ fn drivers_pass_against_a_plain_server() {
             Flavour::MySql => "sha2",
             Flavour::MariaDb => "native",
         };
-        println!("\nDrivers against {} itself", installation.flavour);
         let mut run = run(&installation, server.port(), rows);
         run.env("CLIENT_LOGINS", format!("{login}:{}:{}", account::USER, account::PASSWORD));
-        assert!(run.status().unwrap().success(), "a driver failed: see the lines above");
+        let passed = played(&format!("Drivers against {} itself", installation.flavour), run);
+        assert!(passed, "a driver failed: see the lines above");
     }
 }
 
@@ -125,6 +125,13 @@ fn fill(client: &mut Command, rows: u32) {
     let status = client.stdin(fill.stdout.take().unwrap()).status().unwrap();
     fill.wait().unwrap();
     assert!(status.success(), "the tables could not be filled");
+}
+
+/// Plays, and prints what came of it in one piece, as the other test plays meanwhile; whether all passed.
+fn played(title: &str, mut run: Command) -> bool {
+    let output = run.stderr(Stdio::inherit()).output().unwrap();
+    println!("\n{title}\n{}", String::from_utf8_lossy(&output.stdout));
+    output.status.success()
 }
 
 /// The script that plays, with all but the logins given to it.

@@ -10,7 +10,7 @@ use crate::servers::proxy::{Client, PASSWORD, TestProxy};
 use crate::servers::score::client::{self as score, Argument, Protocol};
 use crate::servers::testbed::{TestCluster, installations};
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 [schema.shop]
 home = "g0"
 
@@ -29,7 +29,7 @@ tags   = { broadcast = true, id = "segment" }
 narrow = { family = "by_user", id = "snowflake" }
 "#;
 
-const TABLES: &[(&str, &str)] = &[
+pub(super) const TABLES: &[(&str, &str)] = &[
     ("users", "(id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, note VARCHAR(20))"),
     (
         "orders",
@@ -41,10 +41,10 @@ const TABLES: &[(&str, &str)] = &[
     ("narrow", "(id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, user_id BIGINT NOT NULL)"),
 ];
 
-const TAGS: &str = "CREATE TABLE tags (id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, \
+pub(super) const TAGS: &str = "CREATE TABLE tags (id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) UNIQUE, \
                     note VARCHAR(20));";
 
-fn cluster(installation: &Installation) -> TestCluster {
+pub(super) fn cluster(installation: &Installation) -> TestCluster {
     let cluster = TestCluster::start(installation, &Layout::new(2, 0));
     for (g, group) in cluster.cluster.groups.iter().enumerate() {
         let mut ddl = format!("CREATE DATABASE shop CHARACTER SET utf8mb4; USE shop; {TAGS}");

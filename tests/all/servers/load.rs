@@ -107,7 +107,7 @@ fn load(client: &mut Client, sql: &str, file: &[u8]) -> Result<Answer, BackendEr
 }
 
 /// All that a client sees of a load, and of its warnings.
-fn seen(client: &mut Client, sql: &str, file: &[u8]) -> String {
+pub(super) fn seen(client: &mut Client, sql: &str, file: &[u8]) -> String {
     match load(client, sql, file) {
         Err(BackendError::Server(error)) => format!("error {}: {}", error.errno, error.message),
         Err(error) => format!("lost: {error}"),

@@ -126,6 +126,8 @@ fn who_waits_for_a_full_pool_hears_of_a_kill() {
             b"\x03SELECT COUNT(*) FROM users",
             b"\x03UPDATE users SET v = v + 1",
             b"\x03INSERT INTO users SELECT 1, v FROM settings",
+            b"\x03SELECT COUNT(*) INTO @n FROM users",
+            b"\x03PREPARE s FROM 'SELECT v FROM settings'",
             b"\x16SELECT v FROM settings WHERE k = ?",
             b"\x04settings\0",
         ] {

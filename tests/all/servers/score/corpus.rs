@@ -117,9 +117,10 @@ impl Corpus {
 impl Case {
     fn new(comment: String, sql: String) -> Case {
         let word = |word: &str| comment.lines().any(|line| line == format!("-- @{word}"));
-        let rows = match (word("volatile"), word("unordered")) {
-            (true, _) => Rows::Volatile,
-            (_, true) => Rows::Any,
+        let rows = match (word("volatile"), word("unordered"), word("ordered")) {
+            (true, ..) => Rows::Volatile,
+            (_, true, _) => Rows::Any,
+            (.., true) => Rows::Ordered,
             _ => order_of(&sql),
         };
         let only = match (word("mysql"), word("mariadb")) {

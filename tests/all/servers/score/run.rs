@@ -153,8 +153,11 @@ impl<'a> Pair<'a> {
 
     /// With placeholders instead of literals where the reference can prepare that.
     fn binary(&mut self, sql: &str, rows: Rows) -> (Verdict, Reply, Reply) {
+        // PREPARE is a statement itself, which changes what those see that look back.
+        let upper = sql.to_ascii_uppercase();
+        let looks_back = LOOKS_BACK.iter().any(|word| upper.contains(word));
         let with_placeholders = placeholders(sql).filter(|(text, _)| {
-            self.one.query(&format!("PREPARE probe FROM '{}'", text.replace('\'', "''"))).error.is_none()
+            !looks_back && self.one.query(&format!("PREPARE probe FROM '{}'", text.replace('\'', "''"))).error.is_none()
         });
         let (text, arguments) = with_placeholders.unwrap_or((sql.to_owned(), Vec::new()));
         let proxy = self.proxy.execute(&text, &arguments);
@@ -273,9 +276,9 @@ fn touches_session(sql: &str) -> bool {
 
 fn can_be_prepared(sql: &str) -> bool {
     let upper = sql.trim_start().to_ascii_uppercase();
-    const HEADS: [&str; 17] = [
+    const HEADS: [&str; 21] = [
         "SELECT", "WITH", "(", "VALUES", "TABLE", "INSERT", "REPLACE", "UPDATE", "DELETE", "SHOW", "SET ", "DO ",
-        "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME",
+        "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "ANALYZE", "CHECK", "OPTIMIZE", "REPAIR",
     ];
     HEADS.iter().any(|head| upper.starts_with(head)) && !sql.contains(';')
 }

@@ -78,7 +78,7 @@ public final class Play {
 
     /** Java reads no PEM file as a key store. */
     private static Path trustStore() throws SQLException {
-        Path file = Path.of(env("CLIENT_BUILD"), "java", "trust.p12");
+        Path file = Path.of(env("CLIENT_SCRATCH"), "trust.p12");
         try (var pem = Files.newInputStream(Path.of(env("CLIENT_CA"))); var out = Files.newOutputStream(file)) {
             KeyStore store = KeyStore.getInstance("PKCS12");
             store.load(null, null);
