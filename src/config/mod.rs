@@ -95,6 +95,8 @@ pub struct User {
     pub transaction_mode: TransactionMode,
     /// Where reads outside transactions go; `None`: as the group's rule says.
     pub reads: Option<Reads>,
+    /// What becomes of LOCK TABLES of tables that lie in several places.
+    pub lock_tables: LockTables,
 }
 
 /// What a password is checked against.
@@ -131,6 +133,15 @@ pub enum TransactionMode {
     Single,
     /// One after the other is committed; a crash in between leaves some committed and some not.
     BestEffort,
+}
+
+/// What becomes of LOCK TABLES of tables that lie in several places, which cannot be locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockTables {
+    /// It is refused.
+    Refuse,
+    /// Nothing is locked, and a warning says so: for a user that loads dumps.
+    Ignore,
 }
 
 /// Where reads outside transactions go.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{
-    Config, Identity, Limits, Listen, Log, LogFormat, LogLevel, Password, Reads, Schemas, Timeouts, Tls, TlsVersion,
-    TransactionMode, User,
+    Config, Identity, Limits, Listen, LockTables, Log, LogFormat, LogLevel, Password, Reads, Schemas, Timeouts, Tls,
+    TlsVersion, TransactionMode, User,
 };
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::document::{Document, Mistakes, Node, Section, show_size};
@@ -155,6 +155,7 @@ fn user(section: &Section<'_>, tls_off: Option<&Place>, mistakes: &Mistakes) -> 
         mistakes.add(Diagnostic::at(section.place.clone(), title, ""));
     }
     let reads = [("replica", Reads::Replica), ("primary", Reads::Primary)];
+    let lock_tables = [("refuse", LockTables::Refuse), ("ignore", LockTables::Ignore)];
     let require_tls = section.get("require_tls");
     let required = require_tls.as_ref().and_then(|node| node.boolean(mistakes)).unwrap_or(false);
     if let (true, Some(node), Some(off)) = (required, &require_tls, tls_off) {
@@ -172,6 +173,10 @@ fn user(section: &Section<'_>, tls_off: Option<&Place>, mistakes: &Mistakes) -> 
             .map(|limit| limit as u32),
         transaction_mode: transaction_mode(section, mistakes),
         reads: section.get("reads").and_then(|node| node.choice(&reads, mistakes)),
+        lock_tables: section
+            .get("lock_tables")
+            .and_then(|node| node.choice(&lock_tables, mistakes))
+            .unwrap_or(LockTables::Refuse),
     }
 }
 
@@ -384,6 +389,7 @@ mod tests {
             max_connections = 50
             transaction_mode = "best_effort"
             reads = "primary"
+            lock_tables = "ignore"
 
             [limits]
             connections = 5
@@ -403,6 +409,7 @@ mod tests {
         assert_eq!(user.schemas, Schemas::Listed(vec!["shop".into(), "blog".into()]));
         assert_eq!((user.require_tls, user.max_connections), (true, Some(50)));
         assert_eq!((user.transaction_mode, user.reads), (TransactionMode::BestEffort, Some(Reads::Primary)));
+        assert_eq!(user.lock_tables, LockTables::Ignore);
         assert_eq!((config.limits.connections, config.limits.packet), (5, 16 * MIB));
         assert_eq!(config.timeouts.query, Some(Duration::from_millis(200)));
         assert_eq!(config.log, Log { format: LogFormat::Json, level: LogLevel::Debug });

@@ -51,6 +51,8 @@ pub struct Into<'a> {
     pub computed: bool,
     /// Decimals may have more digits than are shown.
     pub divides: bool,
+    /// A text may be an ENUM's or SET's, which a server stores in a number as its number.
+    pub members: bool,
     /// How literals are read.
     pub reading: Reading,
     /// Bytes that the rows may take as text.
@@ -319,8 +321,8 @@ impl Into<'_> {
                 true => Some(Form::Text),
                 false => is_number.then_some(Form::Whole),
             },
-            // MySQL stores YEAR 0000 in a text as 0.
-            ColumnType::YEAR => (to.ty == Stored::Year).then_some(Form::Plain),
+            // MySQL stores YEAR 0000 in a text as 0, which as a text is the year 2000.
+            ColumnType::YEAR => (to.ty == Stored::Year).then_some(Form::Number),
             ColumnType::DATE | ColumnType::NEWDATE => {
                 (is_text || matches!(to.ty, Stored::Date | Stored::DateTime(_))).then_some(Form::Day)
             }
@@ -328,7 +330,8 @@ impl Into<'_> {
                 (is_text || matches!(to.ty, Stored::DateTime(_))).then_some(Form::Day)
             }
             ColumnType::TIME => (is_text || matches!(to.ty, Stored::Time(_))).then_some(Form::Plain),
-            ColumnType::BIT => matches!(to.ty, Stored::Bit(_)).then_some(Form::Bytes),
+            // An expression has more bytes than the column that it is of.
+            ColumnType::BIT if !def.org_table.is_empty() => matches!(to.ty, Stored::Bit(_)).then_some(Form::Bytes),
             ty if is_string(ty) && binary => {
                 matches!(to.ty, Stored::Binary(_) | Stored::Varbinary(_) | Stored::Blob(_)).then_some(Form::Bytes)
             }
@@ -338,7 +341,8 @@ impl Into<'_> {
                 let moment = matches!(to.ty, Stored::Date | Stored::DateTime(_) | Stored::Time(_));
                 match member {
                     true => (is_text || listed).then_some(Form::Member),
-                    false => (is_text || listed || is_number || moment).then_some(Form::Text),
+                    false if is_text => Some(Form::Text),
+                    false => (!self.members && (listed || is_number || moment)).then_some(Form::Text),
                 }
             }
             _ => None,

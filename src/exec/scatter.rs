@@ -26,12 +26,13 @@ use crate::plan::{Params, Target};
 use crate::rules::GroupId;
 use crate::txn::{Access, Txn};
 use crate::wire::capabilities::{Capabilities, Status};
-use crate::wire::column::ColumnDef;
+use crate::wire::column::{ColumnDef, ColumnType};
 use crate::wire::cursor::put_lenenc;
 use crate::wire::link::Link;
 use crate::wire::reply::{EofPacket, ErrPacket, OkPacket};
 use crate::wire::response::{Event, Response};
-use crate::wire::row::RowForm;
+use crate::wire::row::{Cell, RowForm, recast};
+use crate::wire::value::Shape;
 
 /// Queued bytes beyond which the client is written to.
 const FLUSH_AT: usize = 16 << 10;
@@ -145,6 +146,14 @@ struct Lane {
     waiting: VecDeque<usize>,
     /// The source that runs.
     running: Option<(usize, Response)>,
+    /// How its rows come, if not as the answer's.
+    shapes: Vec<Shape>,
+}
+
+impl Lane {
+    fn new(group: GroupId, lease: Lease, waiting: VecDeque<usize>) -> Lane {
+        Lane { group, lease, waiting, running: None, shapes: Vec::new() }
+    }
 }
 
 async fn lease(
@@ -169,7 +178,7 @@ async fn lease(
             let holds = txn.holds(id);
             let leased = patience.reach(client, holds, pin!(txn.lease(id, group, access, &wanted))).await;
             match leased.and_then(|leased| Ok(leased?)) {
-                Ok(lease) => lanes.push(Lane { group: id, lease, waiting: sources.collect(), running: None }),
+                Ok(lease) => lanes.push(Lane::new(id, lease, sources.collect())),
                 Err(stop) => {
                     for lane in lanes {
                         let Lane { group, lease, .. } = lane;
@@ -182,7 +191,7 @@ async fn lease(
             let wanted = vec![wanted; of_group.len()];
             let leases = patience.reach(client, false, pin!(txn.side_leases(id, group, access, &wanted))).await??;
             for (lease, source) in leases.into_iter().zip(sources) {
-                lanes.push(Lane { group: id, lease, waiting: VecDeque::from([source]), running: None });
+                lanes.push(Lane::new(id, lease, VecDeque::from([source])));
             }
         }
     }
@@ -378,7 +387,8 @@ async fn pump(
     let payload = lane.lease.link.payload(&packet);
     let event = response.packet(payload).map_err(|error| lost(&lane.lease, patience, error.into()))?;
     match event {
-        Event::Rows { .. } => merger.row(*source, payload)?,
+        Event::Rows { .. } if lane.shapes.is_empty() => merger.row(*source, payload)?,
+        Event::Rows { .. } => merger.row(*source, columns.fitted(payload, &lane.shapes)?)?,
         Event::End(end) => {
             outcome.warnings = outcome.warnings.saturating_add(end.warnings);
             merger.end(*source);
@@ -403,6 +413,7 @@ async fn read_columns(
     lane.lease.expect_answer();
     let (mut expected, mut seen) = (0, 0);
     let first = !columns.complete;
+    lane.shapes.clear();
     loop {
         let packet = packet(client, lane, patience).await?;
         let Some((_, response)) = &mut lane.running else { return Ok(()) };
@@ -414,8 +425,17 @@ async fn read_columns(
                 seen += 1;
             }
             Event::ColumnDef { .. } => {
-                if !columns.agrees(seen, payload)? {
-                    return Err(disagree(lane, columns, seen).into());
+                match columns.agrees(seen, payload)? {
+                    None => return Err(disagree(lane, columns, seen).into()),
+                    Some(shape) if scatter.ask.is_binary() => {
+                        if lane.shapes.is_empty() && shape.ty != columns.shape(seen)?.ty {
+                            lane.shapes = (0..seen).map(|at| columns.shape(at)).collect::<Result<_, _>>()?;
+                            lane.shapes.push(shape);
+                        } else if !lane.shapes.is_empty() {
+                            lane.shapes.push(shape);
+                        }
+                    }
+                    Some(_) => {}
                 }
                 seen += 1;
             }
@@ -485,6 +505,10 @@ fn disagree(lane: &Lane, columns: &Columns, at: usize) -> SqlError {
 struct Columns {
     packets: Vec<Box<[u8]>>,
     complete: bool,
+    /// Room to work in, where another target's rows have another form.
+    shapes: Vec<Shape>,
+    cells: Vec<Cell>,
+    row: Vec<u8>,
 }
 
 impl Columns {
@@ -492,17 +516,36 @@ impl Columns {
         self.packets.iter().map(|packet| ColumnDef::decode(packet).map_err(SqlError::from)).collect()
     }
 
-    /// Whether another target means the same by this column. Its display width may differ, and so may
-    /// what keys the optimiser knows of; what values mean may not.
-    fn agrees(&self, at: usize, payload: &[u8]) -> Result<bool, SqlError> {
-        let Some(first) = self.packets.get(at) else { return Ok(false) };
+    /// The shape of a column that there is.
+    fn shape(&self, at: usize) -> Result<Shape, SqlError> {
+        Ok(Shape::of(&ColumnDef::decode(&self.packets[at])?))
+    }
+
+    /// The shape of another target's column, if that means the same by it. Its display width may differ, and so may what
+    /// keys the optimiser knows of; what values mean may not.
+    fn agrees(&self, at: usize, payload: &[u8]) -> Result<Option<Shape>, SqlError> {
+        let Some(first) = self.packets.get(at) else { return Ok(None) };
         let (a, b) = (ColumnDef::decode(first)?, ColumnDef::decode(payload)?);
-        // Which of its string types a server says, and with which decimals, depends on how it ran the statement.
-        let strings = a.ty.is_string() && b.ty.is_string();
-        Ok(a.name == b.name
-            && (strings || (a.ty == b.ty && a.decimals == b.decimals))
-            && a.charset == b.charset
-            && a.unsigned() == b.unsigned())
+        // Which of its string types a server says, and with which decimals, depends on how it ran the statement, as does
+        // the width of whole numbers that it took from a table of its own, and the character set of JSON.
+        let both = |is: fn(ColumnType) -> bool| is(a.ty) && is(b.ty);
+        let json = both(|ty| ty == ColumnType::JSON);
+        let ty = both(ColumnType::is_string) || both(ColumnType::is_whole) || json;
+        let agrees = a.name == b.name
+            && (ty || (a.ty == b.ty && a.decimals == b.decimals))
+            && (json || a.charset == b.charset)
+            && a.unsigned() == b.unsigned();
+        Ok(agrees.then(|| Shape::of(&b)))
+    }
+
+    /// A row of the binary protocol whose cells have these shapes, with those of the answer.
+    fn fitted(&mut self, row: &[u8], from: &[Shape]) -> Result<&[u8], SqlError> {
+        if self.shapes.is_empty() {
+            self.shapes = (0..self.packets.len()).map(|at| self.shape(at)).collect::<Result<_, _>>()?;
+        }
+        self.row.clear();
+        recast(row, from, &self.shapes, &mut self.cells, &mut self.row)?;
+        Ok(&self.row)
     }
 }
 

@@ -348,10 +348,24 @@ async fn answer(
     let mut rows = Packets::new(total.room);
     let told = read(client, lease, patience, Some(&mut rows)).await?;
     total.room = rows.room.unwrap_or(0);
-    let told = told.map_err(|error| Stop::Error(naming.error(patience.explain(error))))?;
+    let bound = total.write.bound;
+    let one = piece.row.is_some() || bound.is_alone(piece.target);
+    let told = told.map_err(|error| match naming.error(patience.explain(error)) {
+        error if one && bound.strict_alone() == Some(error.errno) => Stop::Error(not_alone(&error)),
+        error => Stop::Error(error),
+    })?;
     look_behind(lease, total, piece, &told).await?;
     lane.told.push((piece, told, rows));
     Ok(())
+}
+
+/// Why the error of a row that was alone is not told: among others it would have been a warning.
+pub fn not_alone(error: &SqlError) -> SqlError {
+    SqlError::refuse(format!(
+        "a row that has to be stored by a statement of its own, for which a server says: {}; among the other rows of its \
+         statement it would be stored with a warning, or left out: send it alone, or put it right",
+        error.message
+    ))
 }
 
 /// Sends what is queued on a connection and reads the answer whole.

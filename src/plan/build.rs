@@ -378,11 +378,14 @@ impl<'a> Build<'a> {
                 let names: Vec<ObjectName> = tables.iter().map(|(name, _)| name.clone()).collect();
                 let at = tables.first().map_or(0, |(name, _)| name.span.start as usize);
                 // No XA transaction runs beside it, so writes to several groups would not be atomic.
-                let why = "LOCK TABLES of a table that lies in several places: a dump is made with --single-transaction \
-                           --skip-add-locks, and loads without it;";
-                let mut planned = self.forward(&names, Some(SqlError::refuse_at(why, self.sql, at)));
+                let why = "LOCK TABLES of tables that lie in several places: dump with --single-transaction \
+                           --skip-add-locks, or load as a user with lock_tables = \"ignore\";";
+                let refusal = SqlError::refuse_at(why, self.sql, at);
+                let apart = self.lie_apart(&names);
+                let mut planned = if apart { self.seen(&names, refusal) } else { self.forward(&names, None) };
                 planned.effects.implicit_commit = true;
                 planned.effects.table_locks = true;
+                planned.effects.locks_apart = apart;
                 planned
             }
             Head::Flush { locks: true, .. } => {
@@ -594,6 +597,15 @@ impl<'a> Build<'a> {
         });
         let first = places.next();
         first.is_some_and(|first| !matches!(first, Placement::Single(_)) || places.any(|place| place != first))
+    }
+
+    /// A refusal, with the tables that the statement names.
+    fn seen(self, names: &[ObjectName], refusal: SqlError) -> Planned {
+        let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);
+        match names.iter().try_for_each(|name| model.table(name).map(drop)) {
+            Ok(()) => Planned { tables: model.tables.into(), ..self.planned(Plan::Refuse(refusal)) },
+            Err(other) => self.planned(Plan::Refuse(other)),
+        }
     }
 
     fn maintain(self, verb: Admin, tables: &[ObjectName]) -> Planned {

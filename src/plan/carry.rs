@@ -20,6 +20,10 @@ pub struct Carry {
     pub ignores: bool,
     /// Its decimals may have more digits than a server shows of them.
     pub divides: bool,
+    /// A column of its answer that a server names a table of is that table's.
+    pub of_tables: bool,
+    /// Among its values is a text that a server may store as the number of an ENUM's or SET's value.
+    pub members: bool,
     /// Which of its rows MySQL's sentence calls duplicates.
     pub duplicates: Duplicates,
 }

@@ -1,5 +1,5 @@
-//! The SELECT of an INSERT ... SELECT, run so that one server stores its rows in a table of the columns that they are for
-//! and thereby converts them, as it would have among its own tables. It knows no row.
+//! The SELECT of an INSERT ... SELECT, gathered where a server can store its rows in a table of the columns that they are
+//! for and thereby converts them, as it would have among its own tables. It knows no row.
 
 use crate::error::SqlError;
 use crate::plan::Effects;
@@ -7,13 +7,9 @@ use crate::plan::gather::Home;
 use crate::plan::resolve::Model;
 use crate::plan::selected::{Selected, Selecting};
 use crate::plan::sources::gather;
-use crate::plan::text::{Rewrite, put_name, quote};
 use crate::rules::Placement;
 use crate::sql::ast::{Ident, ObjectName, Span, Statement};
 use crate::sql::parse::parse;
-
-/// The table in which the rows are stored.
-pub const CONVERTED: &str = "_shardloom_converted";
 
 /// The number among the plan's tables of the one whose columns the rows are for.
 pub const LIKE: u16 = 0;
@@ -25,32 +21,19 @@ pub struct Converting<'a> {
     pub schema: &'a str,
     /// The table.
     pub table: &'a str,
-    /// Its columns that get values.
-    pub columns: &'a [&'a str],
-    /// What does not fit becomes what does, with a warning.
-    pub ignores: bool,
 }
 
 impl Selecting<'_> {
-    /// How the rows are gathered for the query, which then stands in an INSERT; the first table is the one they are for.
+    /// How the rows are gathered for the query; the first table is the one they are for.
     ///
     /// # Errors
     /// 1235 where they cannot be gathered.
     pub(super) fn convert(&self, converting: &Converting<'_>) -> Result<(Selected, Effects), SqlError> {
         let unread = || SqlError::refuse("Shardloom does not understand the SELECT by itself");
         let Ok(Statement::Query(query)) = parse(self.sql, self.session.facts) else { return Err(unread()) };
-        let Converting { schema, table, columns, ignores } = *converting;
+        let Converting { schema, table } = *converting;
         let home = self.home(schema, table).ok_or_else(unread)?;
-        let mut before = if ignores { "INSERT IGNORE INTO " } else { "INSERT INTO " }.as_bytes().to_vec();
-        put_name(&home.schema, CONVERTED, &mut before);
-        for (number, column) in columns.iter().enumerate() {
-            before.extend_from_slice(if number == 0 { b" (" } else { b"," });
-            quote(column.as_bytes(), &mut before);
-        }
-        before.extend_from_slice(b") ");
-        let before = Rewrite::Fixed(String::from_utf8(before).map_err(|_| unread())?);
         let nowhere = Span { start: 0, end: 0 };
-        let home = Home { edits: vec![(nowhere, before)], ..home };
         let name = |name: &str| Ident { name: name.to_owned(), span: nowhere };
         let like = ObjectName { schema: Some(name(schema)), name: name(table), span: nowhere };
         let mut model = Model::new(self.sql, self.session, self.rules, self.catalog);

@@ -12,6 +12,7 @@ use crate::plan::select::{Meaning, Merging, Reading, has_subquery, is_constant};
 use crate::plan::text::{Composer, Part, quote};
 use crate::plan::ties::slot;
 use crate::plan::types::Class;
+use crate::sql::Flavour;
 use crate::sql::ast::{BinaryOp, Expr, Function, Keyword, LiteralKind, SelectItem, Span, UnaryOp};
 
 /// The folding of one SELECT, as it is put together.
@@ -171,6 +172,12 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
         if distinct && !self.is_of_key(function) {
             return self.refuse(&format!("{}(DISTINCT ...)", function.name), &place);
         }
+        if self.loses_digits(function) {
+            return self.refuse(
+                &format!("{} of a quotient, which has more digits than MariaDB shows,", function.name),
+                &place,
+            );
+        }
         match (function.name.as_str(), function.args.as_slice()) {
             ("COUNT", _) | ("SUM", [_]) => Ok(Aggregate::Sum),
             ("MIN", [arg]) => Ok(Aggregate::Min(self.extreme(function, arg, item)?)),
@@ -188,6 +195,15 @@ impl<'f, 'r, 'm, 'a, 'c, 's> Folding<'f, 'r, 'm, 'a, 'c, 's> {
             }
             (name, _) => self.refuse(&format!("the aggregate {name}"), &place),
         }
+    }
+
+    /// Whether a shard would show fewer digits of it than the sum or the expression needs that it goes into. MySQL rounds a
+    /// quotient before it computes with it.
+    fn loses_digits(&self, function: &Function) -> bool {
+        let (model, block) = (self.read.model, self.read.block);
+        model.session.facts.flavour == Flavour::MariaDb
+            && matches!(function.name.as_str(), "SUM" | "AVG" | "MIN" | "MAX")
+            && function.args.iter().any(|arg| model.may_divide(block, arg))
     }
 
     /// Whether the arguments hold the whole sharding key, so that no two shards have a value in common.

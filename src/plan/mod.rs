@@ -53,6 +53,7 @@ pub mod singly;
 pub mod slot;
 mod sources;
 pub mod standing;
+mod stored;
 pub mod text;
 mod ties;
 mod types;
@@ -219,6 +220,8 @@ pub struct Effects {
     pub sets_variables: bool,
     /// It is LOCK TABLES.
     pub table_locks: bool,
+    /// Of tables that do not all lie on one group, which is refused, unless the session's user would have it ignored.
+    pub locks_apart: bool,
     /// It calls GET_LOCK() or another function of that kind.
     pub user_locks: bool,
     /// It opens a HANDLER, or uses one.
@@ -231,6 +234,9 @@ pub struct Effects {
     pub random: bool,
     /// It defines tables: what is known of them is asked anew afterwards.
     pub defines: bool,
+    /// An error that a server gives for an INSERT of one row, and not for the same row among several, where it is a
+    /// warning.
+    pub strict_alone: Option<u16>,
     /// It asks the client for a file.
     pub local_file: bool,
     /// It creates or drops a temporary table.

@@ -315,6 +315,16 @@ impl<'a> Bound<'a> {
             .map(|name| (name.schema, name.table))
     }
 
+    /// For an INSERT split by shard: whether a target has got one of its rows alone.
+    pub fn is_alone(&self, target: Target) -> bool {
+        self.rows.len() > 1 && self.rows_of(target).nth(1).is_none()
+    }
+
+    /// What a server refuses of one row alone: see [`Effects::strict_alone`](crate::plan::Effects::strict_alone).
+    pub fn strict_alone(&self) -> Option<u16> {
+        self.planned.effects.strict_alone
+    }
+
     /// For an INSERT split by shard: the number in the statement, from 1, of a row that is the `number`th of its target.
     pub fn row_of(&self, target: Target, number: usize) -> Option<usize> {
         self.rows_of(target).nth(number.checked_sub(1)?)

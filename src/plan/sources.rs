@@ -276,6 +276,10 @@ fn conditions(model: &Model<'_>, ties: &Ties<'_, '_>, id: RefId) -> Conditions {
     found
 }
 
+fn has_params(condition: &Expr) -> bool {
+    matches!(condition, Expr::Param { .. }) || parts(condition).into_iter().any(has_params)
+}
+
 /// Finds what one table can judge of the conditions around a reference, and what it has to equal.
 struct Filtering<'m, 'a> {
     model: &'m Model<'a>,
@@ -329,7 +333,7 @@ impl Filtering<'_, '_> {
             other => {
                 let mut columns = Vec::new();
                 columns_of(other, &mut columns);
-                if !columns.is_empty() && self.judges(other) {
+                if !columns.is_empty() && self.judges(other) && !self.is_year(other, &columns) {
                     found.filters.push(other.span());
                     found.chosen.push(other.span());
                 } else if let Expr::Binary { op: BinaryOp::Eq, left, right, .. } = other {
@@ -348,6 +352,17 @@ impl Filtering<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Whether a parameter stands beside a YEAR: as a number that is written out, 5 would be the year 2005 to MySQL.
+    fn is_year(&self, condition: &Expr, columns: &[&Expr]) -> bool {
+        let is_year = |column: &&Expr| match column {
+            Expr::Column { name, .. } => {
+                self.info.column(&name.name).is_some_and(|(_, column)| column.ty == ColumnType::Year)
+            }
+            _ => false,
+        };
+        self.model.session.facts.flavour == Flavour::MySql && columns.iter().any(is_year) && has_params(condition)
     }
 
     /// Whether a column of the same block is the first of a unique key.

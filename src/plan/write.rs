@@ -28,11 +28,11 @@ use crate::plan::{Duplicates, Many, Place, Plan, Sharded};
 use crate::rules::catalog::TableInfo;
 use crate::rules::id::IdKind;
 use crate::rules::{FamilyId, GroupId};
-use crate::sql::SqlMode;
 use crate::sql::ast::{
     Assignment, Delete, Expr, Insert, InsertSource, Keyword, ObjectName, Query, SelectItem, Span, Update,
 };
 use crate::sql::scan::Scan;
+use crate::sql::{Facts, Flavour, SqlMode};
 use crate::value::key::KeyKind;
 
 /// A write with its names resolved.
@@ -142,6 +142,7 @@ fn read_rest<'a>(
 pub(super) fn read_insert<'a>(model: &mut Model<'a>, insert: &'a Insert) -> Result<(u16, Option<QueryId>), SqlError> {
     model.effects.writes = true;
     model.effects.numbers = true;
+    model.effects.strict_alone = strict_alone(insert, model.session.facts);
     let table = model.table(&insert.table)?;
     model.rename(table, &insert.table, false);
     if matches!(model.tables[usize::from(table)].place, Place::Sharded(_)) {
@@ -792,6 +793,15 @@ fn is_of(name: &ObjectName, table: &ObjectName, schema: Option<&str>) -> bool {
     let schema_of = |name: &ObjectName| name.schema.as_ref().map(|ident| ident.name.clone());
     let own = schema_of(table).or(schema.map(str::to_owned));
     name.name.name == table.name.name && (name.schema.is_none() || schema_of(name) == own)
+}
+
+/// The error that a row has alone, but not among several: NULL for a column that has none
+/// (<https://dev.mysql.com/doc/refman/9.7/en/data-type-defaults.html>), and on MariaDB a CHECK that it does not meet.
+fn strict_alone(insert: &Insert, facts: Facts) -> Option<u16> {
+    match (insert.ignore, facts.flavour) {
+        (false, _) => (!facts.mode.has(SqlMode::STRICT)).then_some(1048),
+        (true, flavour) => (flavour == Flavour::MariaDb).then_some(4025),
+    }
 }
 
 /// Which rows of an INSERT are called duplicates.

@@ -54,6 +54,7 @@ impl Session {
                 compared: matches!(prior.purpose, Purpose::Compare | Purpose::Among { .. }),
                 computed: false,
                 divides: prior.divides,
+                members: false,
                 reading: self.reading(),
                 limit: self.proxy.config.limits.statement,
                 what: WHAT,

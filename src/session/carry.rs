@@ -11,20 +11,20 @@ use crate::error::SqlError;
 use crate::exec::carry::{Into, Reading, Rows, kept, rows};
 use crate::exec::interrupt::Stop;
 use crate::exec::outcome::Outcome;
-use crate::exec::write::Share;
+use crate::exec::write::{Share, not_alone};
 use crate::plan::bind::{Binding, bind};
 use crate::plan::carry::Carry;
 use crate::plan::locks::shared;
 use crate::plan::numbering::Ids;
 use crate::plan::{self, Answer, Plan, Planned, Route, Target, Wishes};
-use crate::rules::catalog::{ColumnInfo, TableInfo};
+use crate::rules::catalog::{ColumnInfo, ColumnType as Stored, TableInfo};
 use crate::session::Session;
 use crate::session::lookup::Keeping;
 use crate::session::run::Execution;
 use crate::session::topology::Topology;
-use crate::sql::SqlMode;
 use crate::sql::head::head;
 use crate::sql::scan::{Scan, scan};
+use crate::sql::{Flavour, SqlMode};
 use crate::value::Datum;
 use crate::wire::link::Link;
 
@@ -88,6 +88,26 @@ fn put_value(value: &Datum<'_>, reading: Reading, out: &mut Vec<u8>) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Whether a statement has a parameter that MySQL would take for another year if it stood there as a literal, and names a
+/// column of years, which it could be compared with.
+fn names_year(of: &Execution<'_>, sql: &[u8]) -> bool {
+    let is_short = |value: &Datum<'_>| matches!(value, Datum::Int(0..=99) | Datum::UInt(0..=99));
+    let is_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte > 127);
+    let named = |column: &&ColumnInfo| {
+        let name = column.name.as_bytes();
+        let mut found = sql.windows(name.len()).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(name));
+        found
+            .any(|(at, _)| !is_word(at.checked_sub(1).and_then(|at| sql.get(at))) && !is_word(sql.get(at + name.len())))
+    };
+    of.args.iter().any(is_short)
+        && of.planned.tables.iter().any(|table| {
+            let info = of.topology.catalog.table(&table.schema, &table.name);
+            let mut years = info.iter().flat_map(|info| &info.columns).filter(|column| column.ty == Stored::Year);
+            years.any(|column| named(&column))
+        })
 }
 
 /// What the statement is called in refusals.
@@ -176,6 +196,7 @@ impl Session {
             compared: false,
             computed: false,
             divides: carry.divides,
+            members: carry.members,
             reading: self.reading(),
             limit: self.proxy.config.limits.statement,
             what: WHAT,
@@ -206,7 +227,11 @@ impl Session {
         if text.len() > into.limit {
             return Err(into.too_much().into());
         }
-        let mut outcome = self.store(of.topology, &text, own, Some(carry)).await?;
+        let among = |stop| match stop {
+            Stop::Error(error) if of.planned.effects.strict_alone == Some(error.errno) => not_alone(&error).into(),
+            stop => stop,
+        };
+        let mut outcome = self.store(of.topology, &text, own, Some(carry)).await.map_err(among)?;
         if let Some(told) = told {
             told.add_to(&mut outcome, &mut self.diagnostics);
         }
@@ -318,6 +343,10 @@ impl Session {
         what: &str,
     ) -> Result<(Cow<'q, [u8]>, Option<Anew>), SqlError> {
         let whole = &of.sql[..of.scan.end as usize];
+        if self.facts.flavour == Flavour::MySql && names_year(of, whole) {
+            let why = format!("a parameter from 0 to 99 beside a YEAR in {what}");
+            return Err(SqlError::refuse(format!("Shardloom does not support {why}: MySQL takes a literal for 20..")));
+        }
         let sql = with_params(whole, (of.scan, of.args), self.reading(), what)?;
         let anew = match of.scan.params.is_empty() {
             true => None,

@@ -192,6 +192,7 @@ impl Session {
             compared: false,
             computed: true,
             divides,
+            members: false,
             reading: self.reading(),
             limit: self.proxy.config.limits.statement,
             what: WHAT,

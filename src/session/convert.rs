@@ -3,7 +3,7 @@
 
 use crate::error::SqlError;
 use crate::exec::carry::{Into, Rows, converted, read_back};
-use crate::exec::convert::{self, Conversion};
+use crate::exec::convert::{self, CONVERTED, Conversion};
 use crate::exec::gather;
 use crate::exec::interrupt::Stop;
 use crate::exec::names::{logical, row_in};
@@ -11,7 +11,7 @@ use crate::exec::outcome::Outcome;
 use crate::plan::bind::bind;
 use crate::plan::build::plan_converting;
 use crate::plan::carry::Carry;
-use crate::plan::convert::{CONVERTED, Converting, LIKE};
+use crate::plan::convert::{Converting, LIKE};
 use crate::plan::locks::shared;
 use crate::plan::render::Name;
 use crate::plan::{self, Place, Plan, Target};
@@ -60,9 +60,7 @@ impl Session {
         };
         let mut scanned = Scan::default();
         scan(text, self.facts, self.proxy.seed, &mut scanned)?;
-        let columns: Vec<&str> = into.columns.iter().map(|column| column.name.as_str()).collect();
-        let converting =
-            Converting { schema: &table.schema, table: &table.name, columns: &columns, ignores: carry.ignores };
+        let converting = Converting { schema: &table.schema, table: &table.name };
         let session = plan::Session { schema: self.needs.schema.as_deref(), facts: self.facts };
         let rules = &topology.rules;
         let planned = plan_converting(text, &scanned, session, rules, &topology.catalog, &converting);
@@ -77,9 +75,18 @@ impl Session {
         let mut patience = self.patience(&seat)?;
         let part = Execution::own(text, &scanned, topology, &planned);
         let mut lease = self.gathered_on(&part, &mut gathering, &mut patience).await?;
-        let mut store = Vec::new();
-        bound.render(target, &mut store);
-        let conversion = Conversion { like, columns: &into.columns, store: &store, read: &read.list, room: into.limit };
+        let mut select = Vec::new();
+        bound.render(target, &mut select);
+        let conversion = Conversion {
+            like,
+            columns: &into.columns,
+            select: &select,
+            ignores: carry.ignores,
+            of_tables: carry.of_tables,
+            members: carry.members,
+            read: &read.list,
+            room: into.limit,
+        };
         let outcome = convert::run(&mut self.client, &mut lease, &conversion, &mut patience).await?;
         gather::clear(&mut lease, &gathering).await;
         let own = Name { physical: CONVERTED, ..like };

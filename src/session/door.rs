@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Schemas, TransactionMode, User};
+use crate::config::{LockTables, Reads, Schemas, TransactionMode, User};
 use crate::txn::Mode;
 use crate::wire::auth::Verifier;
 use crate::wire::login_server::{Account, Gate};
@@ -28,6 +28,8 @@ pub struct Guest {
     pub mode: Mode,
     /// Reads outside of transactions may go to replicas.
     pub replicas: bool,
+    /// LOCK TABLES locks, or is refused; else it passes over what it cannot lock.
+    pub locks: bool,
 }
 
 impl Door {
@@ -46,7 +48,8 @@ impl Door {
                         TransactionMode::Single => Mode::Single,
                         TransactionMode::BestEffort => Mode::BestEffort,
                     },
-                    replicas: user.reads != Some(crate::config::Reads::Primary),
+                    replicas: user.reads != Some(Reads::Primary),
+                    locks: user.lock_tables == LockTables::Refuse,
                 };
                 (user.name, Arc::new(guest))
             })

@@ -115,6 +115,7 @@ impl Session {
             compared,
             computed: false,
             divides,
+            members: false,
             reading: self.reading(),
             limit,
             what: WHAT,

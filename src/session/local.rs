@@ -6,6 +6,7 @@ use crate::exec::interrupt::Stop;
 use crate::plan::{Planned, Table};
 use crate::session::Session;
 use crate::session::greet;
+use crate::session::run::Execution;
 use crate::session::topology::Topology;
 use crate::sql::Flavour;
 use crate::sql::ast::Ident;
@@ -92,8 +93,13 @@ impl Session {
         self.txn.savepoint(sql, &name.name, sets).await.map_err(Stop::from)
     }
 
-    /// Gives up what LOCK TABLES holds. A connection that is kept for nothing else is closed, which unlocks.
+    /// Gives up what LOCK TABLES holds, if anything, and commits what was done beneath. A connection that is kept for
+    /// nothing else is closed, which unlocks.
     pub(super) async fn unlock(&mut self, topology: &Topology) -> Result<(), Stop> {
+        if !self.txn.pins().any(|(_, pin)| pin == Pin::LockTables) {
+            return Ok(());
+        }
+        self.end_transaction(true).await?;
         let (locked, kept): (Vec<_>, Vec<_>) = self.txn.pins().partition(|(_, pin)| *pin == Pin::LockTables);
         for (id, _) in locked.into_iter().filter(|(id, _)| kept.iter().any(|(other, _)| other == id)) {
             let wanted = self.needs.wanted(topology, id);
@@ -107,6 +113,21 @@ impl Session {
         }
         self.txn.unpin(Pin::LockTables);
         Ok(())
+    }
+
+    /// LOCK TABLES gives up what is locked, also if it fails then. Whether that is all: what lies in several places
+    /// cannot be locked, and is not, for a user who would have it so.
+    pub(super) async fn lock_anew(&mut self, of: &Execution<'_>) -> Result<bool, Stop> {
+        self.unlock(of.topology).await?;
+        let ignored = of.planned.effects.locks_apart && !self.guest.locks;
+        if ignored {
+            let message =
+                "LOCK TABLES of tables that lie in several places is ignored for this user: nothing is locked";
+            self.diagnostics.clear();
+            self.diagnostics.push("Warning".to_owned(), 1105, message.to_owned());
+            self.made(0, "", of.add);
+        }
+        Ok(ignored)
     }
 
     /// USE, COM_INIT_DB.

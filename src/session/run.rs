@@ -121,6 +121,9 @@ impl Session {
         if effects.implicit_commit {
             self.end_transaction(true).await?;
         }
+        if effects.table_locks && boxed(self.lock_anew(of)).await? {
+            return Ok(());
+        }
         let made = match &planned.numbering {
             Some(numbering) => self.make_ids(of, numbering).await?,
             None => Vec::new(),

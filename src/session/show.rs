@@ -20,7 +20,7 @@ use crate::sql::Flavour;
 use crate::sql::head::{Head, SetTarget, Show, ShowKind};
 use crate::sql::hint::{HintItem, hints};
 use crate::sql::scan::{Scan, scan};
-use crate::txn::{Access, Mode, Pin};
+use crate::txn::{Access, Mode};
 use crate::wire::capabilities::Status;
 
 impl Session {
@@ -42,6 +42,7 @@ impl Session {
             }
             Head::Begin { read_only, snapshot } => {
                 let mode = mode_of(&hints(sql, scan)?)?;
+                self.unlock(topology).await?;
                 self.begin(read_only, snapshot, mode).await?;
             }
             Head::Commit { chain, release } => {
@@ -65,13 +66,7 @@ impl Session {
             }
             Head::Use(schema) => self.use_schema(&schema.name)?,
             Head::Kill { query, id } => self.kill(id, query)?,
-            Head::Unlock => {
-                // It commits only what LOCK TABLES is around.
-                if self.txn.pins().any(|(_, pin)| pin == Pin::LockTables) {
-                    self.end_transaction(true).await?;
-                    self.unlock(topology).await?;
-                }
-            }
+            Head::Unlock => self.unlock(topology).await?,
             Head::Explain { shardloom: true, inner, .. } => {
                 let table = self.explain(&sql[inner.start as usize..inner.end as usize], topology)?;
                 return self.answer(table, ask, add);

@@ -4,6 +4,7 @@
 use crate::exec::interrupt::Stop;
 use crate::exec::names::row_in;
 use crate::exec::outcome::Outcome;
+use crate::exec::write::not_alone;
 use crate::plan::Duplicates;
 use crate::plan::singly::Singly;
 use crate::session::Session;
@@ -51,7 +52,12 @@ impl Session {
         for (number, row) in rows.iter().enumerate() {
             let text = [before, &sql[row.clone()], behind].concat();
             let one = Box::pin(self.store(of.topology, &text, false, None)).await;
-            let one = one.map_err(|stop| of_row(stop, number + 1))?;
+            let one = one.map_err(|stop| match stop {
+                Stop::Error(error) if rows.len() > 1 && of.planned.effects.strict_alone == Some(error.errno) => {
+                    not_alone(&error).into()
+                }
+                stop => of_row(stop, number + 1),
+            })?;
             duplicates += duplicates_of(singly.duplicates, one.affected_rows);
             all.affected_rows += one.affected_rows;
             all.last_insert_id = if one.last_insert_id == 0 { all.last_insert_id } else { one.last_insert_id };

@@ -43,6 +43,19 @@ impl ColumnType {
     pub const STRING: ColumnType = ColumnType(0xFE);
     pub const GEOMETRY: ColumnType = ColumnType(0xFF);
 
+    /// Whether it is one of the types of whole numbers, YEAR among them.
+    pub fn is_whole(self) -> bool {
+        matches!(
+            self,
+            ColumnType::TINY
+                | ColumnType::SHORT
+                | ColumnType::INT24
+                | ColumnType::LONG
+                | ColumnType::LONGLONG
+                | ColumnType::YEAR
+        )
+    }
+
     /// Whether it is one of the types of strings, which are sent alike.
     pub fn is_string(self) -> bool {
         matches!(

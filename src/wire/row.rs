@@ -277,6 +277,29 @@ pub fn convert(
     Ok(())
 }
 
+/// Appends a row of the binary protocol whose cells have other shapes, such as whole numbers of another width; `cells` is
+/// room to work in.
+///
+/// # Errors
+/// [`WireError::Malformed`] if the row is not of these columns, or a value does not fit into its new shape.
+pub fn recast(
+    row: &[u8],
+    from: &[Shape],
+    to: &[Shape],
+    cells: &mut Vec<Cell>,
+    out: &mut Vec<u8>,
+) -> Result<(), WireError> {
+    split(row, RowForm::Binary, from, cells)?;
+    let mut writer = RowWriter::new(out, RowForm::Binary, to.len());
+    for ((cell, &from), &to) in cells.iter().zip(from).zip(to) {
+        match from.coding() == to.coding() {
+            true => writer.cell(row, cell),
+            false => writer.value(&cell.value(row, RowForm::Binary, from)?, to)?,
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -287,6 +310,41 @@ mod tests {
 
     fn shapes(types: &[ColumnType]) -> Vec<Shape> {
         types.iter().map(|&ty| Shape::of_param(ty, false)).collect()
+    }
+
+    #[test]
+    fn whole_numbers_get_another_width() {
+        let types = |types: &[ColumnType]| -> Vec<Shape> { shapes(types) };
+        let (from, to) = (
+            types(&[
+                ColumnType::LONG,
+                ColumnType::LONGLONG,
+                ColumnType::VAR_STRING,
+                ColumnType::YEAR,
+                ColumnType::SHORT,
+            ]),
+            types(&[
+                ColumnType::LONGLONG,
+                ColumnType::TINY,
+                ColumnType::VAR_STRING,
+                ColumnType::LONG,
+                ColumnType::TINY,
+            ]),
+        );
+        let put = |shapes: &[Shape], number: i64| {
+            let mut row = Vec::new();
+            let mut writer = RowWriter::new(&mut row, RowForm::Binary, shapes.len());
+            writer.value(&Value::Int(-2), shapes[0]).unwrap();
+            writer.value(&Value::Int(number), shapes[1]).unwrap();
+            writer.bytes(b"foobar");
+            writer.value(&Value::Int(2001), shapes[3]).unwrap();
+            writer.null();
+            row
+        };
+        let (mut cells, mut out) = (Vec::new(), Vec::new());
+        recast(&put(&from, -128), &from, &to, &mut cells, &mut out).unwrap();
+        assert_eq!(out, put(&to, -128));
+        assert!(recast(&put(&from, 128), &from, &to, &mut cells, &mut out).is_err());
     }
 
     #[test]

@@ -63,6 +63,8 @@ impl<'a> Writing<'_, '_, 'a> {
             reads_tables: !self.model.refs.is_empty(),
             ignores: insert.ignore,
             divides: node.divides(self.model),
+            of_tables: node.is_of_tables(self.model),
+            members: node.picks_members(self.model),
             duplicates: duplicates(insert),
         })
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use shardloom::admin::create::{creations, statements};
-use shardloom::config::{Config, Identity, Password, Tls, User};
+use shardloom::config::{Config, Identity, LockTables, Password, Tls, User};
 use shardloom::demo::cluster::{Cluster, Layout};
 use shardloom::demo::install::{Installation, account};
 use shardloom::demo::server::{Server, Settings};
@@ -65,6 +65,8 @@ fn configure(config: &mut Config, installation: &Installation) {
     config.tls = Some(Tls { identity, ..Tls::default() });
     config.limits.statement = config.limits.packet;
     let app = config.users.iter().find(|user| user.name == "atomic").unwrap().clone();
+    // A dump locks the tables that it fills.
+    let app = User { lock_tables: LockTables::Ignore, ..app };
     let Password::Verifiers { caching_sha2, native } = app.password.clone() else { panic!("verifiers") };
     let sha2 = Password::Verifiers { caching_sha2, native: None };
     let native = Password::Verifiers { caching_sha2: None, native };

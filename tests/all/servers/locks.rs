@@ -1,6 +1,8 @@
 //! What a session has on a connection of its own (user locks, temporary tables), and what becomes of it: it is there as
 //! long as the client may believe so.
 
+use shardloom::config::LockTables;
+
 use super::atomic::{RULES, bank, connect};
 use super::lookup::cut;
 use super::testbed::{installations, wait_until};
@@ -87,5 +89,44 @@ fn a_session_ends_with_what_it_had_on_a_lost_connection() {
                 assert!(told.starts_with("lost"), "{takes}: {told}");
             }
         }
+    }
+}
+
+/// Tables in several places cannot be locked: whoever loads a dump may have that passed over, and is told so.
+#[test]
+fn table_locks_that_cannot_be_had_are_refused_or_ignored() {
+    for installation in installations() {
+        let cluster = bank(&installation);
+        let proxy = super::proxy::TestProxy::start_with(&cluster.cluster, RULES, |config| {
+            let loader = config.users.iter_mut().find(|user| user.name == "atomic").unwrap();
+            loader.lock_tables = LockTables::Ignore;
+        });
+        let (mut loader, mut other) = (connect(&proxy, "atomic"), connect(&proxy, "wide"));
+        other.run("CREATE TABLE alone (id INT PRIMARY KEY)");
+        for sql in ["LOCK TABLES acct WRITE", "LOCK TABLES rates READ", "LOCK TABLES alone READ, rates AS r WRITE"] {
+            let told = other.show(sql);
+            assert!(told.starts_with("error 1235: LOCK TABLES of tables that lie in several places"), "{told}");
+            // What is open is committed as ever, and what is not locked is no further's.
+            loader.run("BEGIN");
+            loader.run("UPDATE acct SET v = v + 1 WHERE id = 1");
+            assert_eq!(loader.show(sql), "ok 0");
+            let told = loader.show("SHOW WARNINGS");
+            assert!(told.starts_with("Warning,1105,LOCK TABLES of tables that lie in several places"), "{told}");
+            assert_eq!(other.show("UPDATE acct SET v = v + 1 WHERE id = 1"), "ok 1");
+            assert_eq!(loader.show("INSERT INTO acct VALUES (100, 1), (101, 1), (102, 1)"), "ok 3");
+            assert_eq!(loader.show("SELECT SUM(v) FROM acct, rates WHERE acct.id > 99"), "3");
+            assert_eq!(loader.show("DELETE FROM acct WHERE id > 99"), "ok 3");
+            assert_eq!(loader.show("UNLOCK TABLES"), "ok 0");
+        }
+        assert_eq!(other.show("SELECT v FROM acct WHERE id = 1"), "6");
+        // What one server has is locked, until the next LOCK TABLES.
+        loader.run("LOCK TABLES alone WRITE");
+        let told = loader.show("SELECT v FROM acct WHERE id = 1");
+        assert_eq!(told, "error 1100: Table 'acct' was not locked with LOCK TABLES");
+        other.run("SET lock_wait_timeout = 1");
+        assert!(other.show("SELECT * FROM alone").starts_with("error 1205"));
+        loader.run("LOCK TABLES acct WRITE");
+        assert_eq!(loader.show("SELECT v FROM acct WHERE id = 1"), "6");
+        assert_eq!(other.show("SELECT COUNT(*) FROM alone"), "0");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use shardloom::backend::conn::{Answer, BackendError, Class, Conn};
 use shardloom::backend::pool::PoolLimits;
 use shardloom::backend::server::{Server, ServerSpec};
-use shardloom::config::{Config, Listen, Password, Schemas, TransactionMode, User};
+use shardloom::config::{Config, Listen, LockTables, Password, Schemas, TransactionMode, User};
 use shardloom::demo::cluster::Cluster;
 use shardloom::demo::folder::TempFolder;
 use shardloom::demo::install::account;
@@ -66,6 +66,7 @@ impl TestProxy {
             max_connections: None,
             transaction_mode: mode,
             reads: None,
+            lock_tables: LockTables::Refuse,
         };
         let mut config = Config {
             listen: vec![Listen::Tcp("127.0.0.1:0".parse().unwrap())],

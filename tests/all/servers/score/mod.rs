@@ -8,6 +8,7 @@ pub(super) mod client;
 mod corpus;
 mod data;
 pub(crate) mod dice;
+mod grammar;
 mod layout;
 mod random;
 mod run;

@@ -142,7 +142,7 @@ impl<'a> Pair<'a> {
         verdicts
     }
 
-    fn text(&mut self, sql: &str, rows: Rows) -> (Verdict, Reply, Reply) {
+    pub(super) fn text(&mut self, sql: &str, rows: Rows) -> (Verdict, Reply, Reply) {
         let proxy = self.proxy.query(sql);
         if let Some(reason) = refusal(&proxy) {
             return (Verdict::Refused(reason), proxy, Reply::default());
@@ -152,7 +152,7 @@ impl<'a> Pair<'a> {
     }
 
     /// With placeholders instead of literals where the reference can prepare that.
-    fn binary(&mut self, sql: &str, rows: Rows) -> (Verdict, Reply, Reply) {
+    pub(super) fn binary(&mut self, sql: &str, rows: Rows) -> (Verdict, Reply, Reply) {
         // PREPARE is a statement itself, which changes what those see that look back.
         let upper = sql.to_ascii_uppercase();
         let looks_back = LOOKS_BACK.iter().any(|word| upper.contains(word));
@@ -263,7 +263,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn is_read(sql: &str) -> bool {
+pub(super) fn is_read(sql: &str) -> bool {
     let upper = sql.trim_start().to_ascii_uppercase();
     READS.iter().any(|read| upper.starts_with(read)) && !upper.contains(';')
 }
@@ -325,8 +325,13 @@ fn placeholders(sql: &str) -> Option<(String, Vec<Argument>)> {
         if !matches!(literal.kind, LiteralKind::String | LiteralKind::Integer | LiteralKind::Float) {
             continue;
         }
-        let argument = match decode(&sql.as_bytes()[start..end], literal.kind, false, facts)? {
-            Datum::Int(number) => Argument::Int(number),
+        // MySQL takes `-?` beside a column without a sign for a number that has none either.
+        let signed =
+            sql[from..start].strip_suffix('-').is_some_and(|before| before.ends_with(['=', '<', '>', '(', ' ']));
+        let start = if signed { start - 1 } else { start };
+        let argument = match decode(&sql.as_bytes()[literal.span.start as usize..end], literal.kind, false, facts)? {
+            Datum::Int(number) => Argument::Int(if signed { -number } else { number }),
+            _ if signed => continue,
             Datum::Double(number) => Argument::Double(number),
             Datum::Text(bytes) => Argument::Text(String::from_utf8_lossy(&bytes).into_owned()),
             _ => continue,
