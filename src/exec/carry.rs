@@ -51,7 +51,7 @@ pub struct Into<'a> {
     pub computed: bool,
     /// Decimals may have more digits than are shown.
     pub divides: bool,
-    /// A text may be an ENUM's or SET's, which a server stores in a number as its number.
+    /// A value may be MIN or MAX of an ENUM, SET or ZEROFILL, whose text or number a server stores by its plan.
     pub members: bool,
     /// How literals are read.
     pub reading: Reading,
@@ -304,7 +304,7 @@ impl Into<'_> {
             ColumnType::TINY | ColumnType::SHORT | ColumnType::INT24 | ColumnType::LONG | ColumnType::LONGLONG
                 if !has(flags::ZEROFILL) =>
             {
-                (is_number || is_text || to.ty == Stored::Year).then_some(number)
+                (is_number || is_text && !self.members || to.ty == Stored::Year).then_some(number)
             }
             ColumnType::NEWDECIMAL | ColumnType::DECIMAL if self.divides => {
                 scale_of(&to.ty).filter(|scale| *scale <= def.decimals).map(|_| Form::Quotient)

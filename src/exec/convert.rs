@@ -32,7 +32,7 @@ pub struct Conversion<'a> {
     pub ignores: bool,
     /// A column of the SELECT's answer with the name of a table is that table's.
     pub of_tables: bool,
-    /// A text may be an ENUM's or SET's, which a server stores in a number as its number.
+    /// A value may be MIN or MAX of an ENUM, SET or ZEROFILL, whose text or number a server stores by its plan.
     pub members: bool,
     /// The select list by which the values are read back.
     pub read: &'a [u8],
@@ -147,7 +147,7 @@ fn is_stored_alike(def: &ColumnDef<'_>, to: &Stored, members: bool) -> bool {
     match def.ty {
         ColumnType::NULL => true,
         ColumnType::TINY | ColumnType::SHORT | ColumnType::INT24 | ColumnType::LONG | ColumnType::LONGLONG => {
-            is_number || !has(flags::ZEROFILL)
+            is_number || !has(flags::ZEROFILL) && !members
         }
         ColumnType::NEWDECIMAL | ColumnType::DECIMAL => is_number || !has(flags::ZEROFILL),
         ColumnType::FLOAT | ColumnType::DOUBLE => is_number,

@@ -22,7 +22,7 @@ pub struct Carry {
     pub divides: bool,
     /// A column of its answer that a server names a table of is that table's.
     pub of_tables: bool,
-    /// Among its values is a text that a server may store as the number of an ENUM's or SET's value.
+    /// Among its values is MIN or MAX of an ENUM, SET or ZEROFILL, whose text or number a server stores by its plan.
     pub members: bool,
     /// Which of its rows MySQL's sentence calls duplicates.
     pub duplicates: Duplicates,

@@ -5,6 +5,7 @@
 use crate::plan::parts::{is_quotient, strip};
 use crate::plan::resolve::{BlockId, BodyNode, Model, QueryNode, Source};
 use crate::plan::types::Class;
+use crate::rules::catalog::ColumnType;
 use crate::sql::ast::{Expr, SelectItem};
 use crate::sql::walk::{self, Node};
 
@@ -21,8 +22,8 @@ impl QueryNode<'_> {
             })
     }
 
-    /// Whether MIN or MAX of what may be an ENUM or a SET is among its values: the text of that is stored in a number, or
-    /// its number.
+    /// Whether MIN or MAX of what may be an ENUM, a SET or ZEROFILL is among its values: the text of that is stored in a
+    /// number, or its number, and a number in a text with zeros in front of it or not.
     pub(super) fn picks_members(&self, model: &Model<'_>) -> bool {
         self.blocks.clone().any(|id| {
             let select = model.blocks[id].select;
@@ -64,7 +65,17 @@ impl Model<'_> {
 fn is_member(model: &Model<'_>, block: BlockId, expr: &Expr) -> bool {
     let Expr::Function(function) = strip(expr) else { return false };
     let [of] = function.args.as_slice() else { return false };
+    let is_filled = || {
+        let column = model.column(block, of);
+        column.is_some_and(|column| match model.refs[column.of.0].source {
+            Source::Table(_, Some(info)) => {
+                let found = info.column(&column.name);
+                found.is_some_and(|(_, column)| matches!(column.ty, ColumnType::Int { zerofill: Some(_), .. }))
+            }
+            _ => false,
+        })
+    };
     matches!(function.name.as_str(), "MIN" | "MAX")
         && matches!(strip(of), Expr::Column { .. })
-        && matches!(model.class(block, of), Class::Numbered | Class::Unknown)
+        && (matches!(model.class(block, of), Class::Numbered | Class::Unknown) || is_filled())
 }

@@ -32,7 +32,7 @@ const TABLES: [[&str; 9]; 7] = [
     ["people", "p", "id balance boss", "age", "name city email", "kind", "born", "id", "id"],
     ["orders", "o", "person id total", "qty", "note currency", "", "at", "person", "id"],
     ["items", "i", "person order_id line price", "", "sku", "tags", "", "person", "order_id line"],
-    ["types", "t", "id owner i8 i16 i24 dec_int", "u8 y yes z", "vc c", "en st", "d0 dt0 ts3 dt6", "id", "id"],
+    ["types", "t", "id owner i8 i16 i24", "u8 y yes z", "vc c", "en st", "d0 dt0 ts3 dt6", "id", "id"],
     ["words", "w", "id owner", "", "ci cs general unicode bytes latin fixed", "raw", "", "id", "id"],
     ["codes", "c", "rate", "", "name", "code", "", "code", "code"],
     ["notes", "n", "id person", "", "", "", "", "person", "id"],
@@ -195,20 +195,22 @@ fn signed(dice: &mut Dice, sources: &[Source], depth: usize) -> String {
         return column(dice);
     }
     let a = |dice: &mut Dice| signed(dice, sources, depth - 1);
+    // With how many digits a whole number among decimals is shown hangs on a server's plan.
+    let decimal = |text: String| format!("CAST({text} AS DECIMAL(30,6))");
     match dice.below(16) {
         0..=2 => column(dice),
         3 => dice.pick(EXACT).to_owned(),
         4 => format!("({} + {})", a(dice), a(dice)),
         5 => format!("({} - {})", a(dice), a(dice)),
         6 => format!("{} * {}", column(dice), dice.pick(&["2", "-1", "0.5"])),
-        7 => format!("IFNULL({}, {})", a(dice), dice.pick(EXACT)),
-        8 => format!("COALESCE({}, {}, 0)", column(dice), a(dice)),
-        9 => format!("NULLIF({}, {})", a(dice), dice.pick(EXACT)),
-        10 => format!("IF({}, {}, {})", condition(dice, sources, 0), a(dice), a(dice)),
-        11 => format!("CASE WHEN {} THEN {} END", condition(dice, sources, 0), a(dice)),
+        7 => decimal(format!("IFNULL({}, {})", a(dice), dice.pick(EXACT))),
+        8 => decimal(format!("COALESCE({}, {}, 0)", column(dice), a(dice))),
+        9 => decimal(format!("NULLIF({}, {})", a(dice), dice.pick(EXACT))),
+        10 => decimal(format!("IF({}, {}, {})", condition(dice, sources, 0), a(dice), a(dice))),
+        11 => decimal(format!("CASE WHEN {} THEN {} END", condition(dice, sources, 0), a(dice))),
         12 => format!("ABS({})", a(dice)),
         13 => format!("{} {} {}", column(dice), dice.pick(&["DIV", "%", "/"]), dice.pick(&["3", "7", "2"])),
-        14 => format!("{}({}, {})", dice.pick(&["GREATEST", "LEAST"]), a(dice), column(dice)),
+        14 => decimal(format!("{}({}, {})", dice.pick(&["GREATEST", "LEAST"]), a(dice), column(dice))),
         _ => inner_number(dice, sources),
     }
 }
