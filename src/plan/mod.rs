@@ -358,9 +358,19 @@ impl Planned {
     }
 
     fn judged(mut self) -> Planned {
-        let Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, .. } = self.effects;
-        let harmless =
-            Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, ..Effects::default() };
+        let Effects { replica_ok, writes, numbers, locking, reads_variables, random, clock, strict_alone, .. } =
+            self.effects;
+        let harmless = Effects {
+            replica_ok,
+            writes,
+            numbers,
+            locking,
+            reads_variables,
+            random,
+            clock,
+            strict_alone,
+            ..Effects::default()
+        };
         self.plain = self.effects == harmless
             && self.wishes == Wishes::default()
             && self.numbering.is_none()

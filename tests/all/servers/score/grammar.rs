@@ -582,7 +582,9 @@ fn change_joined(dice: &mut Dice) -> String {
         let names: Vec<&str> = targets.iter().map(|target| target.alias).collect();
         return format!("DELETE {} FROM {from}{filter}", names.join(", "));
     }
-    let set: Vec<String> = targets.iter().map(|target| given(dice, target, &sources)).collect();
+    // Of several written tables none reads another: which of them is written first hangs on the plan.
+    let alone = targets.len() == 1;
+    let set: Vec<String> = targets.iter().map(|target| given(dice, target, &sources, alone)).collect();
     format!("UPDATE {from} SET {}{filter}", set.join(", "))
 }
 
@@ -599,13 +601,13 @@ fn written(table: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn given(dice: &mut Dice, target: &Source, sources: &[Source]) -> String {
+fn given(dice: &mut Dice, target: &Source, sources: &[Source], alone: bool) -> String {
     let (number, text) = written(target.table);
     let [number, text] = [number, text].map(|column| format!("{}.{column}", target.alias));
     let other = one_of(dice, sources);
     // NULL for a column that has none is one error or another to MariaDB, by its plan.
     let literal = dice.pick(NUMBERS).replace("NULL", "7");
-    match dice.below(5) {
+    match dice.below(if alone { 5 } else { 2 }) {
         0 => format!("{number} = {literal}"),
         1 => format!("{number} = {number} + {literal}"),
         2 => format!("{number} = {}", any(dice, &other.numbers)),
