@@ -427,13 +427,12 @@ async fn read_columns(
             Event::ColumnDef { .. } => {
                 match columns.agrees(seen, payload)? {
                     None => return Err(disagree(lane, columns, seen).into()),
-                    Some(shape) if scatter.ask.is_binary() => {
-                        if lane.shapes.is_empty() && shape.ty != columns.shape(seen)?.ty {
+                    Some((_, true)) if lane.shapes.is_empty() => {}
+                    Some((shape, _)) if scatter.ask.is_binary() => {
+                        if lane.shapes.is_empty() {
                             lane.shapes = (0..seen).map(|at| columns.shape(at)).collect::<Result<_, _>>()?;
-                            lane.shapes.push(shape);
-                        } else if !lane.shapes.is_empty() {
-                            lane.shapes.push(shape);
                         }
+                        lane.shapes.push(shape);
                     }
                     Some(_) => {}
                 }
@@ -521,9 +520,9 @@ impl Columns {
         Ok(Shape::of(&ColumnDef::decode(&self.packets[at])?))
     }
 
-    /// The shape of another target's column, if that means the same by it. Its display width may differ, and so may what
-    /// keys the optimiser knows of; what values mean may not.
-    fn agrees(&self, at: usize, payload: &[u8]) -> Result<Option<Shape>, SqlError> {
+    /// The shape of another target's column, if that means the same by it, and whether its type is the same. Its display
+    /// width may differ, and so may what keys the optimiser knows of; what values mean may not.
+    fn agrees(&self, at: usize, payload: &[u8]) -> Result<Option<(Shape, bool)>, SqlError> {
         let Some(first) = self.packets.get(at) else { return Ok(None) };
         let (a, b) = (ColumnDef::decode(first)?, ColumnDef::decode(payload)?);
         // Which of its string types a server says, and with which decimals, depends on how it ran the statement, as does
@@ -535,7 +534,7 @@ impl Columns {
             && (ty || (a.ty == b.ty && a.decimals == b.decimals))
             && (json || a.charset == b.charset)
             && a.unsigned() == b.unsigned();
-        Ok(agrees.then(|| Shape::of(&b)))
+        Ok(agrees.then(|| (Shape::of(&b), a.ty == b.ty)))
     }
 
     /// A row of the binary protocol whose cells have these shapes, with those of the answer.

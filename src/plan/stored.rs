@@ -53,11 +53,15 @@ impl Model<'_> {
 
     /// Whether a column is, or may be, one of a query that divides.
     fn is_divided(&self, block: BlockId, column: &Expr) -> bool {
-        let Some(column) = self.column(block, column) else { return true };
-        match self.refs[column.of.0].source {
-            Source::Table(_, info) => info.is_none_or(|info| info.view),
+        let divides = |source: &Source<'_>| match source {
+            // One that is not known is too new for a view.
+            Source::Table(_, info) => info.is_some_and(|info| info.view),
             Source::Query(query) => self.queries[query.0].divides(self),
             Source::Opaque => true,
+        };
+        match self.column(block, column) {
+            Some(column) => divides(&self.refs[column.of.0].source),
+            None => self.refs.iter().any(|found| divides(&found.source)),
         }
     }
 }

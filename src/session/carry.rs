@@ -93,7 +93,15 @@ fn put_value(value: &Datum<'_>, reading: Reading, out: &mut Vec<u8>) -> bool {
 /// Whether a statement has a parameter that MySQL would take for another year if it stood there as a literal, and names a
 /// column of years, which it could be compared with.
 fn names_year(of: &Execution<'_>, sql: &[u8]) -> bool {
-    let is_short = |value: &Datum<'_>| matches!(value, Datum::Int(0..=99) | Datum::UInt(0..=99));
+    let is_short = |value: &Datum<'_>| match value {
+        Datum::Int(number) => (0..100).contains(number),
+        Datum::UInt(number) => *number < 100,
+        Datum::Double(number) => (0.0..100.0).contains(number),
+        Datum::Text(text) => {
+            str::from_utf8(text).is_ok_and(|text| text.trim().parse().is_ok_and(|n: f64| (0.0..100.0).contains(&n)))
+        }
+        _ => false,
+    };
     let is_word =
         |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte > 127);
     let named = |column: &&ColumnInfo| {

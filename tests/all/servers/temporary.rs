@@ -76,15 +76,8 @@ fn a_client_that_leaves_leaves_nothing() {
         let proxy = TestProxy::start(&cluster.cluster, RULES);
         for begin in ["DO 0", "BEGIN"] {
             let (mut client, mut other) = (with_table(&proxy), connect(&proxy, "atomic"));
-            other.run("BEGIN");
-            other.run("UPDATE acct SET v = v + 1 WHERE id = 1");
             client.run(begin);
-            client.conn.send(com::QUERY, format!("{MINE} FOR UPDATE").as_bytes());
-            client.flush();
-            wait_for_locking(&cluster.cluster, 1, "1");
-            drop(client);
-            wait_for_locking(&cluster.cluster, 1, "0");
-            other.run("ROLLBACK");
+            leave_waiting(client, &mut other, &cluster.cluster, &format!("{MINE} FOR UPDATE"));
             if installation.flavour == Flavour::MySql {
                 (0..3).for_each(|group| no_temporary_table_is_left(&cluster.cluster, group));
             }
@@ -198,15 +191,8 @@ fn tables_are_made_of_rows_of_several_servers_or_not_at_all() {
         }
 
         // A client that leaves in the middle.
-        other.run("BEGIN");
-        other.run("UPDATE acct SET v = v + 1 WHERE id = 1");
         let waits = "CREATE TEMPORARY TABLE bad AS SELECT m.w FROM mine m JOIN acct a ON a.id = m.id FOR UPDATE";
-        client.conn.send(com::QUERY, waits.as_bytes());
-        client.flush();
-        wait_for_locking(&cluster.cluster, 1, "1");
-        drop(client);
-        wait_for_locking(&cluster.cluster, 1, "0");
-        other.run("ROLLBACK");
+        leave_waiting(client, &mut other, &cluster.cluster, waits);
         if installation.flavour == Flavour::MySql {
             drop(fresh);
             no_temporary_table_is_left(&cluster.cluster, 0);
@@ -219,4 +205,16 @@ fn no_temporary_table_is_left(cluster: &Cluster, group: usize) {
     let mut server = server(cluster, group);
     let tables = "SELECT COUNT(*) FROM information_schema.INNODB_TEMP_TABLE_INFO";
     wait_until("no temporary table is left", || server.show(tables) == "0");
+}
+
+/// A client that leaves while its statement waits for a row that another one has locked.
+fn leave_waiting(mut client: Client, other: &mut Client, cluster: &Cluster, sql: &str) {
+    other.run("BEGIN");
+    other.run("UPDATE acct SET v = v + 1 WHERE id = 1");
+    client.conn.send(com::QUERY, sql.as_bytes());
+    client.flush();
+    wait_for_locking(cluster, 1, "1");
+    drop(client);
+    wait_for_locking(cluster, 1, "0");
+    other.run("ROLLBACK");
 }
